@@ -1,0 +1,168 @@
+"""The named errors, and where in the user's code they come from.
+
+In: what went wrong, in which operation, at which operand, what was got and wanted, what to do.
+Out: exceptions that are both an `NbgraphError` and the built-in a NumPy user would catch.
+Holds: an error carries text only of the user's place (no frame, no code object), so it keeps
+nothing alive, and pickles and copies unchanged.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from functools import lru_cache
+from types import CodeType
+from typing import TypeAlias
+
+import numpy.linalg
+
+__all__ = [
+    "BindingError",
+    "BoundsError",
+    "CacheError",
+    "ConcretizationError",
+    "DifferentiationError",
+    "DtypeError",
+    "LinAlgError",
+    "NbgraphError",
+    "ShapeError",
+    "Site",
+    "describe",
+    "user_frame",
+]
+
+Site: TypeAlias = tuple[CodeType, int]
+"""A place in the user's code: the code object and the line number in its file."""
+
+_HOME = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_EXAMPLES = os.path.join(_HOME, "examples") + os.sep
+_KERNELS = f"{os.sep}nbgraph_kernels{os.sep}"
+
+
+@lru_cache(maxsize=1024)
+def _is_ours(filename: str) -> bool:
+    """Whether the file belongs to the library; its examples count as the user's code."""
+    if filename.startswith(_HOME):
+        return not filename.startswith(_EXAMPLES)
+    return _KERNELS in filename
+
+
+def user_frame() -> Site | None:
+    """The innermost call that is not the library's own; cheap enough for every traced operation.
+
+    >>> code, line = user_frame()
+    >>> line
+    1
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not _is_ours(code.co_filename):
+            return code, frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def describe(site: Site | None) -> str:
+    """A place as a reader wants it: `script.py:12: y = x + z`; empty for no place.
+
+    >>> describe(None)
+    ''
+    """
+    if site is None:
+        return ""
+    code, line = site
+    source = linecache.getline(code.co_filename, line).strip()
+    place = f"{_short(code.co_filename)}:{line}"
+    return f"{place}: {source}" if source else place
+
+
+def _short(filename: str) -> str:
+    """Relative to the working directory where the file lies inside it."""
+    try:
+        return filename.removeprefix(os.path.join(os.getcwd(), ""))
+    except FileNotFoundError:  # the working directory was removed
+        return filename
+
+
+class NbgraphError(Exception):
+    """Everything this library raises on purpose.
+
+    `message` says what is wrong; `position`, `got` and `wanted` say it of one operand; `where` is the
+    user's line (found by walking the stack if not given, left out if `""`); `hint` is what to do.
+
+    >>> print(ShapeError(operation="add", position=1, got="shape (3,)",
+    ...                  wanted="a shape that broadcasts with (4,)", where="script.py:12: y = x + z"))
+    add: operand 1 has shape (3,), wanted a shape that broadcasts with (4,)
+      at script.py:12: y = x + z
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        operation: str | None = None,
+        position: int | str | None = None,
+        got: object = None,
+        wanted: object = None,
+        where: Site | str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.position = position
+        self.got = got
+        self.wanted = wanted
+        self.where = where if isinstance(where, str) else describe(where or user_frame())
+        self.hint = hint
+
+    def __str__(self) -> str:
+        parts = (self.operation, self.message, self._operand())
+        lines = [": ".join(part for part in parts if part)]
+        if self.where:
+            lines.append(f"  at {self.where}")
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+    def _operand(self) -> str:
+        subject = "" if self.position is None else f"operand {self.position}"
+        verb = "has " if subject else "got "
+        got = "" if self.got is None else f"{verb}{self.got}"
+        wanted = "" if self.wanted is None else f"wanted {self.wanted}"
+        claim = ", ".join(part for part in (got, wanted) if part)
+        return " ".join(part for part in (subject, claim) if part)
+
+
+class ShapeError(NbgraphError, ValueError):
+    """Shapes, ranks or structures that do not fit together."""
+
+
+class DtypeError(NbgraphError, TypeError):
+    """A dtype the operation does not take."""
+
+
+class BoundsError(NbgraphError, IndexError):
+    """An index or an axis outside of its range."""
+
+
+class DifferentiationError(NbgraphError):
+    """A derivative that does not exist, or whose history was dropped."""
+
+
+class ConcretizationError(NbgraphError, TypeError):
+    """A number was asked for that is known only when the program runs."""
+
+
+class BindingError(NbgraphError):
+    """A placeholder or a symbolic size without a value, or with one that does not fit."""
+
+
+class LinAlgError(NbgraphError, numpy.linalg.LinAlgError):
+    """A factorisation or a solve that failed: singular, not positive definite, not converged."""
+
+
+class CacheError(NbgraphError):
+    """The folder of compiled code cannot be used or trusted."""
