@@ -1,0 +1,118 @@
+"""`resolve`: a logical lookup over fragments, nothing copied.
+
+In: fragments, and linear fragments derived from them. Out: a `ResolvedView`: every operation of theirs in topological
+order, found by the key of its results. Fragments that contain the same operation on the same inputs share its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from nbgraph.fragment import Fragment
+from nbgraph.keys import GlobalOpKey, GlobalValKey, Input, operations_below
+from nbgraph.op import Op
+from nbgraph.types import Shape
+
+
+class Definition(NamedTuple):
+    """One operation: its operands' keys, and the keys that its results go by."""
+
+    op: Op
+    ins: tuple[GlobalValKey, ...]
+    sizes: Shape
+    outs: tuple[GlobalValKey, ...]
+
+
+class LinearFragment:
+    """Operations linear in `tangent_inputs`, beside the primal values they use.
+
+    `tangent_outputs` has None where a tangent is exactly zero. `view` is the primal that it was derived from.
+    """
+
+    def __init__(
+        self,
+        view: ResolvedView,
+        tangent_inputs: Sequence[Input],
+        tangent_outputs: Sequence[GlobalValKey | None],
+    ) -> None:
+        self.view = view
+        self.tangent_inputs = tuple(tangent_inputs)
+        self.tangent_outputs = tuple(tangent_outputs)
+
+    @property
+    def operations(self) -> list[GlobalOpKey]:
+        """The operations on tangents, in topological order."""
+        active: set[int] = {id(k) for k in self.tangent_inputs}
+        found = []
+        for op_key in operations_below([k for k in self.tangent_outputs if k is not None]):
+            if any(id(k) in active for k in op_key.inputs):
+                active.update(map(id, op_key.results()))
+                found.append(op_key)
+        return found
+
+    def __repr__(self) -> str:
+        return f"<LinearFragment of {len(self.operations)} operations>"
+
+    def __str__(self) -> str:
+        lines = [f"linear fragment({', '.join(map(repr, self.tangent_inputs))})"]
+        lines += [f"  {op_key!r}" for op_key in self.operations]
+        lines.append(f"  return {', '.join('0' if k is None else repr(k) for k in self.tangent_outputs)}")
+        return "\n".join(lines)
+
+
+class ResolvedView:
+    """What `resolve` gives: definitions by key, `inputs`, and the fragments' `outputs` one after another."""
+
+    def __init__(
+        self, definitions: Iterable[Definition], inputs: Iterable[Input], outputs: Iterable[GlobalValKey]
+    ) -> None:
+        self.definitions = tuple(definitions)
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self._by_key = {k: d for d in self.definitions for k in d.outs}
+
+    def lookup(self, key: GlobalValKey) -> Definition | None:
+        """The operation that makes a value, or None for an input."""
+        return self._by_key.get(key)
+
+    def __repr__(self) -> str:
+        return f"<ResolvedView of {len(self.definitions)} operations, {len(self.inputs)} inputs>"
+
+
+def resolve(*fragments: Fragment | LinearFragment) -> ResolvedView:
+    """A view over fragments; their inputs go by position (`Input(i)`), so equal operations are one."""
+    definitions: dict[GlobalOpKey, Definition] = {}
+    inputs: dict[Input, None] = {}
+    outputs: list[GlobalValKey] = []
+    for f in fragments:
+        keys, ins = _keys_of(f)
+        outputs += keys
+        inputs.update(dict.fromkeys(ins))
+        for op_key in operations_below(keys):
+            definitions[op_key] = Definition(op_key.op, op_key.inputs, op_key.sizes, op_key.results())
+    return ResolvedView(definitions.values(), inputs, outputs)
+
+
+def _keys_of(f: Fragment | LinearFragment) -> tuple[list[GlobalValKey], tuple[Input, ...]]:
+    if isinstance(f, LinearFragment):
+        return [k for k in f.tangent_outputs if k is not None], (*f.view.inputs, *f.tangent_inputs)
+    return list(f.output_keys), f.input_keys
+
+
+def view_of(fragment: Fragment) -> tuple[ResolvedView, list[GlobalValKey]]:
+    """The view of one fragment for a derivative that runs in another call, and the keys of its values.
+
+    Results that may not be computed twice (`Op.unique`) go by `Input(("saved", slot))`: they come from the call.
+    """
+    keys: list[GlobalValKey] = list(fragment.input_keys)
+    definitions = []
+    for instr in fragment.instrs:
+        ins = tuple(keys[i] for i in instr.ins)
+        op_key = GlobalOpKey(instr.op, ins, instr.sizes)
+        outs = op_key.results()
+        if not instr.op.unique:
+            outs = tuple(Input(("saved", instr.first + s), t) for s, t in enumerate(op_key.types))
+        definitions.append(Definition(instr.op, ins, instr.sizes, outs))
+        keys.extend(outs)
+    return ResolvedView(definitions, fragment.input_keys, [keys[o] for o in fragment.outputs]), keys

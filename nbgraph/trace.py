@@ -1,0 +1,327 @@
+"""Recording: the nodes of the graph and the calls that seals leave behind.
+
+In: an `Op`, operand nodes, sizes. Out: a `Node`. Nothing is computed here.
+
+A node is in one of three states:
+
+- open: `op` is set; the operation and its operand nodes are recorded on the node itself;
+- sealed: `op` is None and `call` is set; the node is value `slot` of that call of a fragment;
+- leaf: both are None; `data` is its value.
+
+`data` holds the value once it is known, whatever the state. References only lead to older nodes, so there are no
+cycles: a graph is freed by reference counting alone, and whether a node is live is read off its reference count.
+The order of `seq` is a topological order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nbgraph.dims import DimExpr
+from nbgraph.errors import ConcretizationError, DtypeError, user_frame
+from nbgraph.fragment import Fragment
+from nbgraph.op import Op, Sizes
+from nbgraph.types import CODES, Shape, TensorType, type_of_array
+
+#: Guards every change of structure (seals, commits). Recording needs no lock: it only makes new nodes.
+LOCK = threading.RLock()
+CX = Sizes()
+
+_next_seq = itertools.count(1).__next__
+_INFERRED: dict[Any, Any] = {}
+_INFERRED_LIMIT = 20_000
+
+
+class Node:
+    """A value of the graph. Users see its subclass `TracedTensor`."""
+
+    __slots__ = ("active", "call", "data", "inputs", "op", "seq", "sizes", "slot", "type")
+
+    op: Op | None
+    inputs: tuple[Node, ...]
+    sizes: Shape
+    type: TensorType
+    seq: int
+    #: Whether a differentiable leaf can be reached from here (through inexact dtypes).
+    active: bool
+    data: Any
+    call: Any
+    slot: int
+
+
+class Pack(Node):
+    """The results of an operation with several results; users hold its projections. Has no value of its own."""
+
+    __slots__ = ("types",)
+    types: tuple[TensorType, ...]
+
+
+class Projection(Op):
+    """Result `index` of a `Pack`. Exists only while open; it has no place in fragments."""
+
+    params = ("index",)
+    index: int
+
+
+class FragmentCall:
+    """One operation in the graph of calls: a fragment applied to nodes.
+
+    `nodes` lists weakly which node stands for which slot while the call has not run; `saved` holds results that must
+    not be computed twice (`Op.unique`); `origin` is the call that a backward call was derived from, `version` the
+    executable version that ran, so that a replay is exact; `sites` the user's lines of operations that may fail.
+    """
+
+    __slots__ = ("__weakref__", "fragment", "inputs", "nodes", "origin", "saved", "seq", "sites", "version", "words")
+
+    def __init__(self, fragment: Fragment, inputs: tuple[Node, ...], words: Shape, sites: Any = None) -> None:
+        self.fragment, self.inputs, self.words, self.sites = fragment, inputs, words, sites
+        self.seq = _next_seq()
+        self.nodes: list[tuple[int, weakref.ref[Node]]] | None = None
+        self.saved: dict[int, Any] | None = None
+        self.origin: FragmentCall | None = None
+        self.version: Any = None
+
+
+class SumCall:
+    """A sum of any number of nodes of one type: how cotangents of a value with many uses meet.
+
+    It is not a fragment, so that its length is no part of any structure.
+    """
+
+    __slots__ = ("inputs", "seq")
+
+    def __init__(self, inputs: tuple[Node, ...]) -> None:
+        self.inputs = inputs
+        self.seq = _next_seq()
+
+
+class AliasCall:
+    """The same value as another node under a new identity, so that one can differentiate with respect to it."""
+
+    __slots__ = ("inputs", "seq")
+
+    def __init__(self, node: Node) -> None:
+        self.inputs = (node,)
+        self.seq = _next_seq()
+
+
+class Placeholder:
+    """An input whose value comes with each eval."""
+
+    __slots__ = ("inputs", "name", "seq")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.inputs: tuple[Node, ...] = ()
+        self.seq = _next_seq()
+
+
+class Dropped:
+    """Stands where history was dropped: the value is known, how it came about is not."""
+
+    __slots__ = ("inputs", "seq", "site")
+
+    def __init__(self, site: Any, seq: int) -> None:
+        self.site, self.seq = site, seq
+        self.inputs: tuple[Node, ...] = ()
+
+
+_handle: Any = Node
+
+
+def set_handle(cls: type[Node]) -> None:
+    """Declares the class of the nodes that users hold."""
+    global _handle
+    _handle = cls
+
+
+def new_node(t: TensorType, active: bool, cls: Any = None) -> Node:
+    """A node with no history and no value yet."""
+    made = object.__new__(cls or _handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    node.type, node.active = t, active
+    node.data, node.call, node.slot = None, None, 0
+    node.seq = _next_seq()
+    return node
+
+
+def leaf(data: np.ndarray[Any, Any], active: bool) -> Node:
+    """A node with a value; `data` must be private to the graph or read-only through its whole chain of bases."""
+    t = type_of_array(data)
+    node = new_node(t, active and t.inexact)
+    node.data = data
+    return node
+
+
+def constant_of(value: Any, code: str | None = None) -> Node:
+    """A constant leaf from anything array-like (copied unless immutable), converted to dtype `code` if given."""
+    return leaf(own_array(value, code), False)
+
+
+def scalar(value: Any, code: str) -> Node:
+    """A constant 0-d leaf: a run-time operand, never merged with another one in a fragment."""
+    made = object.__new__(_handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    data = np.array(value, dtype=code)
+    data.setflags(False)
+    node.type, node.active, node.data = _SCALAR_TYPES[code], False, data
+    node.call, node.slot, node.seq = None, SCALAR, _next_seq()
+    return node
+
+
+#: Marks, in `slot`, a leaf made from a Python scalar.
+SCALAR = -1
+_SCALAR_TYPES = {code: TensorType(code, ()) for code in CODES.values()}
+
+
+def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
+    """A read-only C-contiguous array that nobody else can write to.
+
+    Copies unless the array is read-only through its whole chain of bases.
+    """
+    try:
+        a = np.asarray(value) if code is None else np.asarray(value).astype(code, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DtypeError("not a numeric array", got=type(value).__name__, wanted="numbers", hint=str(error)) from None
+    if a.dtype not in CODES:
+        a = _widened(a, value)
+    if not (a.flags.c_contiguous and a.flags.aligned and _is_immutable(a)):
+        a = np.array(a, order="C", copy=True, subok=False)
+        a.setflags(write=False)
+    return a
+
+
+def _widened(a: np.ndarray[Any, Any], value: Any) -> np.ndarray[Any, Any]:
+    """Small integers and half precision become the next supported dtype; other dtypes raise."""
+    native = a.dtype.newbyteorder("=")
+    if native in CODES:
+        return a.astype(native)
+    for code in ("i4", "i8", "f4"):
+        if a.dtype.kind in "iuf" and np.can_cast(a.dtype, code):
+            return a.astype(code)
+    wanted = " ".join(str(d) for d in CODES)
+    raise DtypeError("unsupported dtype", got=a.dtype, wanted=f"one of {wanted}", hint="convert it with .astype")
+
+
+def _is_immutable(a: np.ndarray[Any, Any]) -> bool:
+    base: Any = a
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return False
+        base = base.base
+    return base is None or isinstance(base, bytes)
+
+
+def infer(op: Op, types: tuple[TensorType, ...], sizes: Shape) -> Any:
+    """The result type of an operation, memoised."""
+    key = (op, types, sizes)
+    found = _INFERRED.get(key)
+    if found is None:
+        found = op.infer(CX, types, sizes)
+        if len(_INFERRED) > _INFERRED_LIMIT:
+            _INFERRED.clear()
+        _INFERRED[key] = found
+    return found
+
+
+def record1(op: Op, a: Node) -> Node:
+    """Records an operation of one operand and one result, without sizes (the hot path)."""
+    key = (op, a.type)
+    t = _INFERRED.get(key)
+    if t is None:
+        t = _INFERRED[key] = infer(op, (a.type,), ())
+    made = object.__new__(_handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes, node.type = op, (a,), (), t
+    node.active = a.active and t.inexact
+    node.data, node.call, node.slot = None, None, 0
+    node.seq = _next_seq()
+    return node
+
+
+def record2(op: Op, a: Node, b: Node) -> Node:
+    """Records an operation of two operands and one result, without sizes (the hot path)."""
+    key = (op, a.type, b.type)
+    t = _INFERRED.get(key)
+    if t is None:
+        t = _INFERRED[key] = infer(op, (a.type, b.type), ())
+    made = object.__new__(_handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes, node.type = op, (a, b), (), t
+    node.active = (a.active or b.active) and t.inexact
+    node.data, node.call, node.slot = None, None, 0
+    node.seq = _next_seq()
+    return node
+
+
+def record(op: Op, inputs: Sequence[Node], sizes: Shape = ()) -> Any:
+    """Records an operation; a tuple of nodes where it has several results."""
+    inputs = tuple(inputs)
+    t = infer(op, tuple(n.type for n in inputs), sizes)
+    active = any(n.active for n in inputs)
+    if isinstance(t, tuple):
+        return _record_pack(op, inputs, sizes, t, active)
+    node = new_node(t, active and t.inexact)
+    node.op, node.inputs, node.sizes = op, inputs, sizes
+    if op.fallible:
+        node.call = user_frame()
+    return node
+
+
+def _record_pack(op: Op, inputs: tuple[Node, ...], sizes: Shape, types: Any, active: bool) -> tuple[Node, ...]:
+    pack = new_node(types[0], active, Pack)
+    assert isinstance(pack, Pack)
+    pack.op, pack.inputs, pack.sizes, pack.types = op, inputs, sizes, types
+    if op.fallible:
+        pack.call = user_frame()
+    results = []
+    for index, t in enumerate(types):
+        node = new_node(t, active and t.inexact)
+        node.op, node.inputs = Projection(index), (pack,)
+        results.append(node)
+    return tuple(results)
+
+
+def sum_of(nodes: Sequence[Node]) -> Node:
+    """The sum of nodes of one type; the node itself where there is only one."""
+    if len(nodes) == 1:
+        return nodes[0]
+    total = new_node(nodes[0].type, any(n.active for n in nodes))
+    total.call = SumCall(tuple(nodes))
+    return total
+
+
+def alias_of(node: Node) -> Node:
+    """A new identity for the same value; differentiable whatever the node is made of."""
+    made = new_node(node.type, node.type.inexact)
+    made.call = AliasCall(node)
+    return made
+
+
+def placeholder(t: TensorType, name: str) -> Node:
+    """A node whose value comes with each eval."""
+    made = new_node(t, t.inexact)
+    made.call = Placeholder(name)
+    return made
+
+
+def value_of(node: Node) -> Any:
+    """The known value of a node, through aliases; None where it is not known yet."""
+    while node.data is None and node.op is None and type(node.call) is AliasCall:
+        node = node.call.inputs[0]
+    return node.data
+
+
+def concrete_size(d: Any, what: str) -> int:
+    """An int from a size, or `ConcretizationError` naming it."""
+    if isinstance(d, DimExpr):
+        raise ConcretizationError(f"{what} is {d}, known only when sizes are bound")
+    return int(d)
