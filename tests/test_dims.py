@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nbgraph.dims import DimExpr, Size, dim, dim_max, dim_min, evaluate, substitute, symbols, to_source
@@ -49,6 +49,7 @@ def size_and_value(tree, env):
         assume(False)
 
 
+@settings(deadline=None)
 @given(trees, environments)
 def test_arithmetic_agrees_with_ints(tree, env):
     size, value = size_and_value(tree, env)
@@ -59,6 +60,7 @@ def test_arithmetic_agrees_with_ints(tree, env):
     assert found == value
 
 
+@settings(deadline=None)
 @given(trees, environments)
 def test_source_computes_the_value(tree, env):
     size, value = size_and_value(tree, env)
@@ -66,6 +68,7 @@ def test_source_computes_the_value(tree, env):
     assert eval(source, {"w": [env[name] for name in NAMES], "min": min, "max": max}) == value
 
 
+@settings(deadline=None)
 @given(trees, environments)
 def test_text_means_the_value(tree, env):
     size, value = size_and_value(tree, env)
@@ -74,6 +77,7 @@ def test_text_means_the_value(tree, env):
     assert eval(str(renamed), {letter: env[name] for name, letter in names.items()}) == value
 
 
+@settings(deadline=None)
 @given(trees, environments)
 def test_constants_are_ints_and_symbols_are_all(tree, env):
     size, _ = size_and_value(tree, env)
@@ -81,6 +85,7 @@ def test_constants_are_ints_and_symbols_are_all(tree, env):
     assert evaluate(size, {name: env[name] for name in symbols(size)}) == evaluate(size, env)
 
 
+@settings(deadline=None)
 @given(trees, st.fixed_dictionaries(dict.fromkeys(NAMES, leaves)), environments)
 def test_substitute_then_evaluate(tree, replacements, env):
     mapping = {name: run(leaf, dim) for name, leaf in replacements.items()}
@@ -94,6 +99,7 @@ def test_substitute_then_evaluate(tree, replacements, env):
     assert evaluate(found, env) == value
 
 
+@settings(deadline=None)
 @given(trees, trees, trees, environments)
 def test_canonical_laws(x, y, z, env):
     (a, _), (b, _), (c, _) = (size_and_value(tree, env) for tree in (x, y, z))
@@ -108,6 +114,7 @@ def test_canonical_laws(x, y, z, env):
     assert dim_min(a, dim_min(b, a)) == dim_min(a, b)
 
 
+@settings(deadline=None)
 @given(trees, st.sampled_from([n, m * n, 3, 2 * m, n + 1, n // 2, m * m + n]), environments)
 def test_division_undoes_multiplication(tree, divisor, env):
     size, _ = size_and_value(tree, env)
@@ -116,6 +123,7 @@ def test_division_undoes_multiplication(tree, divisor, env):
     assert (size % divisor) % divisor == size % divisor
 
 
+@settings(deadline=None)
 @given(trees, environments)
 def test_pickle_and_copy_give_the_same_object(tree, env):
     size, _ = size_and_value(tree, env)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbgraph.errors import ShapeError
@@ -46,6 +46,7 @@ trees = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(trees)
 def test_unflatten_undoes_flatten(tree) -> None:
     found, treedef = flatten(tree)
@@ -53,6 +54,7 @@ def test_unflatten_undoes_flatten(tree) -> None:
     assert len(treedef) == len(found)
 
 
+@settings(deadline=None)
 @given(trees)
 def test_structures_compare_hash_and_pickle(tree) -> None:
     treedef = structure(tree)
