@@ -1,0 +1,74 @@
+"""The LAPACK kernels again, in plain SciPy: what runs before anything is compiled, and what tests compare
+with.
+
+In:    arrays [..., n, n] and [..., n, nrhs] of float32, float64, complex64 or complex128.
+Out:   new C-contiguous arrays, the same bits that the kernels give.
+Holds: the same drivers, column-major copies and LWORK as in `lapack`. numba is not imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from . import sizes
+
+Array = np.ndarray[Any, Any]
+
+
+def reference_solve(a: Array, b: Array) -> Array:
+    """Solve a x = b for every member of a batch, by xGESV.
+
+    a [..., n, n], b [..., n, nrhs], of one dtype and with the same batch; gives x, shaped as b.
+    Raises `numpy.linalg.LinAlgError` if a matrix is singular; its `info` is LAPACK's.
+    """
+    x = np.empty_like(b, order="C")
+    if not x.size:
+        return x
+    (gesv,) = scipy.linalg.get_lapack_funcs(("gesv",), dtype=a.dtype)
+    for index in np.ndindex(a.shape[:-2]):
+        _, _, x[index], info = gesv(np.asfortranarray(a[index]), np.asfortranarray(b[index]))
+        _check(info, "singular matrix")
+    return x
+
+
+def reference_eigh(a: Array) -> tuple[Array, Array]:
+    """Eigenvalues w [..., n], ascending, and eigenvectors v [..., n, n], in columns, by xSYEVD or xHEEVD.
+
+    Reads the lower triangle of a [..., n, n]. Raises `numpy.linalg.LinAlgError` if the driver does not
+    converge.
+    """
+    w, v = np.empty(a.shape[:-1], a.real.dtype), np.empty_like(a, order="C")
+    if not v.size:
+        return w, v
+    driver = _heevd if a.dtype.kind == "c" else _syevd
+    for index in np.ndindex(a.shape[:-2]):
+        w[index], v[index], info = driver(np.asfortranarray(a[index]))
+        _check(info, "eigenvalues did not converge")
+    return w, v
+
+
+def _syevd(a: Array) -> Any:
+    (syevd,) = scipy.linalg.get_lapack_funcs(("syevd",), dtype=a.dtype)
+    n = len(a)
+    return syevd(a, compute_v=1, lower=1, lwork=sizes.syevd_work(n), liwork=sizes.evd_integer_work(n))
+
+
+def _heevd(a: Array) -> Any:
+    (heevd,) = scipy.linalg.get_lapack_funcs(("heevd",), dtype=a.dtype)
+    n = len(a)
+    lengths = {
+        "lwork": sizes.heevd_work(n),
+        "lrwork": sizes.heevd_real_work(n),
+        "liwork": sizes.evd_integer_work(n),
+    }
+    return heevd(a, compute_v=1, lower=1, **lengths)
+
+
+def _check(info: int, failure: str) -> None:
+    if info:
+        error = np.linalg.LinAlgError(f"{failure} (LAPACK info {info})")
+        error.info = info  # type: ignore[attr-defined]
+        raise error

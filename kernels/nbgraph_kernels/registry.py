@@ -1,0 +1,160 @@
+"""The kernels there are, and the machine code of those asked for so far.
+
+In:    a kernel's name and dtype code.
+Out:   `Kernel`: its address, what it needs from BLAS and LAPACK, and its object code.
+Holds: a kernel is compiled at the first ask, once in a process, under a lock; an interrupted compile leaves
+       no trace. numba is imported by that first compile, not before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from . import sizes
+from .load import load
+
+_REAL = ("f4", "f8")
+_COMPLEX = ("c8", "c16")
+_LETTER = {"f4": "s", "f8": "d", "c8": "c", "c16": "z"}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One compiled kernel.
+
+    A call's words are the addresses of `externals`, in order (see `pointers.address`), then the kernel's
+    own arguments, which the kernel's module lists. `address` is valid while the object lives; the registry
+    keeps it for good.
+    """
+
+    name: str
+    dtype: str
+    address: int
+    externals: tuple[str, ...]
+    code_bytes: int
+    object_code: bytes = field(repr=False)
+    symbol: str = field(repr=False)
+    keepalive: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Declaration:
+    """Where a kernel is made (`module.build(name, dtype)` gives the Python function), and what it needs."""
+
+    module: str
+    dtypes: tuple[str, ...]
+    externals: Callable[[str], tuple[str, ...]] = lambda dtype: ()
+    workspace: Callable[..., Any] = lambda dtype, *sizes: 0
+    fastmath: frozenset[str] = frozenset()
+
+
+def _matmul_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + "gemm", _LETTER[dtype] + "gemv") if dtype in _LETTER else ()
+
+
+def _solve_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + "gesv",)
+
+
+def _eigh_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + ("syevd" if dtype in _REAL else "heevd"),)
+
+
+_EVERY = (*_REAL, *_COMPLEX, "i4", "i8", "b1")
+_DECLARATIONS = {
+    "matmul": _Declaration("matmul", _EVERY, _matmul_externals, fastmath=frozenset({"contract"})),
+    "solve": _Declaration("lapack", _REAL + _COMPLEX, _solve_externals, sizes.solve_workspace),
+    "eigh": _Declaration("lapack", _REAL + _COMPLEX, _eigh_externals, sizes.eigh_workspace),
+    "argmax": _Declaration("search", _EVERY),
+    "argmin": _Declaration("search", _EVERY),
+    "driver": _Declaration("driver", ("",)),
+    "entry": _Declaration("driver", ("",)),
+    "patch": _Declaration("driver", ("",)),
+}
+
+_LOCK = threading.RLock()
+_MADE: dict[tuple[str, str], Kernel] = {}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all kernels."""
+    return tuple(_DECLARATIONS)
+
+
+def dtypes(name: str) -> tuple[str, ...]:
+    """The dtype codes kernel `name` exists for; `("",)` for one that reads only words."""
+    return _declared(name).dtypes
+
+
+def externals(name: str, dtype: str) -> tuple[str, ...]:
+    """The BLAS and LAPACK routines whose addresses come first in the kernel's words. Compiles nothing."""
+    return _declared(name, dtype).externals(dtype)
+
+
+def workspace(name: str, dtype: str, *extents: Any) -> Any:
+    """Bytes of workspace for one call: `solve` takes (n, nrhs), `eigh` takes (n,), the others need none.
+
+    `extents` may be symbolic: only `+` and `*` with ints are applied to them. The workspace must be aligned
+    as the element type is, and is shared by the members of a batch.
+    """
+    return _declared(name, dtype).workspace(dtype, *extents)
+
+
+def kernel(name: str, dtype: str = "") -> Kernel:
+    """Kernel `name` for elements of `dtype` ("f4 f8 c8 c16 i4 i8 b1", or "" where none matters), compiled
+    if need be.
+
+    Raises `LookupError` if there is no such kernel or it does not exist for that dtype.
+    """
+    made = _MADE.get((name, dtype))
+    if made is None:
+        with _LOCK:
+            made = _MADE.get((name, dtype)) or _compile(name, dtype)
+            _MADE[name, dtype] = made
+    return made
+
+
+def install(name: str, dtype: str, object_code: bytes, symbol: str) -> Kernel:
+    """Take the kernel from object code that an earlier process made (`Kernel.object_code`): no numba is
+    needed.
+
+    A kernel that is there already stays. The bytes are executed: check first that they are this version's
+    own.
+    """
+    needs = externals(name, dtype)
+    with _LOCK:
+        if (name, dtype) not in _MADE:
+            address, keepalive = load(object_code, symbol)
+            _MADE[name, dtype] = Kernel(name, dtype, address, needs, len(object_code), object_code, symbol, keepalive)
+        return _MADE[name, dtype]
+
+
+def _compile(name: str, dtype: str) -> Kernel:
+    declared = _declared(name, dtype)
+    function = import_module(f".{declared.module}", __package__).build(name, dtype)
+    code = import_module(".compile", __package__).compile_words(function, fastmath=set(declared.fastmath))
+    return Kernel(
+        name,
+        dtype,
+        code.address,
+        declared.externals(dtype),
+        code.code_bytes,
+        code.object_code,
+        code.symbol,
+        code.keepalive,
+    )
+
+
+def _declared(name: str, dtype: str | None = None) -> _Declaration:
+    declared = _DECLARATIONS.get(name)
+    if declared is None:
+        raise LookupError(f"no kernel {name!r}; there are {', '.join(names())}")
+    if dtype is not None and dtype not in declared.dtypes:
+        raise LookupError(
+            f"kernel {name!r} does not exist for dtype {dtype!r}; it does for {', '.join(declared.dtypes)}"
+        )
+    return declared

@@ -1,0 +1,79 @@
+"""argmax and argmin along the middle axis.
+
+In:    words: out (int64, [outer, inner]), x ([outer, n, inner]), outer, n, inner; both C-contiguous.
+Out:   out: the position of the first greatest (least) element. Status -1, and nothing written, if n = 0 and
+       out is not empty.
+Holds: NumPy's rules. The first NaN wins, the first of equals wins, complex numbers are ordered by their real
+       part, then their imaginary part, and one with a NaN in either is a NaN. x is read in its order in
+       memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .lowering import helper
+from .words import ELEMENTS, POINTERS
+
+
+def _greater(x: Any, y: Any) -> Any:
+    return x > y
+
+
+def _less(x: Any, y: Any) -> Any:
+    return x < y
+
+
+def _complex_greater(x: Any, y: Any) -> Any:
+    return x.real > y.real or (x.real == y.real and x.imag > y.imag)
+
+
+def _complex_less(x: Any, y: Any) -> Any:
+    return x.real < y.real or (x.real == y.real and x.imag < y.imag)
+
+
+def _never(x: Any) -> Any:
+    return False
+
+
+def _is_nan(x: Any) -> Any:
+    return x != x
+
+
+def _complex_is_nan(x: Any) -> Any:
+    return x.real != x.real or x.imag != x.imag
+
+
+_BETTER = {
+    ("argmax", False): _greater,
+    ("argmax", True): _complex_greater,
+    ("argmin", False): _less,
+    ("argmin", True): _complex_less,
+}
+_NAN = {"f": _is_nan, "c": _complex_is_nan, "i": _never, "b": _never}
+
+
+def build(name: str, dtype: str) -> Callable[[Any], int]:
+    """The Python function of `argmax` or `argmin` for elements of `dtype`."""
+    elements, table = POINTERS[dtype], POINTERS["i8"]
+    size = ELEMENTS[dtype].bitwidth // 8
+    better = helper(_BETTER[name, dtype[0] == "c"])
+    nan = helper(_NAN[dtype[0]])
+
+    def search(w: Any) -> int:
+        outer, n, inner = w[2], w[3], w[4]
+        if n == 0:
+            return -1 if outer * inner > 0 else 0
+        for block in range(outer):
+            x, out = elements(w[1] + block * n * inner * size), table(w[0] + block * inner * 8)
+            for i in range(inner):
+                out[i] = 0
+            for j in range(1, n):
+                for i in range(inner):
+                    best, new = x[out[i] * inner + i], x[j * inner + i]
+                    if not nan(best) and (better(new, best) or nan(new)):
+                        out[i] = j
+        return 0
+
+    return search

@@ -1,0 +1,48 @@
+"""How much memory the LAPACK drivers need.
+
+In:    the order of a matrix and counts of right-hand sides: ints, or anything that adds and multiplies with
+       ints.
+Out:   sizes in elements (of the unit named) or in bytes.
+Holds: only `+` and `*` are used, so sizes may be symbolic. numba is not imported; compiled code inlines the
+       same functions, so the kernels and their callers cannot disagree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+ITEMSIZE: dict[str, int] = {"f4": 4, "f8": 8, "c8": 8, "c16": 16, "i4": 4, "i8": 8, "b1": 1}
+"""Bytes of one element, by dtype code."""
+
+
+def syevd_work(n: Any) -> Any:
+    """LWORK of xSYEVD with vectors, in reals."""
+    return 1 + 6 * n + 2 * n * n
+
+
+def heevd_work(n: Any) -> Any:
+    """LWORK of xHEEVD with vectors, in complex elements."""
+    return 1 + 2 * n + n * n
+
+
+def heevd_real_work(n: Any) -> Any:
+    """LRWORK of xHEEVD with vectors, in reals."""
+    return 1 + 5 * n + 2 * n * n
+
+
+def evd_integer_work(n: Any) -> Any:
+    """LIWORK of xSYEVD and xHEEVD with vectors, in 32 bit integers."""
+    return 3 + 5 * n
+
+
+def solve_workspace(dtype: str, n: Any, nrhs: Any) -> Any:
+    """Bytes for `solve`: the matrix, the right-hand sides, then the pivots."""
+    return (n * n + n * nrhs) * ITEMSIZE[dtype] + n * 4
+
+
+def eigh_workspace(dtype: str, n: Any) -> Any:
+    """Bytes for `eigh`: the matrix, the work arrays, then the integers."""
+    integers = evd_integer_work(n) * 4
+    if dtype in ("f4", "f8"):
+        return (n * n + syevd_work(n)) * ITEMSIZE[dtype] + integers
+    return (n * n + heevd_work(n)) * ITEMSIZE[dtype] + heevd_real_work(n) * (ITEMSIZE[dtype] // 2) + integers
