@@ -202,7 +202,7 @@ class FragmentBuilder:
         self.types: list[TensorType] = []
         self.instrs: list[Instr] = []
         self.words: list[DimExpr] = []
-        self._operand_of: dict[int, int] = {}
+        self._known: dict[Any, Instr] = {}
 
     def input(self, type: Any) -> int:
         """A new input of this type (a `TensorType`, `(dtype, shape)`, or anything with `.dtype` and `.shape`)."""
@@ -238,14 +238,17 @@ class FragmentBuilder:
         if isinstance(op, str):
             op, bound = REGISTRY[op].bind(ins, **params)
             sizes = bound if sizes is None else sizes
-        instr = Instr(op, tuple(values), tuple(sizes or ()), len(self.types))
-        found = self._operand_of.setdefault(hash((op, instr.ins, instr.sizes)), len(self.instrs))
-        if found < len(self.instrs) and self.instrs[found][:3] == instr[:3]:
-            return _results(self.instrs[found])
-        t = op.infer(self.cx, ins, instr.sizes)
-        self.types.extend(t if isinstance(t, tuple) else (t,))
-        self.instrs.append(instr)
-        return _results(instr)
+        return self.append(op, tuple(values), tuple(sizes or ()))
+
+    def append(self, op: Op, values: tuple[int, ...], sizes: Shape) -> Any:
+        """Appends an `Op`; an operation that is there already is returned, not repeated."""
+        found = self._known.get((op, values, sizes))
+        if found is None:
+            found = self._known[op, values, sizes] = Instr(op, values, sizes, len(self.types))
+            t = op.infer(self.cx, [self.types[v] for v in values], sizes)
+            self.types.extend(t if isinstance(t, tuple) else (t,))
+            self.instrs.append(found)
+        return found.first if op.n_out == 1 else tuple(found.outs)
 
     def build(self, outputs: Any) -> Fragment:
         """The finished fragment; operations that no output needs are dropped."""
@@ -271,10 +274,6 @@ def _as_type(given: Any) -> TensorType:
     if isinstance(inner, TensorType):
         return inner
     return TensorType(code_of(given.dtype), tuple(given.shape))
-
-
-def _results(instr: Instr) -> Any:
-    return instr.first if instr.op.n_out == 1 else tuple(instr.outs)
 
 
 def live_instrs(instrs: Sequence[Instr], outputs: Iterable[int]) -> Iterator[Instr]:

@@ -41,7 +41,7 @@ _INFERRED_LIMIT = 20_000
 class Node:
     """A value of the graph. Users see its subclass `TracedTensor`."""
 
-    __slots__ = ("active", "call", "data", "inputs", "op", "seq", "sizes", "slot", "type")
+    __slots__ = ("__weakref__", "active", "call", "data", "inputs", "op", "seq", "sizes", "slot", "type")
 
     op: Op | None
     inputs: tuple[Node, ...]
@@ -94,10 +94,11 @@ class SumCall:
     It is not a fragment, so that its length is no part of any structure.
     """
 
-    __slots__ = ("inputs", "seq")
+    __slots__ = ("inputs", "nodes", "seq")
 
     def __init__(self, inputs: tuple[Node, ...]) -> None:
         self.inputs = inputs
+        self.nodes: tuple[weakref.ref[Node], ...] = ()
         self.seq = _next_seq()
 
 
@@ -296,6 +297,7 @@ def sum_of(nodes: Sequence[Node]) -> Node:
         return nodes[0]
     total = new_node(nodes[0].type, any(n.active for n in nodes))
     total.call = SumCall(tuple(nodes))
+    total.call.nodes = (weakref.ref(total),)
     return total
 
 

@@ -1,0 +1,300 @@
+"""Derivatives of the graph of calls: `vjp` and `jvp`.
+
+In: output nodes with cotangents (or input nodes with tangents), and the nodes to differentiate by. The open tail is
+sealed first. Out: nodes: calls of derived fragments, one for each call between, unevaluated, differentiable again.
+Holds: calls stay flat: the gradient of K calls of a fragment is K calls of its backward fragment. Nothing older than
+the oldest node differentiated by is visited. Dropped history raises; it is never a zero.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nbgraph.errors import DifferentiationError, describe
+from nbgraph.fragment import Fragment, size_at
+from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
+from nbgraph.seal import commit, draft
+from nbgraph.trace import (
+    LOCK,
+    AliasCall,
+    Dropped,
+    FragmentCall,
+    Node,
+    SumCall,
+    new_node,
+    sum_of,
+    value_of,
+)
+from nbgraph.types import Size
+
+Key = tuple[int, int]
+
+
+def key_of(node: Node) -> Key:
+    """Identity of a value in the graph of calls: (call, slot), or the leaf itself."""
+    call = node.call
+    if type(call) is FragmentCall:
+        return id(call), node.slot
+    return (id(node), -1) if call is None or type(call) is Dropped else (id(call), -1)
+
+
+def seal(nodes: Iterable[Node]) -> None:
+    """Seals the open operations below nodes without running them."""
+    with LOCK:
+        for d in draft(nodes):
+            commit(d, None, None)
+
+
+class _Step:
+    """A call on the path: (a piece of) a fragment call, a sum, or an alias."""
+
+    __slots__ = ("fragment", "inputs", "kind", "origin", "outs", "words")
+
+    def __init__(self, kind: str, inputs: Sequence[Node], outs: dict[int, Key]) -> None:
+        self.kind, self.inputs, self.outs = kind, inputs, outs
+        self.fragment: Any = None
+        self.words: Sequence[Size] = ()
+        self.origin: Any = None  # (call, slot in the fragment -> slot of the call)
+
+
+class Path:
+    """The calls between the nodes differentiated by and the outputs, oldest first."""
+
+    def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node]) -> None:
+        seal([*outputs, *wrt])
+        self.wrt = {key_of(w): w for w in wrt}
+        self.oldest = min((w.seq for w in wrt), default=0)
+        self.passive = any(not w.active for w in wrt)
+        self.met: set[Key] = set()
+        self.kept: list[Any] = []  # keeps alive what is known by id
+        self.steps = self._active(self._steps(self._calls(outputs)))
+
+    def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
+        """Every call that outputs depend on and that is young enough, with the slots that are used of it."""
+        found: dict[int, tuple[Any, Node, set[int]]] = {}
+        stack = list(outputs)
+        while stack:
+            node = stack.pop()
+            self.met.add(key_of(node))
+            call = node.call
+            if node.seq < self.oldest or call is None:
+                continue
+            if type(call) is Dropped:
+                self._dropped(node)
+                continue
+            entry = found.get(id(call))
+            if entry is None:
+                entry = found[id(call)] = (call, node, set())
+                stack.extend(call.inputs)
+            entry[2].add(node.slot)
+        return sorted(found.values(), key=lambda e: e[0].seq)
+
+    def _dropped(self, node: Node) -> None:
+        """A value without history may depend on what we differentiate by only if that is not differentiable."""
+        if self.passive and key_of(node) not in self.wrt:
+            raise DifferentiationError(
+                "history was dropped: a value on the path was evaluated while it depended on no differentiable leaf",
+                got=f"dropped by the eval at {describe(node.call.site)}",
+                hint="make what you differentiate by with TracedTensor.from_tensor, not nbg.constant",
+            )
+
+    def _steps(self, calls: Sequence[tuple[Any, Node, set[int]]]) -> list[_Step]:
+        steps: list[_Step] = []
+        for call, node, used in calls:
+            if type(call) is FragmentCall:
+                steps += self._fragment_steps(call, used)
+            elif type(call) in (SumCall, AliasCall):
+                steps.append(_Step("sum", call.inputs, {0: key_of(node)}))
+        return steps
+
+    def _fragment_steps(self, call: FragmentCall, used: set[int]) -> list[_Step]:
+        """The call as one step, or as pieces where a value inside it is differentiated by and used inside it."""
+        f = call.fragment
+        inside = {i for instr in f.instrs for i in instr.ins}
+        cuts = tuple(sorted(s for s in used if s in inside and (id(call), s) in self.wrt))
+        if not cuts:
+            step = _Step("call", call.inputs, {s: (id(call), s) for s in range(len(f.inputs), len(f.types))})
+            step.fragment, step.words, step.origin = f, call.words, (call, None)
+            return [step]
+        return [self._piece_step(call, piece) for piece in cut_at(f, cuts, tuple(sorted(used)))]
+
+    def _piece_step(self, call: FragmentCall, piece: Piece) -> _Step:
+        inputs = [call.inputs[k] if kind == "input" else slot_node(call, k) for kind, k in piece.sources]
+        self.kept += inputs
+        step = _Step("call", inputs, {mine: (id(call), theirs) for theirs, mine in piece.slots.items()})
+        env = call_environment(call) if piece.words else {}
+        step.fragment = piece.fragment
+        step.words = tuple(size_at(w, env) for w in piece.words)
+        step.origin = (call, {mine: theirs for theirs, mine in piece.slots.items()})
+        return step
+
+    def _active(self, steps: Sequence[_Step]) -> list[_Step]:
+        """The steps that depend on a node differentiated by; marks what they give as depending on it too."""
+        self.active: set[Key] = set(self.wrt)
+        found = []
+        for step in steps:
+            if any(key_of(i) in self.active for i in step.inputs):
+                self.active.update(step.outs.values())
+                found.append(step)
+        return found
+
+    def mask(self, step: _Step) -> tuple[int, ...]:
+        """The positions of a step's inputs that depend on a node differentiated by."""
+        return tuple(k for k, i in enumerate(step.inputs) if i.type.inexact and key_of(i) in self.active)
+
+
+def call_environment(call: FragmentCall) -> Mapping[Any, Size]:
+    """What the size symbols of a call's fragment stand for."""
+    return call.fragment.environment([i.type for i in call.inputs], call.words)
+
+
+def slot_node(call: FragmentCall, slot: int) -> Node:
+    """A node for a value of a call, with its data if the call has kept it."""
+    if slot < len(call.fragment.inputs):
+        return call.inputs[slot]
+    env = call_environment(call)
+    t = _type_at(call.fragment, slot, env)
+    node = new_node(t, t.inexact and any(i.active for i in call.inputs))
+    node.call, node.slot = call, slot
+    node.seq = call.seq
+    if call.saved is not None:
+        node.data = call.saved.get(slot)
+    if node.data is None:
+        call.nodes = [*(call.nodes or ()), (slot, weakref.ref(node))]
+    return node
+
+
+def _type_at(f: Fragment, slot: int, env: Mapping[Any, Size]) -> Any:
+    t = f.types[slot]
+    return t if t.concrete else t.with_shape(tuple(size_at(d, env) for d in t.shape))
+
+
+def _derived_call(step: _Step, plan: Plan, given: Mapping[tuple[str, int], Node]) -> FragmentCall:
+    """A call of a derived fragment, its inputs gathered from where the plan says."""
+    call, slot_map = step.origin
+    inputs = []
+    for source in plan.sources:
+        kind, which = source
+        if kind == "input":
+            inputs.append(step.inputs[which])
+        elif kind == "saved":
+            inputs.append(slot_node(call, which if slot_map is None else slot_map[which]))
+        else:
+            inputs.append(given[source])
+    words: tuple[Size, ...] = ()
+    if plan.words:
+        env = step.fragment.environment([i.type for i in step.inputs], step.words)
+        words = tuple(size_at(w, env) for w in plan.words)
+    derived = FragmentCall(plan.fragment, tuple(inputs), words, None)
+    if slot_map is None:
+        derived.origin = (call, plan)
+    return derived
+
+
+def _result(call: FragmentCall, slot: int, like: Any, active: bool) -> Node:
+    """A node for a value of a derived call that has not run."""
+    node = new_node(like, active)
+    node.call, node.slot = call, slot
+    assert call.nodes is not None
+    call.nodes.append((slot, weakref.ref(node)))
+    return node
+
+
+def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node | None]:
+    """Cotangents of `wrt` from (output, cotangent) pairs; None where an output does not depend on it at all,
+    a zero node where it does and the derivative is exactly zero."""
+    with LOCK:
+        path = Path([out for out, _ in outputs], wrt)
+        cts: dict[Key, list[Node]] = {}
+        for out, ct in outputs:
+            cts.setdefault(key_of(out), []).append(ct)
+        for step in reversed(path.steps):
+            _pull_back(path, step, cts)
+        return [_total(path, w, cts) for w in wrt]
+
+
+def _total(path: Path, w: Node, cts: dict[Key, list[Node]]) -> Node | None:
+    key = key_of(w)
+    if key in cts:
+        return sum_of(cts[key])
+    return _zeros(w) if key in path.met else None
+
+
+def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
+    """Moves the cotangents of a step's results to its inputs."""
+    taken = {slot: sum_of(cts[key]) for slot, key in step.outs.items() if key in cts}
+    if not taken:
+        return
+    for slot, key in step.outs.items():
+        if slot in taken:
+            cts[key] = [taken[slot]]  # summed once; it may be asked for as a result too
+    mask = path.mask(step)
+    if step.kind == "sum":
+        for k in mask:
+            cts.setdefault(key_of(step.inputs[k]), []).append(taken[0])
+        return
+    slots = tuple(sorted(taken))
+    plan = vjp_plan(step.fragment, slots, mask)
+    if not plan.results:
+        return
+    derived = _derived_call(step, plan, {("cotangent", s): ct for s, ct in taken.items()})
+    derived.nodes = []
+    active = any(i.active for i in derived.inputs)
+    for k in mask:
+        if k in plan.results:
+            node = _result(derived, plan.results[k], step.inputs[k].type, active)
+            cts.setdefault(key_of(step.inputs[k]), []).append(node)
+
+
+def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node | None]:
+    """Tangents of `outputs` from (node, tangent) pairs; None where an output does not depend on any of them."""
+    with LOCK:
+        path = Path(outputs, [w for w, _ in wrt])
+        tangents: dict[Key, Node] = {key_of(w): t for w, t in wrt}
+        needed = {key_of(out) for out in outputs}
+        needed.update(key_of(i) for step in path.steps for i in step.inputs)
+        for step in path.steps:
+            _push_forward(step, tangents, needed)
+        return [_tangent(path, out, tangents) for out in outputs]
+
+
+def _tangent(path: Path, out: Node, tangents: dict[Key, Node]) -> Node | None:
+    key = key_of(out)
+    if key in tangents:
+        return tangents[key]
+    return _zeros(out) if key in path.active else None
+
+
+def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> None:
+    """Moves the tangents of a step's inputs to those of its results that somebody needs."""
+    given = {k: tangents[key_of(i)] for k, i in enumerate(step.inputs) if key_of(i) in tangents}
+    wanted = {slot: key for slot, key in step.outs.items() if key in needed and key not in tangents}
+    if not given or not wanted:
+        return
+    if step.kind == "sum":
+        tangents[wanted[0]] = sum_of(list(given.values()))
+        return
+    plan = jvp_plan(step.fragment, tuple(sorted(given)), tuple(sorted(wanted)))
+    if not plan.results:
+        return
+    derived = _derived_call(step, plan, {("tangent", k): t for k, t in given.items()})
+    derived.nodes = []
+    active = any(i.active for i in derived.inputs)
+    env = step.fragment.environment([i.type for i in step.inputs], step.words)
+    for slot, key in wanted.items():
+        if slot in plan.results:
+            tangents[key] = _result(derived, plan.results[slot], _type_at(step.fragment, slot, env), active)
+
+
+def _zeros(like: Node) -> Node:
+    """An exact zero, as a value."""
+    from nbgraph.op import REGISTRY
+    from nbgraph.trace import record, scalar
+
+    op, sizes = REGISTRY["broadcast_to"].bind([scalar(0, like.type.code).type], shape=like.type.shape)
+    return record(op, [scalar(0, like.type.code)], sizes)  # type: ignore[no-any-return]
+
+
+__all__ = ["Path", "jvp", "key_of", "seal", "slot_node", "value_of", "vjp"]

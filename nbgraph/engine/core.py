@@ -1,0 +1,258 @@
+"""The engine: seals, schedules, runs and commits.
+
+In: nodes. Out: read-only arrays; the graph's nodes then hold their values.
+Holds: structure and values change only after everything ran, under the graph's lock (an error, Ctrl-C or another
+thread leave the graph as it was). Machine code belongs to an engine, values belong to the graph, so engines mix.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nbgraph.engine import interpreter
+from nbgraph.engine.native import Native
+from nbgraph.engine.schedule import Key, Row, Schedule
+from nbgraph.engine.stats import Counters, Stats
+from nbgraph.engine.tiers import Ledger
+from nbgraph.errors import LinAlgError, NbgraphError, user_frame
+from nbgraph.fragment import Fragment
+from nbgraph.seal import commit, draft
+from nbgraph.ssa import Bound, Program, program_for
+from nbgraph.trace import LOCK, FragmentCall, Node, SumCall
+
+Array = np.ndarray[Any, Any]
+Results = dict[Key, Array]
+
+JIT_MODES = ("auto", "always", "never")
+
+
+class Engine:
+    """Owns compiled code, its statistics, and the choice between interpreting and compiling.
+
+    `jit`: "auto" interprets a structure with NumPy until compiling it pays, "always" compiles at first sight,
+    "never" only interprets. `threads` is how many threads large operations may use.
+
+    >>> import nbgraph as nbg
+    >>> engine = nbg.Engine(jit="never")
+    >>> x = nbg.TracedTensor.from_tensor([1.0, 2.0])
+    >>> (x * x).sum().eval(engine)
+    array(5.)
+    >>> engine.stats().operations
+    2
+    """
+
+    def __init__(self, jit: str = "auto", cache_dir: Any = None, threads: int = 1) -> None:
+        if jit not in JIT_MODES:
+            raise NbgraphError("unknown mode", operation="Engine", got=jit, wanted=" or ".join(JIT_MODES))
+        self.jit, self.cache_dir, self.threads = jit, cache_dir, threads
+        self.counters = Counters()
+        self._lock = threading.RLock()
+        self._seen: dict[Fragment, None] = {}
+        self._ledgers: dict[Program, Ledger] = {}
+        self.native = Native(self)
+
+    def __repr__(self) -> str:
+        return f"Engine(jit={self.jit!r}, threads={self.threads})"
+
+    def stats(self) -> Stats:
+        """A frozen snapshot of the counters."""
+        with self._lock:
+            return self.counters.snapshot()
+
+    def explain(self) -> str:
+        """Which compiles were made, what was new in each, and the user's line that asked for it."""
+        return self.native.explain()
+
+    def compile(self, outputs: Any, inputs: Any) -> Any:
+        """A `CompiledProgram` for everything between `inputs` and `outputs`; see `nbgraph.engine.program`."""
+        from nbgraph.engine.program import compile_program
+
+        return compile_program(self, outputs, inputs)
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def run(self, schedule: Schedule, results: Results, site: Any) -> None:
+        """Runs every row; results by key."""
+        rows = schedule.rows
+        if self.jit != "never" and self.native.run_table(schedule, rows, results, site):
+            return
+        coming: dict[Fragment, int] = {}
+        for row in rows:
+            if type(row.call) is FragmentCall:
+                coming[row.call.fragment] = coming.get(row.call.fragment, 0) + 1
+        for row in rows:
+            if type(row.call) is SumCall:
+                self._run_sum(schedule, row, results)
+            else:
+                self._run_call(schedule, row, results, coming[row.call.fragment], site)
+                coming[row.call.fragment] -= 1
+
+    def _run_sum(self, schedule: Schedule, row: Row, results: Results) -> None:
+        arrays = [self._value(schedule, i, results) for i in row.call.inputs]
+        total = arrays[0] + arrays[1]
+        for a in arrays[2:]:
+            total += a
+        total = np.asarray(total)
+        total.setflags(write=False)
+        results[row.key[0], 0] = total
+        with self._lock:
+            self.counters.operations += len(arrays) - 1
+
+    def _run_call(self, schedule: Schedule, row: Row, results: Results, coming: int, site: Any) -> None:
+        call: FragmentCall = row.call
+        program = program_for(call.fragment, frozenset(row.wanted))
+        bound = program.bind(tuple([i.type for i in call.inputs]), call.words)
+        arrays = [self._value(schedule, i, results) for i in call.inputs]
+        try:
+            outs = self.run_bound(bound, arrays, coming, site)
+        except interpreter.OperationFailed as failure:
+            raise self._named_error(failure, call, program) from failure.error
+        key = row.key[0]
+        for slot, p in program.position.items():
+            results[key, slot] = outs[p]
+
+    def _value(self, schedule: Schedule, node: Node, results: Results) -> Array:
+        known = schedule.known(node)
+        return results[schedule.key(node)] if known is None else known  # type: ignore[no-any-return]
+
+    def run_bound(self, bound: Bound, arrays: Sequence[Array], coming: int, site: Any) -> list[Array]:
+        """One call of a program, by the tier it has come to."""
+        program = bound.program
+        self.see(program.fragment)
+        if self.jit != "never" and self.native.ready(program, self.ledger(program), coming, site):
+            return self.native.run_bound(bound, arrays)
+        start = time.perf_counter()
+        outs = interpreter.run(bound, arrays)
+        seconds = time.perf_counter() - start
+        with self._lock:
+            self.ledger(program).record(seconds)
+            self.counters.interpreted += 1
+            self.counters.operations += program.n_ops
+            self.counters.run_seconds += seconds
+        return outs
+
+    def see(self, fragment: Fragment) -> None:
+        """Counts a structure met for the first time."""
+        if fragment not in self._seen:
+            with self._lock:
+                self._seen[fragment] = None
+                self.counters.fragments = len(self._seen)
+
+    def ledger(self, program: Program) -> Ledger:
+        found = self._ledgers.get(program)
+        if found is None:
+            with self._lock:
+                found = self._ledgers.setdefault(program, Ledger(program.body))
+        return found
+
+    def _named_error(self, failure: interpreter.OperationFailed, call: FragmentCall, program: Program) -> Exception:
+        """The user's error for a failed operation: which one, recorded where."""
+        op = program.body.instrs[failure.position].op
+        where = next((site for slot, site in call.sites or () if _op_at(call.fragment, slot) is op), None)
+        if isinstance(failure.error, np.linalg.LinAlgError):
+            return LinAlgError(str(failure.error), operation=op.name, where=where)
+        return failure.error
+
+
+def _op_at(fragment: Fragment, slot: int) -> Any:
+    return next((instr.op for instr in fragment.instrs if slot in instr.outs), None)
+
+
+def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any = None) -> list[Array]:
+    """The values of nodes, computed together; only what is not known yet runs."""
+    engine = engine or default_engine()
+    bound = _bound(bindings)
+    if not bound:
+        known = [_settled(n) for n in nodes]
+        if all(v is not None for v in known):
+            return known
+    site = user_frame()
+    with LOCK:
+        drafts = draft(nodes)
+        schedule = Schedule(nodes, drafts, bound)
+    results: Results = {}
+    if schedule.rows:
+        with engine._lock:
+            engine.counters.evals += 1
+        engine.run(schedule, results, site)
+    values = [engine._value(schedule, n, results) for n in nodes]
+    if not bound:
+        with LOCK:
+            _commit(schedule, drafts, results, site)
+    return values
+
+
+def _settled(node: Node) -> Any:
+    from nbgraph.trace import value_of
+
+    return value_of(node)
+
+
+def _bound(bindings: Mapping[Node, Any] | None) -> dict[int, Array]:
+    if not bindings:
+        return {}
+    from nbgraph.engine.binding import bind_arrays
+
+    return bind_arrays(bindings)
+
+
+def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results, site: Any) -> None:
+    """Puts structure and values into the graph."""
+    ran = {row.key[0]: row for row in schedule.rows}
+    for d in drafts:
+        row = ran.get(id(d.call))
+        if row is None:
+            commit(d, None, site)
+            continue
+        values = {slot: results[id(d.call), slot] for slot in row.wanted}
+        _keep(d.call, values)
+        commit(d, values, site)
+    for row in schedule.rows:
+        if row.draft is None:
+            _settle(row, results)
+
+
+def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
+    """Results that must not be computed twice stay with the call."""
+    from nbgraph.plans import saved_slots
+
+    if any(i.active for i in call.inputs):
+        saved = {s: values[s] for s in saved_slots(call.fragment) if s in values}
+        call.saved = saved or None
+
+
+def _settle(row: Row, results: Results) -> None:
+    """Values for the nodes of a call that was sealed before it ran."""
+    call = row.call
+    if type(call) is SumCall:
+        for reference in call.nodes:
+            total = reference()
+            if total is not None:
+                total.data = results[id(call), 0]
+        return
+    values = {slot: results[id(call), slot] for slot in row.wanted}
+    if call.saved is None:
+        _keep(call, values)
+    for slot, ref in call.nodes or ():
+        node = ref()
+        if node is not None and slot in values:
+            node.data = values[slot]
+    call.nodes = None
+
+
+_DEFAULT: Engine | None = None
+_DEFAULT_LOCK = threading.Lock()
+
+
+def default_engine() -> Engine:
+    """The engine that is used where none is given."""
+    global _DEFAULT
+    if _DEFAULT is None:
+        with _DEFAULT_LOCK:
+            _DEFAULT = _DEFAULT or Engine()
+    return _DEFAULT

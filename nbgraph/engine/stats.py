@@ -1,0 +1,45 @@
+"""What an engine counts. `Counters` is written by the engine under its lock; `Stats` is the frozen snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass
+class Counters:
+    """Counts since the engine was made."""
+
+    evals: int = 0
+    fragments: int = 0
+    compiled: int = 0
+    loaded: int = 0
+    hits: int = 0
+    interpreted: int = 0
+    operations: int = 0
+    compile_seconds: float = 0.0
+    run_seconds: float = 0.0
+    code_bytes: int = 0
+
+    def snapshot(self) -> Stats:
+        return Stats(**asdict(self))
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A snapshot of an engine's counters.
+
+    `evals`: evals that had work to do. `fragments`: distinct structures seen. `compiled`, `loaded`: machine code made,
+    taken from disk. `hits`, `interpreted`: fragment calls run by machine code, by NumPy. `operations`: primitive
+    operations executed. `compile_seconds`, `run_seconds`: seconds. `code_bytes`: bytes of machine code.
+    """
+
+    evals: int
+    fragments: int
+    compiled: int
+    loaded: int
+    hits: int
+    interpreted: int
+    operations: int
+    compile_seconds: float
+    run_seconds: float
+    code_bytes: int

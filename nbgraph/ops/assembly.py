@@ -1,0 +1,122 @@
+"""Joining arrays: concatenate.
+
+In: any number of operands of one dtype and rank. Out: one array, each operand a region of it.
+`stack` is `expand_dims` and `concatenate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.kinds import Assembly, Layout, Part
+from nbgraph.op import Op, Sample, Sizes, sample_array
+from nbgraph.types import Shape, Size, TensorType
+
+
+@final
+class Concatenate(Assembly):
+    """Operands one after another along `axis`; `one` says that the result has literally size 1 there.
+
+    That cannot be read off the operands' sizes in a fragment: a lone element beside empty operands adds up to 1.
+    """
+
+    name = "concatenate"
+    params = ("axis", "one")
+    axis: int
+    one: bool
+
+    @classmethod
+    def bind(cls, types: Sequence[TensorType], **kwargs: Any) -> tuple[Op, Shape]:
+        if not types:
+            raise ShapeError("nothing to join", operation=cls.name, wanted="at least one operand")
+        ndim, axis = types[0].ndim, kwargs.get("axis", 0)
+        if not -ndim <= axis < ndim:
+            wanted = f"-{ndim} <= axis < {ndim}" if ndim else "operands of at least one dimension"
+            raise BoundsError("axis is out of range", operation=cls.name, position=0, got=axis, wanted=wanted)
+        axis = int(axis) % ndim
+        total = sum((t.shape[axis] for t in types if t.ndim == ndim), start=0)
+        return cls(axis, total == 1), ()
+
+    def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
+        shape = list(ins[0].shape)
+        total: Size = 0
+        for position, t in enumerate(ins):
+            self._check(position, t, ins[0])
+            total = total + t.shape[self.axis]
+            for axis, d in enumerate(t.shape):
+                if axis != self.axis:
+                    shape[axis] = self._same(cx, position, t, shape[axis], d)
+        shape[self.axis] = 1 if self.one else total
+        return TensorType(ins[0].code, tuple(shape))
+
+    def _check(self, position: int, t: TensorType, first: TensorType) -> None:
+        if t.code != first.code:
+            raise DtypeError(
+                "dtypes differ", operation=self.name, position=position, got=t.dtype, wanted=first.dtype
+            )
+        if t.ndim != first.ndim:
+            wanted = f"{first.ndim} dimensions"
+            raise ShapeError("ranks differ", operation=self.name, position=position, got=t.shape, wanted=wanted)
+
+    def _same(self, cx: Sizes, position: int, t: TensorType, a: Size, b: Size) -> Size:
+        try:
+            return cx.same(a, b)
+        except ShapeError:
+            wanted = f"size {a} along every axis but {self.axis}"
+            raise ShapeError(
+                "operands do not fit", operation=self.name, position=position, got=t.shape, wanted=wanted
+            ) from None
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        return np.concatenate(ins, axis=self.axis)
+
+    def parts(self, out: Layout, ins: Sequence[TensorType], sizes: Shape) -> list[Part]:
+        offsets = _offsets([t.shape[self.axis] for t in ins])
+        step = out.strides[self.axis]
+        return [
+            Part(Layout(t.shape, out.strides, out.offset + at * step), k)
+            for k, (t, at) in enumerate(zip(ins, offsets, strict=True))
+        ]
+
+    def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
+        filled = (b.zeros(b.type(x)) if dx is None else dx for x, dx in zip(ins, tangents, strict=True))
+        return b.emit(self, *filled)
+
+    def transpose(self, b: Any, ct: Any, ins: Any, active: Sequence[bool], sizes: Shape) -> Any:
+        lengths = [b.shape(x)[self.axis] for x in ins]
+        return tuple(
+            b.slice(ct, axis=self.axis, start=at, length=n) if flows else None
+            for at, n, flows in zip(_offsets(lengths), lengths, active, strict=True)
+        )
+
+    def simplify(self, b: Any, ins: Any, sizes: Shape) -> Any:
+        return ins[0] if len(ins) == 1 else None
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        cases: tuple[tuple[int, tuple[tuple[int, ...], ...]], ...] = (
+            (0, ((2, 3), (4, 3))),
+            (1, ((2, 3), (2, 1), (2, 0))),
+            (0, ((1,), (1,), (3,))),
+            (0, ((1, 2), (0, 2))),
+            (0, ((0, 1), (0, 1))),
+            (2, ((2, 1, 3), (2, 1, 3))),
+            (0, ((1, 4),)),
+        )
+        for axis, shapes in cases:
+            one = sum(s[axis] for s in shapes) == 1
+            yield Sample(cls(axis, one), tuple(sample_array(rng, code, s) for s in shapes))
+
+
+def _offsets(lengths: Sequence[Size]) -> list[Size]:
+    """Where each piece begins."""
+    at: Size = 0
+    offsets = []
+    for n in lengths:
+        offsets.append(at)
+        at = at + n
+    return offsets

@@ -1,0 +1,199 @@
+"""Derivatives of a fragment, as fragments: made once for each mask and kept on the fragment.
+
+In: a fragment, which outputs have cotangents (or which inputs have tangents), which inputs are differentiated by.
+Out: a `Plan`: a fragment that recomputes the forward values it needs from the call's inputs (the inputs are a
+checkpoint), and where each of its inputs comes from. Results that may not be computed twice come from the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nbgraph.fragment import Fragment, size_at
+from nbgraph.keys import GlobalOpKey, GlobalValKey, Input
+from nbgraph.linearize import differentiate
+from nbgraph.materialize import MaterializedGraph, close, materialize
+from nbgraph.resolve import LinearFragment, view_of
+from nbgraph.transpose import transpose
+from nbgraph.types import Size
+from nbgraph.verify import verify
+
+
+class Plan(NamedTuple):
+    """A derived fragment. `sources` says of each input: ("input", i), ("saved", slot), ("tangent", i) or
+    ("cotangent", slot) of the original call; `words` are sizes in the original's symbols; `results` maps an input
+    (vjp) or slot (jvp) of the original to a slot of the fragment (absent: exactly zero)."""
+
+    fragment: Fragment
+    sources: tuple[tuple[str, int], ...]
+    words: tuple[Size, ...]
+    results: dict[int, int]
+
+
+def vjp_plan(f: Fragment, slots: tuple[int, ...], wrt: tuple[int, ...]) -> Plan:
+    """Cotangents of the inputs `wrt` from cotangents of `slots`.
+
+    A plan that was made for more inputs serves too: what it computes beyond is cheap, another compile is not.
+    """
+    with f.lock:
+        made: list[tuple[frozenset[int], Plan]] = f.cache.setdefault(("vjp", slots), [])
+        wanted = frozenset(wrt)
+        for known, plan in made:
+            if wanted <= known:
+                return plan
+        plan = _make_vjp(f, slots, wrt)
+        made.append((wanted, plan))
+        return plan
+
+
+def _make_vjp(f: Fragment, slots: tuple[int, ...], wrt: tuple[int, ...]) -> Plan:
+    view, keys = view_of(f)
+    linear = differentiate(view, [keys[s] for s in slots], [keys[i] for i in wrt])
+    back = transpose(linear)
+    return _plan(f, back, dict(zip(wrt, back.tangent_outputs, strict=True)), slots)
+
+
+def jvp_plan(f: Fragment, wrt: tuple[int, ...], slots: tuple[int, ...]) -> Plan:
+    """Tangents of `slots` from tangents of the inputs `wrt`."""
+    with f.lock:
+        plan = f.cache.get(("jvp", wrt, slots))
+        if plan is None:
+            view, keys = view_of(f)
+            linear = differentiate(view, [keys[s] for s in slots], [keys[i] for i in wrt])
+            plan = _plan(f, linear, dict(zip(slots, linear.tangent_outputs, strict=True)), ())
+            f.cache["jvp", wrt, slots] = plan
+        return plan  # type: ignore[no-any-return]
+
+
+def _plan(f: Fragment, linear: LinearFragment, results: dict[int, Any], slots: Sequence[int]) -> Plan:
+    """Closes a linear fragment together with the primal operations it uses."""
+    kept = {name: key for name, key in results.items() if key is not None}
+    outputs = list(dict.fromkeys(kept.values()))
+    graph = materialize(outputs, (*f.input_keys, *linear.tangent_inputs))
+    fragment, words = close(graph)
+    verify(fragment, "derivative")
+    slot_of = dict(zip(outputs, fragment.outputs, strict=True))
+    sources = tuple(_source(k, slots) for k in graph.inputs)
+    return Plan(fragment, sources, words, {name: slot_of[key] for name, key in kept.items()})
+
+
+def _source(key: Input, slots: Sequence[int]) -> tuple[str, int]:
+    if isinstance(key.id, int):
+        return "input", key.id
+    kind, which = key.id  # type: ignore[misc]
+    return kind, slots[which] if kind == "cotangent" else which
+
+
+def saved_slots(f: Fragment) -> tuple[int, ...]:
+    """Values that a backward pass may need and must not recompute: factors, and masks and indices that are used."""
+    with f.lock:
+        found = f.cache.get("saved")
+        if found is None:
+            used = {i for instr in f.instrs for i in instr.ins if any(f.types[o].inexact for o in instr.outs)}
+            found = f.cache["saved"] = tuple(
+                o for instr in f.instrs if not instr.op.unique for o in instr.outs if instr.op.n_out > 1 or o in used
+            )
+        return found  # type: ignore[no-any-return]
+
+
+class Merged(NamedTuple):
+    """A fragment and a derived one as one, sharing the operations they have in common."""
+
+    fragment: Fragment
+    words: tuple[Size, ...]
+    sources: tuple[tuple[str, int], ...]
+    first: dict[int, int]  # slot of the original -> slot
+    second: dict[int, int]  # slot of the derived -> slot
+
+
+def merge_plan(f: Fragment, slots: tuple[int, ...], plan: Plan) -> Merged:
+    """`f` for `slots` and `plan.fragment` in one fragment (`materialize_merge` shares by key)."""
+    with f.lock:
+        cached = f.cache.get(("merge", slots, plan.fragment))
+        if cached is None:
+            cached = f.cache["merge", slots, plan.fragment] = _make_merge(f, slots, plan)
+        return cached  # type: ignore[no-any-return]
+
+
+def _make_merge(f: Fragment, slots: tuple[int, ...], plan: Plan) -> Merged:
+    keys = f.value_keys()
+    handed = [_handed_key(keys, f, plan, j) for j in range(len(plan.sources))]
+    derived = _instantiate(plan, handed)
+    wanted = [keys[s] for s in slots]
+    found = {s: derived[s] for s in sorted(set(plan.results.values()))}
+    outputs = list(dict.fromkeys([*wanted, *found.values()]))
+    extra = [k for k in handed if isinstance(k, Input) and not isinstance(k.id, int)]
+    graph = materialize(outputs, (*f.input_keys, *extra))
+    fragment, words = close(graph)
+    slot_of = dict(zip(outputs, fragment.outputs, strict=True))
+    return Merged(
+        fragment,
+        words,
+        _sources(graph),
+        {s: slot_of[keys[s]] for s in slots},
+        {s: slot_of[k] for s, k in found.items()},
+    )
+
+
+def _handed_key(keys: Sequence[GlobalValKey], f: Fragment, plan: Plan, j: int) -> GlobalValKey:
+    """What a derived fragment's input j is, in the merged one."""
+    kind, which = plan.sources[j]
+    if kind in ("input", "saved"):
+        return keys[which]
+    t = f.types[which] if kind == "cotangent" else f.inputs[which]
+    return Input((kind, which), t)
+
+
+def _instantiate(plan: Plan, inputs: Sequence[GlobalValKey]) -> list[GlobalValKey]:
+    """The keys of the derived fragment's values over the original's keys and size symbols."""
+    env: dict[Any, Size] = {("w", k): w for k, w in enumerate(plan.words)}
+    for i, key in enumerate(inputs):
+        env.update({("d", i, axis): d for axis, d in enumerate(key.type.shape)})
+    keys = list(inputs)
+    for instr in plan.fragment.instrs:
+        sizes = tuple(size_at(s, env) for s in instr.sizes)
+        keys.extend(GlobalOpKey(instr.op, tuple(keys[i] for i in instr.ins), sizes).results())
+    return keys
+
+
+class Piece(NamedTuple):
+    """Part of a fragment that was cut at some of its values: `sources` are ("input", i) or ("value", slot)."""
+
+    fragment: Fragment
+    sources: tuple[tuple[str, int], ...]
+    words: tuple[Size, ...]
+    slots: dict[int, int]  # slot of the original -> slot, for those wanted and those that are saved
+
+
+def cut_at(f: Fragment, slots: tuple[int, ...], wanted: tuple[int, ...]) -> list[Piece]:
+    """Pieces that compute `wanted` with the values `slots` as inputs, and each of `slots` from those before it.
+
+    This is how a derivative by a value in the middle of a call sees what depends on it (DESIGN, rule 1).
+    """
+    with f.lock:
+        cached = f.cache.get(("cut", slots, wanted))
+        if cached is None:
+            pieces = [_piece(f, slots[:k], (s,)) for k, s in enumerate(slots)]
+            rest = tuple(s for s in wanted if s not in slots)
+            if rest:
+                pieces.append(_piece(f, slots, rest))
+            cached = f.cache["cut", slots, wanted] = pieces
+        return cached  # type: ignore[no-any-return]
+
+
+def _piece(f: Fragment, given: tuple[int, ...], wanted: tuple[int, ...]) -> Piece:
+    keys: list[GlobalValKey] = list(f.input_keys)
+    values = {s: Input(("value", s), f.types[s]) for s in given}
+    for instr in f.instrs:
+        results = GlobalOpKey(instr.op, tuple(keys[i] for i in instr.ins), instr.sizes).results()
+        keys.extend(values.get(instr.first + k, r) for k, r in enumerate(results))
+    made = {k for op_key in materialize([keys[s] for s in wanted]).operations for k in op_key.results()}
+    slots = list(dict.fromkeys([*wanted, *(s for s in saved_slots(f) if keys[s] in made)]))
+    graph = materialize([keys[s] for s in slots], (*f.input_keys, *values.values()))
+    fragment, words = close(graph)
+    return Piece(fragment, _sources(graph), words, dict(zip(slots, fragment.outputs, strict=True)))
+
+
+def _sources(graph: MaterializedGraph) -> tuple[tuple[str, int], ...]:
+    return tuple(("input", k.id) if isinstance(k.id, int) else k.id for k in graph.inputs)  # type: ignore[misc]

@@ -1,0 +1,114 @@
+"""SSA programs: a fragment prepared for running, for a set of wanted values.
+
+In: a fragment and the slots that are wanted. Out: a `Program`: an optimised flat SSA list (itself in the form of a
+fragment, `body`), where its inputs and words come from, and where each slot is among its outputs.
+Holds: liveness is not identity: a program that has more outputs than are wanted serves too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nbgraph.fragment import Fragment, at_sizes, size_at
+from nbgraph.keys import GlobalValKey
+from nbgraph.materialize import MaterializedGraph, close, materialize
+from nbgraph.passes import COMMON, LOWERING, Pass
+from nbgraph.types import Size, TensorType
+from nbgraph.verify import verify
+
+#: A fragment gets at most this many programs before they are merged into one with all outputs seen.
+_MAX_PROGRAMS = 3
+_MAX_BOUND = 512
+
+
+class Program:
+    """A fragment for certain slots.
+
+    `picks[j]` is the fragment's input that the body's input j is, `words` the body's words in the fragment's symbols,
+    `position` maps a slot to its place among the body's outputs. `seen_at` is the user's line that first asked for it.
+    """
+
+    def __init__(self, fragment: Fragment, slots: tuple[int, ...]) -> None:
+        self.fragment, self.slots = fragment, slots
+        keys = fragment.value_keys()
+        wanted = apply_passes([keys[s] for s in slots], COMMON)
+        self._keys = wanted
+        self.outputs = list(dict.fromkeys(wanted))
+        self.body, self.words, self.picks = _close(fragment, self.outputs)
+        verify(self.body, "common passes")
+        place = {k: p for p, k in enumerate(self.outputs)}
+        self.position = {s: place[k] for s, k in zip(slots, wanted, strict=True)}
+        self.n_ops = len(self.body.instrs)
+        self._bound: dict[Any, Bound] = {}
+
+    def lowered(self) -> tuple[Fragment, tuple[Size, ...], tuple[int, ...]]:
+        """The body made of operations that code can be generated for; its words and picks."""
+        body, words, picks = _close(self.fragment, apply_passes(self.outputs, LOWERING))
+        verify(body, "lowering passes")
+        return body, words, picks
+
+    def bind(self, types: tuple[TensorType, ...], words: Sequence[Size]) -> Bound:
+        """The program at concrete sizes: input types of the fragment and its words."""
+        key = (types, words)
+        bound = self._bound.get(key)
+        if bound is None:
+            if len(self._bound) >= _MAX_BOUND:
+                self._bound.clear()
+            bound = self._bound[key] = Bound(self, types, words)
+        return bound
+
+    def __str__(self) -> str:
+        from nbgraph.pretty import fragment_text
+
+        return fragment_text(self.body, "program")
+
+
+class Bound:
+    """A program at concrete sizes: sizes of every operation, types of the outputs, room for machine words."""
+
+    __slots__ = ("env", "native", "out_types", "program", "sizes")
+
+    def __init__(self, program: Program, types: Sequence[TensorType], words: Sequence[Size]) -> None:
+        self.program = program
+        self.env: Mapping[Any, Any] = program.fragment.environment(types, words)
+        body = program.body
+        body_words = [size_at(w, self.env) for w in program.words]
+        env = body.environment([types[i] for i in program.picks], body_words)
+        self.sizes = [tuple(size_at(s, env) for s in instr.sizes) for instr in body.instrs]
+        self.out_types = [at_sizes(body.types[o], env) for o in body.outputs]
+        self.native: dict[Any, Any] = {}
+
+
+def apply_passes(keys: Sequence[GlobalValKey], passes: Iterable[Pass]) -> list[GlobalValKey]:
+    """The keys after each pass in turn."""
+    current = list(keys)
+    for p in passes:
+        current = p(current)
+    return current
+
+
+def _close(fragment: Fragment, outputs: Sequence[GlobalValKey]) -> tuple[Fragment, tuple[Size, ...], tuple[int, ...]]:
+    graph = materialize(outputs, fragment.input_keys)
+    body, words = close(graph)
+    return body, words, tuple(k.id for k in graph.inputs)  # type: ignore[misc]
+
+
+def program_for(fragment: Fragment, slots: frozenset[int]) -> Program:
+    """A program of the fragment whose outputs include `slots`; made if there is none."""
+    with fragment.lock:
+        made: list[Program] = fragment.cache.setdefault("programs", [])
+        for p in made:
+            if slots <= p.position.keys():
+                return p
+        if len(made) >= _MAX_PROGRAMS:
+            slots = slots.union(*(p.position for p in made))
+        program = Program(fragment, tuple(sorted(slots)))
+        made.append(program)
+        return program
+
+
+def lower(graph: MaterializedGraph) -> Program:
+    """The SSA program of a materialised graph, all its outputs wanted."""
+    fragment = close(graph)[0]
+    return Program(fragment, tuple(dict.fromkeys(fragment.outputs)))
