@@ -10,10 +10,11 @@ Holds: c does not overlap a or b, and its own elements do not overlap. Integers 
 Source: BLAS xGEMM, xGEMV.
 
 The ways, tried in this order; only the last copies:
-  loops    m n k <= SMALL, and all integers.
+  loops    m n k <= TINY, and all integers.
   BLAS     each matrix has a unit stride and a leading dimension BLAS takes: xGEMV for one column, else xGEMM. A
            row-major C is computed as its transpose, from the transposes of B and A. BLAS conjugates only what it
            also transposes.
+  loops    m n k <= SMALL.
   tiles    anything else (`products.tiles`).
 """
 
@@ -28,8 +29,12 @@ from .lowering import helper
 from .products import SCALARS, loops, tiles
 from .words import ELEMENTS, POINTERS, fortran, slot
 
+TINY = 5**3
+"""Where xGEMM overtakes the loops (measured, n = 4, 6, 8: float64 loops 0.045, 0.13, 0.26 us, xGEMM 0.08, 0.11, 0.13;
+complex128 loops 0.08, 0.24, 0.54, xGEMM 0.12, 0.16, 0.30)."""
+
 SMALL = 8**3
-"""Where xGEMM overtakes the loops (measured, float64: loops 0.20 us at 8, 0.41 at 12; xGEMM 0.27 at 12)."""
+"""Where tiles overtake the loops (float64, n = 8, 10: loops 0.26, 0.52 us, tiles 0.26, 0.43)."""
 
 _LIMIT = 2**31 - 1
 _PLAIN, _TRANSPOSED, _ADJOINT = ord("N"), ord("T"), ord("C")
@@ -133,16 +138,14 @@ def _floating(dtype: str) -> Callable[[Any], int]:
             a, b, step_a, step_b, m, n, conj_a, conj_b = b, a, step_b, step_a, n, m, conj_b, conj_a
             of_c, of_a, of_b = _turned(of_c), _turned(of_b), _turned(of_a)
         extents, signs, conj = (m, n, k), (1 - 2 * conj_a, 1 - 2 * conj_b), (conj_a, conj_b)
-        if k == 0 or m * n * k <= SMALL:
-            for _ in range(nbatch):
-                multiply(elements(c), elements(a), elements(b), extents, of_c, of_a, of_b, signs, keep)
-                c, a, b = c + step_c, a + step_a, b + step_b
-            return 0
-        steps = (step_c, step_a, step_b)
-        if blas(gemm, gemv, c, a, b, nbatch, extents, of_c, of_a, of_b, steps, conj, keep) != 0:
+        work, steps = m * n * k, (step_c, step_a, step_b)
+        if work > TINY and blas(gemm, gemv, c, a, b, nbatch, extents, of_c, of_a, of_b, steps, conj, keep) != 0:
             return 0
         for _ in range(nbatch):
-            gather(gemm, c, a, b, extents, of_c, of_a, of_b, signs, keep)
+            if work <= SMALL:
+                multiply(elements(c), elements(a), elements(b), extents, of_c, of_a, of_b, signs, keep)
+            else:
+                gather(gemm, c, a, b, extents, of_c, of_a, of_b, signs, keep)
             c, a, b = c + step_c, a + step_a, b + step_b
         return 0
 

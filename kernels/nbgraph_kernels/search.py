@@ -61,19 +61,49 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
     better = helper(_BETTER[name, dtype[0] == "c"])
     nan = helper(_NAN[dtype[0]])
 
+    @helper
+    def beats(new: Any, best: Any) -> Any:
+        return not nan(best) and (better(new, best) or nan(new))
+
+    line, plane = helper(_line(beats)), helper(_plane(beats))
+
     def search(w: Any) -> int:
         outer, n, inner = w[2], w[3], w[4]
         if n == 0:
             return -1 if outer * inner > 0 else 0
         for block in range(outer):
             x, out = elements(w[1] + block * n * inner * size), table(w[0] + block * inner * 8)
-            for i in range(inner):
-                out[i] = 0
-            for j in range(1, n):
-                for i in range(inner):
-                    best, new = x[out[i] * inner + i], x[j * inner + i]
-                    if not nan(best) and (better(new, best) or nan(new)):
-                        out[i] = j
+            if inner == 1:
+                out[0] = line(x, n)
+            else:
+                plane(out, x, n, inner)
         return 0
 
     return search
+
+
+def _line(beats: Any) -> Any:
+    """One row, the best so far in a register."""
+
+    def line(x: Any, n: Any) -> Any:
+        place, best = 0, x[0]
+        for j in range(1, n):
+            if beats(x[j], best):
+                place, best = j, x[j]
+        return place
+
+    return line
+
+
+def _plane(beats: Any) -> Any:
+    """All columns of a row-major matrix at once, so that it is read in its order in memory."""
+
+    def plane(out: Any, x: Any, n: Any, inner: Any) -> None:
+        for i in range(inner):
+            out[i] = 0
+        for j in range(1, n):
+            for i in range(inner):
+                if beats(x[j * inner + i], x[out[i] * inner + i]):
+                    out[i] = j
+
+    return plane

@@ -117,13 +117,15 @@ def test_zero_sizes(call: Call, random: Any, dtype: str, sizes: tuple[int, ...],
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
-@pytest.mark.parametrize("size", [4, 40, 70])
-@pytest.mark.parametrize("layout", ["rows", "strided"])
-def test_old_content_is_not_read(call: Call, random: Any, dtype: str, size: int, layout: str) -> None:
-    a, b = random(1, dtype, 1, size, size), random(2, dtype, 1, size, size)
-    c = LAYOUTS[layout](np.full_like(a, np.nan))
-    multiply(call, dtype, c, a, b)
-    agree(c, expected(a, b), size)
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (40, 40, 40), (70, 70, 70), (40, 1, 50), (1, 40, 50)])
+@pytest.mark.parametrize("layout", ["rows", "columns", "strided"])
+def test_old_content_is_not_read(call: Call, random: Any, dtype: str, sizes: tuple[int, ...], layout: str) -> None:
+    m, n, k = sizes
+    a, b = random(1, dtype, 1, m, k), random(2, dtype, 1, k, n)
+    for x in (LAYOUTS["rows"](a), LAYOUTS["columns"](a)):
+        c = LAYOUTS[layout](np.full((1, m, n), np.nan, a.dtype))
+        multiply(call, dtype, c, x, b)
+        agree(c, expected(a, b), k)
 
 
 @pytest.mark.parametrize("size", [4, 40])
