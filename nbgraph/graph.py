@@ -20,6 +20,8 @@ from nbgraph.materialize import MaterializedGraph, close, materialize_merge
 from nbgraph.pretty import fragment_dot
 from nbgraph.resolve import LinearFragment, ResolvedView, resolve
 from nbgraph.seal import draft
+from nbgraph.ssa import Program
+from nbgraph.ssa import lower as lower_graph
 from nbgraph.trace import LOCK, SCALAR, FragmentCall, Node, Projection
 from nbgraph.transpose import transpose
 from nbgraph.types import TensorType
@@ -37,12 +39,13 @@ __all__ = [
     "Linear",
     "LinearFragment",
     "MaterializedGraph",
+    "Program",
     "ResolvedView",
     "TensorType",
     "VerificationError",
     "differentiate",
     "dot",
-    "fragment",
+    "fragment_of",
     "fragments_of",
     "key_of",
     "lower",
@@ -126,14 +129,16 @@ def _outside_key(node: Node) -> Input:
     return Input(("leaf", node.seq), node.type)
 
 
-def fragment(graph: MaterializedGraph) -> Fragment:
+def fragment_of(graph: MaterializedGraph) -> Fragment:
     """A materialised graph as a fragment: its keys forgotten, its values numbered, its sizes made symbols."""
     return close(graph)[0]
 
 
-def lower(graph: MaterializedGraph | Fragment) -> Any:
-    """The SSA list of a graph or a fragment."""
-    return graph if isinstance(graph, Fragment) else fragment(graph)
+def lower(graph: MaterializedGraph | Fragment) -> Program:
+    """The optimised SSA program of a graph or a fragment, all its outputs wanted; it prints as text."""
+    if isinstance(graph, Fragment):
+        return Program(graph, tuple(dict.fromkeys(graph.outputs)))
+    return lower_graph(graph)
 
 
 def verify(f: Any, stage: str = "verify") -> None:

@@ -54,23 +54,16 @@ def fragment_text(f: Any, name: str = "fragment") -> str:
 
 
 def fragment_dot(f: Any) -> str:
-    """A fragment as a DOT graph, for Graphviz."""
+    """A fragment as a DOT graph, for Graphviz. An operation is one node, named after its first result."""
+    made_by = {o: instr.first for instr in f.instrs for o in instr.outs}
     lines = ["digraph fragment {", "  rankdir=TB; node [shape=box, fontname=monospace];"]
     for i, t in enumerate(f.inputs):
         lines.append(f'  v{i} [label="%{i}: {type_text(t)}", shape=ellipse];')
     for instr in f.instrs:
-        label = ", ".join(f"%{o}: {type_text(f.types[o])}" for o in instr.outs)
-        lines.append(f'  v{instr.first} [label="{instr.op!r}\\n{label}"];')
-        producer = {o: instr.first for o in instr.outs}
-        lines += [f"  v{_producer(f, i)} -> v{producer[instr.first]};" for i in instr.ins]
-    for o in f.outputs:
-        lines.append(f"  out{o} [shape=plaintext, label=output]; v{_producer(f, o)} -> out{o};")
+        results = ", ".join(f"%{o}: {type_text(f.types[o])}" for o in instr.outs)
+        label = f"{instr.op!r}".replace('"', "'")
+        lines.append(f'  v{instr.first} [label="{label}\\n{results}"];')
+        lines += [f"  v{made_by.get(i, i)} -> v{instr.first};" for i in instr.ins]
+    for o in dict.fromkeys(f.outputs):
+        lines.append(f"  out{o} [shape=plaintext, label=output]; v{made_by.get(o, o)} -> out{o};")
     return "\n".join([*lines, "}"])
-
-
-def _producer(f: Any, value: int) -> int:
-    """The node that stands for a value: itself for an input, else its operation's first result."""
-    for instr in f.instrs:
-        if value in instr.outs:
-            return int(instr.first)
-    return value
