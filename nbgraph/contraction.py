@@ -1,0 +1,424 @@
+"""Plans of products: einsum of any number of operands, matmul, dot and tensordot in terms of two-operand contractions.
+
+In: subscripts and shapes (sizes may be symbolic). Out: steps, or label tuples for the operation `contract`.
+Holds: every label of a `Contraction` step is in at least two of a, b and out, once in each; a label has one size
+(dimensions of size 1 that broadcast against another size are squeezed first). Only shapes are read, never values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from math import log2
+from typing import Any, NamedTuple
+
+from nbgraph.dims import DimExpr
+from nbgraph.errors import ShapeError
+from nbgraph.op import Sizes
+from nbgraph.types import Shape, Size
+
+Labels = tuple[int, ...]
+
+#: What a size that is not known yet counts as when the order of contraction is chosen.
+STAND_IN = 8
+
+
+class Diagonal(NamedTuple):
+    """The diagonal of two axes; its axis is the last (as `numpy.diagonal`)."""
+
+    operand: int
+    axis1: int
+    axis2: int
+
+
+class Sum(NamedTuple):
+    """The sum over axes."""
+
+    operand: int
+    axes: tuple[int, ...]
+
+
+class Squeeze(NamedTuple):
+    """Drops axes of size 1."""
+
+    operand: int
+    axes: tuple[int, ...]
+
+
+class Transpose(NamedTuple):
+    """Axes in another order: axis i of the result is axis `axes[i]`."""
+
+    operand: int
+    axes: tuple[int, ...]
+
+
+class Contraction(NamedTuple):
+    """The operation `contract` of two values."""
+
+    left: int
+    right: int
+    a: Labels
+    b: Labels
+    out: Labels
+
+
+Step = Diagonal | Sum | Squeeze | Transpose | Contraction
+
+
+class Product(NamedTuple):
+    """A product of two operands: what to squeeze, then the labels of `contract`."""
+
+    squeeze_a: tuple[int, ...]
+    squeeze_b: tuple[int, ...]
+    a: Labels
+    b: Labels
+    out: Labels
+
+
+def common_size(
+    cx: Sizes, x: Size, y: Size, *, operation: str, position: int, got: object, wanted: object
+) -> Size:
+    """The one size that two dimensions have, or `ShapeError` naming the operand. A literal 1 equals only itself."""
+    if (type(x) is int and x == 1) == (type(y) is int and y == 1):
+        try:
+            return cx.same(x, y)
+        except ShapeError:
+            pass
+    raise ShapeError("sizes differ", operation=operation, position=position, got=got, wanted=wanted)
+
+
+# -- einsum -----------------------------------------------------------------------------------------------------------
+
+
+def plan_einsum(subscripts: str, shapes: Sequence[Shape], optimize: Any = "auto") -> tuple[Step, ...]:
+    """The steps of `numpy.einsum(subscripts, ...)`.
+
+    Values are numbered: the operands, then the result of each step; the last value is the result. `optimize` is
+    `opt_einsum.contract_path`'s, or a path. With "auto" (or True) it sees sizes rounded to powers of two, so that a size
+    that grows from one call to the next seldom changes the order, and with it the structure that is compiled.
+
+    >>> plan_einsum("ij,jk", ((2, 3), (3, 4)))
+    (Contraction(left=0, right=1, a=(0, 1), b=(1, 2), out=(0, 2)),)
+    """
+    if not isinstance(optimize, str | bool):
+        optimize = tuple(tuple(step) for step in optimize if not isinstance(step, str))
+    return _plan(subscripts, tuple(map(tuple, shapes)), optimize)
+
+
+@lru_cache(maxsize=4096)
+def _plan(subscripts: str, shapes: tuple[Shape, ...], optimize: Any) -> tuple[Step, ...]:
+    inputs, output = parse_subscripts(subscripts, shapes)
+    planner = _Planner(inputs, shapes)
+    for operand in range(len(inputs)):
+        planner.take_diagonals(operand)
+    size = planner.squeeze_broadcasts()
+    return planner.finish(output, _path(tuple(planner.labels), output, size, optimize))
+
+
+def parse_subscripts(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[Labels], Labels]:
+    """Labels of the operands and of the result; NumPy's syntax, ellipses filled in (they align at the right)."""
+    text = subscripts.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    terms = left.split(",")
+    _check_text(subscripts, terms, right, arrow, len(shapes))
+    counts = [len(term.replace("...", "")) for term in terms]
+    dotted = [len(shape) - n for term, n, shape in zip(terms, counts, shapes, strict=True) if "..." in term]
+    ellipsis = tuple(-i for i in range(max(dotted, default=0), 0, -1))  # -1 is the last of its dimensions
+    inputs = []
+    for position, (term, shape) in enumerate(zip(terms, shapes, strict=True)):
+        n = len(term.replace("...", ""))
+        if len(shape) < n or ("..." not in term and len(shape) != n):
+            wanted = f"{n} dimensions{' or more' if '...' in term else ''} for {term!r}"
+            raise ShapeError("wrong rank", operation="einsum", position=position, got=f"shape {shape}", wanted=wanted)
+        inputs.append(_labels(term, ellipsis[len(ellipsis) - (len(shape) - n) :]))
+    if not arrow:
+        letters = left.replace(",", "").replace("...", "")
+        return inputs, (*ellipsis, *(ord(c) for c in sorted(set(letters)) if letters.count(c) == 1))
+    if ellipsis and "..." not in right:
+        raise _malformed(subscripts, "an ellipsis of the operands is not in the result", "'...' after '->'")
+    return inputs, _labels(right, ellipsis)
+
+
+def _labels(term: str, ellipsis: Labels) -> Labels:
+    before, dots, after = term.partition("...")
+    return (*map(ord, before), *(ellipsis if dots else ()), *map(ord, after))
+
+
+def _check_text(subscripts: str, terms: list[str], right: str, arrow: str, n_operands: int) -> None:
+    if len(terms) != n_operands:
+        raise ShapeError(
+            f"subscripts {subscripts!r} do not match the operands",
+            operation="einsum", got=f"{n_operands} operands", wanted=str(len(terms)),
+        )  # fmt: skip
+    for term in (*terms, right):
+        letters = term.replace("...", "", 1)
+        if any(c in ".->" for c in letters):  # anything else is a label: large networks run out of letters
+            raise _malformed(subscripts, f"{term!r} is no term", "labels and at most one '...'")
+    letters = right.replace("...", "", 1)
+    unknown = sorted(set(letters) - set("".join(terms)))
+    if unknown or len(set(letters)) != len(letters):
+        raise _malformed(subscripts, f"{right!r} is no result", "each label once, and only labels of the operands")
+
+
+def _malformed(subscripts: str, message: str, wanted: str) -> ShapeError:
+    return ShapeError(message, operation="einsum", got=repr(subscripts), wanted=wanted)
+
+
+class _Planner:
+    """The steps so far, and the labels and shapes of every value."""
+
+    def __init__(self, labels: Iterable[Labels], shapes: Sequence[Shape]) -> None:
+        self.labels = list(labels)
+        self.shapes = list(shapes)
+        self.steps: list[Step] = []
+        self.place = list(range(len(self.labels)))  # the value that an operand is by now
+
+    def _step(self, operand: int, step: Step, labels: Labels, shape: Shape) -> None:
+        self.steps.append(step)
+        self.place[operand] = len(self.place) + len(self.steps) - 1
+        self.labels[operand], self.shapes[operand] = labels, shape
+
+    def take_diagonals(self, operand: int) -> None:
+        """Until no label is twice in the operand."""
+        while True:
+            labels, shape = self.labels[operand], self.shapes[operand]
+            j = next((j for j, label in enumerate(labels) if label in labels[:j]), None)
+            if j is None:
+                return
+            i = labels.index(labels[j])
+            d, e = shape[i], shape[j]
+            if (type(d) is int and d == 1) != (type(e) is int and e == 1):
+                raise _mismatch(operand, shape, d, j)
+            size = _agree(d, e, operand, shape, j)
+            kept = [axis for axis in range(len(labels)) if axis not in (i, j)]
+            left = tuple(labels[axis] for axis in kept), tuple(shape[axis] for axis in kept)
+            self._step(operand, Diagonal(self.place[operand], i, j), (*left[0], labels[j]), (*left[1], size))
+
+    def squeeze_broadcasts(self) -> dict[int, Size]:
+        """The size of each label; operands that have 1 where another has more lose that dimension."""
+        size: dict[int, Size] = {}
+        for operand, (labels, shape) in enumerate(zip(self.labels, self.shapes, strict=True)):
+            for axis, (label, d) in enumerate(zip(labels, shape, strict=True)):
+                known = size.get(label, 1)
+                if type(known) is int and known == 1:
+                    size[label] = d
+                elif not (type(d) is int and d == 1):
+                    size[label] = _agree(known, d, operand, shape, axis)
+        for operand, (labels, shape) in enumerate(zip(self.labels, self.shapes, strict=True)):
+            axes = tuple(i for i, (x, d) in enumerate(zip(labels, shape, strict=True)) if d == 1 and size[x] != 1)
+            if axes:
+                kept = [i for i in range(len(labels)) if i not in axes]
+                left = tuple(labels[i] for i in kept), tuple(shape[i] for i in kept)
+                self._step(operand, Squeeze(self.place[operand], axes), *left)
+        return size
+
+    def finish(self, output: Labels, path: Sequence[Sequence[int]]) -> tuple[Step, ...]:
+        """The steps with the contractions of a path: each entry takes positions of a shrinking list, and appends."""
+        first = len(self.place)
+        values = [(self.place[i], labels) for i, labels in enumerate(self.labels)]
+        for positions in path:
+            taken = [values.pop(p) for p in sorted(positions, reverse=True)][::-1]
+            while len(taken) > 1:
+                left, right = self._lone_sum(taken[0], taken[1:], values, output, first), taken[1]
+                right = self._lone_sum(right, [left, *taken[2:]], values, output, first)
+                elsewhere = {x for _, labels in (*taken[2:], *values) for x in labels} | set(output)
+                last = len(taken) == 2 and not values
+                out = output if last else _natural_order(left[1], right[1], elsewhere)
+                self.steps.append(_contraction(left, right, out))
+                taken[:2] = [(first + len(self.steps) - 1, out)]
+            values += taken
+        ((value, labels),) = (self._lone_sum(values[0], (), (), output, first),)
+        if labels != output:
+            self.steps.append(Transpose(value, tuple(labels.index(x) for x in output)))
+        return tuple(self.steps)
+
+    def _lone_sum(
+        self, value: tuple[int, Labels], others: Sequence[Any], values: Sequence[Any], output: Labels, first: int
+    ) -> tuple[int, Labels]:
+        """The value summed over the labels that nothing else has."""
+        number, labels = value
+        elsewhere = {x for _, other in (*others, *values) for x in other} | set(output)
+        axes = tuple(i for i, x in enumerate(labels) if x not in elsewhere)
+        if not axes:
+            return value
+        self.steps.append(Sum(number, axes))
+        return first + len(self.steps) - 1, tuple(x for x in labels if x in elsewhere)
+
+
+def _natural_order(a: Labels, b: Labels, wanted: set[int]) -> Labels:
+    """Batch labels, a's, b's: what a batched matrix product writes without another copy."""
+    batch = [x for x in a if x in b]
+    return tuple(x for x in (*batch, *(x for x in a if x not in b), *(x for x in b if x not in a)) if x in wanted)
+
+
+def _contraction(left: tuple[int, Labels], right: tuple[int, Labels], out: Labels) -> Contraction:
+    number: dict[int, int] = {}
+    for label in (*left[1], *right[1]):
+        number.setdefault(label, len(number))
+    a, b, c = (tuple(number[x] for x in labels) for labels in (left[1], right[1], out))
+    return Contraction(left[0], right[0], a, b, c)
+
+
+def _agree(d: Size, e: Size, operand: int, shape: Shape, axis: int) -> Size:
+    if type(d) is int and type(e) is int and d != e:
+        raise _mismatch(operand, shape, d, axis)
+    return e if type(e) is int else d
+
+
+def _mismatch(operand: int, shape: Shape, wanted: Size, axis: int) -> ShapeError:
+    return ShapeError(
+        "sizes of one label differ",
+        operation="einsum", position=operand, got=f"shape {shape}", wanted=f"size {wanted} along axis {axis}",
+    )  # fmt: skip
+
+
+# -- the order of contraction -----------------------------------------------------------------------------------------
+
+
+def _path(inputs: tuple[Labels, ...], output: Labels, size: dict[int, Size], optimize: Any) -> Sequence[Sequence[int]]:
+    """Positions to contract, one tuple after another."""
+    if len(inputs) <= 2:
+        return [tuple(range(len(inputs)))]
+    if isinstance(optimize, tuple):
+        return _given_path(optimize, len(inputs))
+    if optimize is False:
+        return [(0, 1), *((0, n) for n in range(len(inputs) - 2, 0, -1))]
+    rounded = optimize is True or optimize == "auto"
+    names: dict[int, int] = {}
+    for label in (x for labels in (*inputs, output) for x in labels):
+        names.setdefault(label, len(names))
+    extents = tuple(_extent(size[label], rounded) for label in names)
+    terms = tuple(tuple(names[x] for x in labels) for labels in (*inputs, output))
+    return _found_path(terms, extents, "auto" if optimize is True else optimize)
+
+
+def _extent(d: Size, rounded: bool) -> int:
+    if isinstance(d, DimExpr):
+        return STAND_IN
+    return 2 ** round(log2(d)) if rounded and d > 0 else max(d, 1)
+
+
+@lru_cache(maxsize=4096)
+def _found_path(terms: tuple[Labels, ...], extents: tuple[int, ...], optimize: str) -> tuple[tuple[int, ...], ...]:
+    import opt_einsum  # 20 ms that programs without large contractions do not pay
+
+    words = ["".join(map(opt_einsum.get_symbol, labels)) for labels in terms]
+    shapes = [tuple(extents[x] for x in labels) for labels in terms[:-1]]
+    text = f"{','.join(words[:-1])}->{words[-1]}"
+    path, _ = opt_einsum.contract_path(text, *shapes, shapes=True, optimize=optimize)
+    return tuple(tuple(positions) for positions in path)
+
+
+def _given_path(path: tuple[tuple[int, ...], ...], n: int) -> Sequence[tuple[int, ...]]:
+    """A path from the caller, checked; what it leaves is contracted from the left."""
+    left = n
+    for positions in path:
+        if not positions or len(set(positions)) != len(positions) or not all(0 <= p < left for p in positions):
+            raise ShapeError("not a contraction path", operation="einsum", got=path, wanted="positions of operands left")
+        left -= len(positions) - 1
+    return (*path, tuple(range(left)))
+
+
+# -- products of two operands ---------------------------------------------------------------------------------------
+
+
+def matmul_labels(x: Shape, y: Shape) -> Product:
+    """`numpy.matmul` of these shapes: batch dimensions broadcast, a vector is a row on the left, a column on the right.
+
+    >>> matmul_labels((5, 2, 3), (3, 4))
+    Product(squeeze_a=(), squeeze_b=(), a=(0, 1, 2), b=(2, 3), out=(0, 1, 3))
+    """
+    for position, shape in enumerate((x, y)):
+        if not shape:
+            raise ShapeError(operation="matmul", position=position, got="shape ()", wanted="at least one dimension")
+    lead_x, lead_y = max(len(x) - 2, 0), max(len(y) - 2, 0)
+    lead = max(lead_x, lead_y)
+    k, m, n = -1, -2, -3
+    batch = tuple(range(lead))
+    a = [*batch[lead - lead_x :], *((m, k) if len(x) > 1 else (k,))]
+    b = [*batch[lead - lead_y :], *((k, n) if len(y) > 1 else (k,))]
+    size_y = dict(zip(b, y, strict=True))
+    squeezed: tuple[list[int], list[int]] = [], []
+    for axis, label in enumerate(a):
+        d, e = x[axis], size_y.get(label)
+        if e is None:
+            continue
+        if label != k and _broadcasts(d, e):
+            squeezed[d != 1].append(axis if d == 1 else b.index(label))
+        elif _differ(d, e):
+            wanted = f"size {d} along axis {b.index(label)} (operand 0 has shape {x})"
+            raise ShapeError("sizes differ", operation="matmul", position=1, got=f"shape {y}", wanted=wanted)
+    out = (*batch, *((m,) if len(x) > 1 else ()), *((n,) if len(y) > 1 else ()))
+    left = tuple(label for axis, label in enumerate(a) if axis not in squeezed[0])
+    right = tuple(label for axis, label in enumerate(b) if axis not in squeezed[1])
+    return Product(tuple(squeezed[0]), tuple(squeezed[1]), *_renumbered(left, right, out))
+
+
+def dot_labels(ndim_a: int, ndim_b: int) -> tuple[Labels, Labels, Labels]:
+    """`numpy.dot`: the last axis of a with the last but one of b (the only one of a vector); 0-d operands multiply."""
+    if not ndim_a or not ndim_b:
+        return tensordot_labels(ndim_a, ndim_b, 0)
+    return tensordot_labels(ndim_a, ndim_b, ((ndim_a - 1,), (max(ndim_b - 2, 0),)))
+
+
+def inner_labels(ndim_a: int, ndim_b: int) -> tuple[Labels, Labels, Labels]:
+    """`numpy.inner`: the last axes; 0-d operands multiply."""
+    if not ndim_a or not ndim_b:
+        return tensordot_labels(ndim_a, ndim_b, 0)
+    return tensordot_labels(ndim_a, ndim_b, ((ndim_a - 1,), (ndim_b - 1,)))
+
+
+def outer_labels(ndim_a: int, ndim_b: int) -> tuple[Labels, Labels, Labels]:
+    """Every element with every element (`numpy.outer` of operands that were made flat)."""
+    return tensordot_labels(ndim_a, ndim_b, 0)
+
+
+def tensordot_labels(ndim_a: int, ndim_b: int, axes: Any = 2) -> tuple[Labels, Labels, Labels]:
+    """`numpy.tensordot`: `axes` is a count, or the axes of a and those of b (an int or a sequence each).
+
+    >>> tensordot_labels(2, 2, 1)
+    ((0, 1), (1, 2), (0, 2))
+    """
+    if isinstance(axes, int):
+        if not 0 <= axes <= min(ndim_a, ndim_b):
+            wanted = f"0 to {min(ndim_a, ndim_b)}"
+            raise ShapeError("too many axes", operation="tensordot", position="axes", got=axes, wanted=wanted)
+        axes = range(ndim_a - axes, ndim_a), range(axes)
+    of_a, of_b = ((x,) if isinstance(x, int) else tuple(x) for x in axes)
+    of_a, of_b = _normal("a", of_a, ndim_a), _normal("b", of_b, ndim_b)
+    if len(of_a) != len(of_b):
+        wanted = "as many axes of a as of b"
+        raise ShapeError(operation="tensordot", position="axes", got=(of_a, of_b), wanted=wanted)
+    a = tuple(range(ndim_a))
+    b = [ndim_a + axis for axis in range(ndim_b)]
+    for i, j in zip(of_a, of_b, strict=True):
+        b[j] = i
+    out = [x for x in a if x not in of_a] + [x for x in b if x >= ndim_a]
+    return _renumbered(a, b, out)
+
+
+def _normal(name: str, axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """Axes counted from the front; each within the operand, and once."""
+    result = tuple(axis + ndim if axis < 0 else axis for axis in axes)
+    if len(set(result)) != len(result) or not all(0 <= axis < ndim for axis in result):
+        wanted = f"different axes of {ndim} dimensions"
+        raise ShapeError(f"axes of {name} are wrong", operation="tensordot", position="axes", got=axes, wanted=wanted)
+    return result
+
+
+def _renumbered(*labels: Sequence[int]) -> Any:
+    """The tuples with labels numbered by first use."""
+    number: dict[int, int] = {}
+    for label in (x for each in labels for x in each):
+        number.setdefault(label, len(number))
+    return tuple(tuple(number[x] for x in each) for each in labels)
+
+
+def _broadcasts(d: Size, e: Size) -> bool:
+    """Whether exactly one of two sizes is literally 1."""
+    return (type(d) is int and d == 1) != (type(e) is int and e == 1)
+
+
+def _differ(d: Size, e: Size) -> bool:
+    """Whether two sizes are known to be different (a literal 1 differs from every symbol: it is structure)."""
+    return _broadcasts(d, e) or (type(d) is int and type(e) is int and d != e)
