@@ -1,5 +1,228 @@
+"""The second tier: programs as machine code.
+
+In: bound programs and arrays. Out: arrays of the outputs.
+Holds: machine code belongs to one engine and is made once for each program; outputs are fresh arrays; temporaries lie
+in a workspace that each thread keeps.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from array import array
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from nbgraph.codegen import generate
+from nbgraph.codegen.emit import Temporary, Word
+from nbgraph.engine.tiers import Ledger
+from nbgraph.errors import describe
+from nbgraph.fragment import size_at
+from nbgraph.pretty import fragment_text
+from nbgraph.ssa import Bound, Program
+
+Array = np.ndarray[Any, Any]
+_ALIGN = 64
+
+
+class Code:
+    """A program's machine code, and how its words are made for a call."""
+
+    __slots__ = ("machine", "n_inputs", "picks", "program", "words")
+
+    def __init__(self, program: Program, machine: Any, picks: tuple[int, ...], words: Any) -> None:
+        self.program, self.machine, self.picks, self.words = program, machine, picks, words
+        self.n_inputs = len(picks)
+
+
+class Placed:
+    """Code at concrete sizes: the words after the arrays, with temporaries relative to the workspace."""
+
+    __slots__ = ("offsets", "rest", "workspace")
+
+    def __init__(self, code: Code, bound: Bound) -> None:
+        source = code.machine.source
+        env = _body_environment(code, bound)
+        self.offsets, self.workspace = plan_workspace(source.temporaries, env)
+        first = code.n_inputs + len(bound.out_types)
+        self.rest = [self._word(what, env) for what in source.words[first:]]
+
+    def _word(self, what: Word, env: Any) -> tuple[int, bool]:
+        """A word's value, and whether it is relative to the workspace."""
+        kind = what[0]
+        if kind == "temporary":
+            return self.offsets[what[1]], True
+        if kind == "size":
+            return int(size_at(what[1], env)), False
+        return _address(kind, *what[1:]), False
+
+    def at(self, base: int) -> list[int]:
+        """The words for a workspace at this address."""
+        return [value + base if relative else value for value, relative in self.rest]
+
+
+def _body_environment(code: Code, bound: Bound) -> Any:
+    """Sizes in the symbols of the lowered body."""
+    env = {("w", k): size_at(w, bound.env) for k, w in enumerate(code.words)}
+    for j, i in enumerate(code.picks):
+        for axis in range(len(code.program.fragment.inputs[i].shape)):
+            env["d", j, axis] = bound.env["d", i, axis]
+    return env
+
+
+def plan_workspace(temporaries: Sequence[Temporary], env: Any) -> tuple[list[int], int]:
+    """Offsets of temporaries (first fit: two that are in use at once never overlap) and the bytes needed."""
+    placed: list[tuple[int, int, Temporary]] = []
+    offsets, total = [], 0
+    for t in temporaries:
+        size = -(-int(size_at(t.nbytes, env)) // _ALIGN) * _ALIGN
+        busy = sorted((a, b) for a, b, other in placed if other.first <= t.last and t.first <= other.last)
+        offset = 0
+        for a, b in busy:
+            if offset + size <= a:
+                break
+            offset = max(offset, b)
+        placed.append((offset, offset + size, t))
+        offsets.append(offset)
+        total = max(total, offset + size)
+    return offsets, total
+
+
+@cache
+def _address(kind: str, *what: str) -> int:
+    import nbgraph_kernels as kernels
+
+    if kind == "external":
+        return kernels.address(what[0])
+    return kernels.kernel(what[0], what[1]).address
+
+
+@cache
+def _entry() -> tuple[Any, int, int]:
+    """The compiled entry, and the offset of the data pointer in an array object."""
+    import nbgraph_kernels as kernels
+    from nbgraph_kernels.arrays import array_data_offset
+
+    made = kernels.kernel("entry")
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(made.address), array_data_offset(), made.address
+
+
+class _Scratch(threading.local):
+    """Each thread's workspace."""
+
+    memory: Array = np.empty(0, np.uint8)
+    base: int = 0
+
+    def at_least(self, nbytes: int) -> int:
+        """The aligned address of a workspace of this many bytes."""
+        if self.memory.nbytes < nbytes + _ALIGN:
+            self.memory = np.empty(max(nbytes + _ALIGN, 2 * self.memory.nbytes), np.uint8)
+            self.base = -(-self.memory.ctypes.data // _ALIGN) * _ALIGN
+        return self.base
+
+
+class KernelFailed(Exception):
+    """A kernel returned a status: the operation and the status."""
+
+    def __init__(self, op: Any, status: int) -> None:
+        super().__init__(op, status)
+        self.op, self.status = op, status
+
+
 class Native:
-    def __init__(self, engine): self.engine=engine
-    def ready(self,*a): return False
-    def run_table(self,*a): return False
-    def explain(self): return ""
+    """The machine code of an engine."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self.codes: dict[Program, Code] = {}
+        self.log: list[str] = []
+        self._scratch = _Scratch()
+
+    def ready(self, program: Program, ledger: Ledger, coming: int, site: Any) -> bool:
+        """Whether the program has machine code, after compiling it if that is due."""
+        if program in self.codes:
+            return True
+        if self.engine.jit == "always" or ledger.pays(coming):
+            self.compile(program, site)
+            return True
+        return False
+
+    def compile(self, program: Program, site: Any) -> Code:
+        """The machine code of a program, made once."""
+        with self.engine._lock:
+            code = self.codes.get(program)
+            if code is not None:
+                return code
+            start = time.perf_counter()
+            code = compile_program(program)
+            seconds = time.perf_counter() - start
+            self._count(program, code, seconds, site)
+            self.codes[program] = code
+            return code
+
+    def _count(self, program: Program, code: Code, seconds: float, site: Any) -> None:
+        counters = self.engine.counters
+        counters.compiled += 1
+        counters.compile_seconds += seconds
+        counters.code_bytes += code.machine.code_bytes
+        others = [p for p in self.codes if p.fragment is program.fragment]
+        new = f"outputs {program.slots} beyond {others[0].slots}" if others else "structure"
+        self.log.append(
+            f"compile {counters.compiled}: new {new}, {seconds * 1e3:.0f} ms, {code.machine.code_bytes} bytes, "
+            f"asked for at {describe(site)}\n{fragment_text(program.body, 'program')}"
+        )
+
+    def explain(self) -> str:
+        """One paragraph for each compile."""
+        return "\n\n".join(self.log) or "nothing was compiled"
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def run_bound(self, bound: Bound, arrays: Sequence[Array]) -> list[Array]:
+        """One call of a program that has machine code."""
+        code = self.codes[bound.program]
+        placed = placed_for(code, bound)
+        outs = [np.empty(t.shape, t.dtype) for t in bound.out_types]
+        ins = [arrays[i] for i in code.picks]
+        start = time.perf_counter()
+        status = call(code, ins, outs, placed.at(self._scratch.at_least(placed.workspace)))
+        counters = self.engine.counters
+        counters.run_seconds += time.perf_counter() - start
+        counters.hits += 1
+        counters.operations += bound.program.n_ops
+        if status:
+            raise KernelFailed(code.machine.source.failing[(status >> 32) - 1], status & 0xFFFFFFFF)
+        for a in outs:
+            a.setflags(write=False)
+        return outs
+
+    def run_table(self, schedule: Any, rows: Any, results: Any, site: Any) -> bool:
+        return False
+
+
+def compile_program(program: Program) -> Code:
+    """Generates and compiles the code of a program."""
+    from nbgraph.codegen.runtime import compile_source
+
+    body, words, picks = program.lowered()
+    return Code(program, compile_source(generate(body)), picks, words)
+
+
+def placed_for(code: Code, bound: Bound) -> Placed:
+    """The code at a bound program's sizes, kept with it."""
+    placed = bound.native.get(code)
+    if placed is None:
+        placed = bound.native[code] = Placed(code, bound)
+    return placed  # type: ignore[no-any-return]
+
+
+def call(code: Code, ins: Sequence[Array], outs: Sequence[Array], rest: Sequence[int]) -> int:
+    """Calls machine code on arrays; the arrays' addresses are read in compiled code. Returns the status."""
+    entry, offset, _ = _entry()
+    words = [code.machine.address, len(ins) + len(outs), offset, *map(id, ins), *map(id, outs), *rest]
+    table = array("q", words)
+    return entry(table.buffer_info()[0])  # type: ignore[no-any-return]

@@ -808,6 +808,23 @@ class Conj(_Unary):
 
 
 @final
+class Copy(_Unary):
+    """The same value in row-major memory of its own (code generation inserts it)."""
+
+    name = "copy"
+    function = np.array
+
+    def scalar(self, code: str, *xs: str) -> str:
+        return xs[0]
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        return tangents[0]
+
+    def adjoint(self, b: Any, ct: Any, ins: Any, active: Sequence[bool]) -> Any:
+        return (ct,)
+
+
+@final
 class StopGradient(_Unary):
     """The value, without a derivative."""
 
@@ -820,6 +837,11 @@ class StopGradient(_Unary):
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         return None
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        for sample in super().samples(code, rng):
+            yield sample._replace(smooth=False)  # its derivative is not that of its values
 
 
 @final

@@ -1,0 +1,103 @@
+"""Legalising: a body in which every view has a layout and every output has memory of its own.
+
+In: a lowered body. Out: a `Body` with `copy` operations where a view of a strided value, a kernel operand or an output
+needs row-major memory; and the layout of every value over the memory of its base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nbgraph.fragment import Fragment, Instr
+from nbgraph.kinds import Kernel, Layout, View
+from nbgraph.op import REGISTRY
+from nbgraph.types import Size, TensorType
+
+
+class Body:
+    """A flat SSA list like a fragment's. `base[v]` is the value whose memory v lies in, `layout[v]` how."""
+
+    def __init__(self, inputs: Sequence[TensorType], n_words: int) -> None:
+        self.inputs, self.n_words = tuple(inputs), n_words
+        self.types: list[TensorType] = list(inputs)
+        self.instrs: list[Instr] = []
+        self.outputs: tuple[int, ...] = ()
+        self.base: list[int] = list(range(len(self.types)))
+        self.layout: list[Layout] = [Layout.row_major(t.shape) for t in self.types]
+        self._copies: dict[int, int] = {}
+
+    def is_computed(self, v: int) -> bool:
+        """Whether the value has memory that an operation of this body writes."""
+        return v >= len(self.inputs) and self.base[v] == v
+
+    def add(self, instr: Instr, ins: tuple[int, ...], types: Sequence[TensorType]) -> Instr:
+        """Appends an operation on new operand numbers."""
+        op = instr.op
+        new = Instr(op, ins, instr.sizes, len(self.types))
+        if isinstance(op, View):
+            layout = op.relayout(self.layout[ins[0]], types[0], instr.sizes)
+            if layout is None:
+                new = Instr(op, (self.copy(ins[0]),), instr.sizes, len(self.types))
+                layout = op.relayout(self.layout[new.ins[0]], types[0], instr.sizes)
+                assert layout is not None, op
+            self.base.append(self.base[new.ins[0]])
+            self.layout.append(layout)
+        else:
+            self.base.extend(new.outs)
+            self.layout.extend(Layout.row_major(t.shape) for t in types)
+        self.types.extend(types)
+        self.instrs.append(new)
+        return new
+
+    def copy(self, v: int) -> int:
+        """The value in row-major memory of its own."""
+        made = self._copies.get(v)
+        if made is None:
+            op = REGISTRY["copy"]()
+            made = self._copies[v] = self.add(Instr(op, (v,), (), 0), (v,), [self.types[v]]).first
+        return made
+
+    def is_whole(self, v: int) -> bool:
+        """Whether a value lies row-major over all of its base's memory."""
+        return self.layout[v].is_row_major and _count(self.types[v].shape) == _count(self.types[self.base[v]].shape)
+
+
+def legalise(fragment: Fragment) -> Body:
+    """The body of a lowered fragment, made legal."""
+    body = Body(fragment.inputs, fragment.n_words)
+    number = list(range(len(fragment.inputs)))
+    for instr in fragment.instrs:
+        ins = tuple(number[i] for i in instr.ins)
+        if isinstance(instr.op, Kernel) and not instr.op.takes_layouts:
+            ins = tuple(v if body.layout[v].is_row_major else body.copy(v) for v in ins)
+        new = body.add(instr, ins, [fragment.types[o] for o in instr.outs])
+        number.extend(new.outs)
+    body.outputs = _outputs(body, [number[o] for o in fragment.outputs])
+    return body
+
+
+def _outputs(body: Body, outputs: Sequence[int]) -> tuple[int, ...]:
+    """Outputs that are computed, or whole views of something computed that is no other output."""
+    taken = {o for o in outputs if body.is_computed(o)}
+    legal = []
+    for o in outputs:
+        base = body.base[o]
+        if not body.is_computed(o):
+            if body.is_computed(base) and base not in taken and body.is_whole(o):
+                taken.add(base)
+            else:
+                o = _fresh_copy(body, o)
+        legal.append(o)
+    return tuple(legal)
+
+
+def _fresh_copy(body: Body, v: int) -> int:
+    """A copy that nothing else uses."""
+    return body.add(Instr(REGISTRY["copy"](), (v,), (), 0), (v,), [body.types[v]]).first
+
+
+def _count(shape: Sequence[Size]) -> Size:
+    n: Size = 1
+    for d in shape:
+        n = n * d
+    return n
