@@ -75,11 +75,9 @@ class Product(NamedTuple):
     out: Labels
 
 
-def common_size(
-    cx: Sizes, x: Size, y: Size, *, operation: str, position: int, got: object, wanted: object
-) -> Size:
+def common_size(cx: Sizes, x: Size, y: Size, *, operation: str, position: int, got: object, wanted: object) -> Size:
     """The one size that two dimensions have, or `ShapeError` naming the operand. A literal 1 equals only itself."""
-    if (type(x) is int and x == 1) == (type(y) is int and y == 1):
+    if not _broadcasts(x, y):
         try:
             return cx.same(x, y)
         except ShapeError:
@@ -94,8 +92,8 @@ def plan_einsum(subscripts: str, shapes: Sequence[Shape], optimize: Any = "auto"
     """The steps of `numpy.einsum(subscripts, ...)`.
 
     Values are numbered: the operands, then the result of each step; the last value is the result. `optimize` is
-    `opt_einsum.contract_path`'s, or a path. With "auto" (or True) it sees sizes rounded to powers of two, so that a size
-    that grows from one call to the next seldom changes the order, and with it the structure that is compiled.
+    `opt_einsum.contract_path`'s, or a path. With "auto" (or True) it sees sizes rounded to powers of two, so that a
+    size that grows from one call to the next seldom changes the order, and with it the structure that is compiled.
 
     >>> plan_einsum("ij,jk", ((2, 3), (3, 4)))
     (Contraction(left=0, right=1, a=(0, 1), b=(1, 2), out=(0, 2)),)
@@ -125,8 +123,7 @@ def parse_subscripts(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[Lab
     dotted = [len(shape) - n for term, n, shape in zip(terms, counts, shapes, strict=True) if "..." in term]
     ellipsis = tuple(-i for i in range(max(dotted, default=0), 0, -1))  # -1 is the last of its dimensions
     inputs = []
-    for position, (term, shape) in enumerate(zip(terms, shapes, strict=True)):
-        n = len(term.replace("...", ""))
+    for position, (term, n, shape) in enumerate(zip(terms, counts, shapes, strict=True)):
         if len(shape) < n or ("..." not in term and len(shape) != n):
             wanted = f"{n} dimensions{' or more' if '...' in term else ''} for {term!r}"
             raise ShapeError("wrong rank", operation="einsum", position=position, got=f"shape {shape}", wanted=wanted)
@@ -186,10 +183,9 @@ class _Planner:
             if j is None:
                 return
             i = labels.index(labels[j])
-            d, e = shape[i], shape[j]
-            if (type(d) is int and d == 1) != (type(e) is int and e == 1):
-                raise _mismatch(operand, shape, d, j)
-            size = _agree(d, e, operand, shape, j)
+            if _differ(shape[i], shape[j]):
+                raise _mismatch(operand, shape, shape[i], j)
+            size = _agree(shape[i], shape[j], operand, shape, j)
             kept = [axis for axis in range(len(labels)) if axis not in (i, j)]
             left = tuple(labels[axis] for axis in kept), tuple(shape[axis] for axis in kept)
             self._step(operand, Diagonal(self.place[operand], i, j), (*left[0], labels[j]), (*left[1], size))
@@ -314,7 +310,8 @@ def _given_path(path: tuple[tuple[int, ...], ...], n: int) -> Sequence[tuple[int
     left = n
     for positions in path:
         if not positions or len(set(positions)) != len(positions) or not all(0 <= p < left for p in positions):
-            raise ShapeError("not a contraction path", operation="einsum", got=path, wanted="positions of operands left")
+            wanted = "positions of operands left"
+            raise ShapeError("not a contraction path", operation="einsum", got=path, wanted=wanted)
         left -= len(positions) - 1
     return (*path, tuple(range(left)))
 
@@ -394,7 +391,7 @@ def tensordot_labels(ndim_a: int, ndim_b: int, axes: Any = 2) -> tuple[Labels, L
     for i, j in zip(of_a, of_b, strict=True):
         b[j] = i
     out = [x for x in a if x not in of_a] + [x for x in b if x >= ndim_a]
-    return _renumbered(a, b, out)
+    return _renumbered(a, b, out)  # type: ignore[no-any-return]
 
 
 def _normal(name: str, axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:

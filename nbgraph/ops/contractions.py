@@ -1,8 +1,8 @@
 """Contractions of two operands: every product of a matrix, a vector or a tensor is one operation, `contract`.
 
-In: two operands of one dtype and a label for each of their dimensions. A label in both operands and not in the result is
-summed over; so `matmul` of matrices is (0, 1), (1, 2) -> (0, 2). Diagonals and sums over a label of one operand alone
-come before (see `nbgraph.contraction`).
+In: two operands of one dtype and a label for each of their dimensions. A label in both operands and not in the result
+is summed over; so `matmul` of matrices is (0, 1), (1, 2) -> (0, 2). Diagonals and sums over a label of one operand
+alone come before (see `nbgraph.contraction`).
 Out: their product, bilinear: no operand is conjugated.
 Holds: code is generated for `matmul3` (and for multiplications and sums) only; `Contract.expand` gets there by views
 where the layout permits.
@@ -46,6 +46,18 @@ class Groups(NamedTuple):
             tuple(x for x in out if x not in a),
             tuple(x for x in a if x not in out),
         )
+
+
+def _check_labels(a: Labels, b: Labels, out: Labels) -> None:
+    """The labels are those of a contraction (an internal mistake otherwise: the API takes sums and diagonals first)."""
+    for labels in (a, b, out):
+        if len(set(labels)) != len(labels):
+            raise ShapeError("a label is repeated", operation="contract", got=labels, wanted="different labels")
+    known = {*a, *b}
+    lonely = (set(a) - set(b) - set(out)) | (set(b) - set(a) - set(out)) | (set(out) - known)
+    if lonely:
+        wanted = "each label in at least two of a, b and out"
+        raise ShapeError("a label has no partner", operation="contract", got=(a, b, out), wanted=wanted)
 
 
 @final
@@ -143,7 +155,7 @@ class Contract(Op):
         return b.expand_dims(result, axes=axes) if axes else result
 
     def _expand_dot(self, b: Any, x: Any, y: Any) -> Any:
-        """Without m and n every element is used once: a fused multiplication and sum reads memory once, as BLAS would."""
+        """Without m and n every element is used once: a fused product and sum reads memory once, as BLAS would."""
         batch, k = self.groups.batch, self.groups.k
         order = self.a if tuple(label for label in self.a if label in batch) == batch else batch + k
         product = b.mul(_aligned(b, x, self.a, order), _aligned(b, y, self.b, order))
@@ -184,10 +196,11 @@ class Contract(Op):
 
 
 _SAMPLES = """
-    , > ,ij>ij i,j>ij i,i> i,i>i ij,j>i ji,j>i ij,jk>ik ji,jk>ik ij,kj>ki bij,bjk>bik ijb,bjk>kib ib,ib>b bi,bi>b ijk,kj>i
-    bci,ij>bcj ij,bjk>bik bij,jk>bik ijc,cjk>ki ij,ij> ij,ji> io,ok>ik oi,ij>oj bo,bo>o ob,bo>ob iz,zj>ij zi,ij>zj z,z>
+    ,> ,ij>ij i,j>ij i,i> i,i>i ij,j>i ji,j>i ij,jk>ik ji,jk>ik ij,kj>ki bij,bjk>bik ijb,bjk>kib ib,ib>b bi,bi>b
+    ijk,kj>i bci,ij>bcj ij,bjk>bik bij,jk>bik ijc,cjk>ki ij,ij> ij,ji> io,ok>ik oi,ij>oj bo,bo>o ob,bo>ob
+    iz,zj>ij zi,ij>zj z,z>
     bz,bz>b cbij,bcjk>cbik bijc,jck>bik
-""".replace(", >", ",>")
+"""
 
 
 @final
@@ -201,8 +214,7 @@ class Matmul3(Kernel):
     takes_layouts = True
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
-        x, y = ins
-        return x.with_shape(_LIKE_MATMUL.infer(cx, ins, sizes).shape) if x is not y else _LIKE_MATMUL.infer(cx, ins, ())
+        return _LIKE_MATMUL.infer(cx, ins, sizes)
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         return np.matmul(ins[0], ins[1])
@@ -228,18 +240,6 @@ class Matmul3(Kernel):
 
 
 _LIKE_MATMUL: Contract = Contract((0, 1, 2), (0, 2, 3), (0, 1, 3))
-
-
-def _check_labels(a: Labels, b: Labels, out: Labels) -> None:
-    """The labels are those of a contraction (an internal mistake otherwise: the API takes sums and diagonals first)."""
-    for labels in (a, b, out):
-        if len(set(labels)) != len(labels):
-            raise ShapeError("a label is repeated", operation="contract", got=labels, wanted="different labels")
-    known = {*a, *b}
-    lonely = (set(a) - set(b) - set(out)) | (set(b) - set(a) - set(out)) | (set(out) - known)
-    if lonely:
-        wanted = "each label in at least two of a, b and out"
-        raise ShapeError("a label has no partner", operation="contract", got=(a, b, out), wanted=wanted)
 
 
 def _is_one(d: Size) -> bool:
