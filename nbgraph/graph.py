@@ -1,6 +1,6 @@
 """The machinery, as a public interface: fragments, keys, views, the two derivative transforms, SSA.
 
-In: a `FragmentBuilder` fed by hand, or tensors (`fragments_of`, `key_of`). Out: every stage as a plain, printable value:
+In: a `FragmentBuilder` fed by hand, or tensors (`fragments_of`, `key_of`). Out: each stage, a plain printable value:
 
     fragment -> resolve -> differentiate -> transpose -> materialize_merge -> lower
 
@@ -113,12 +113,12 @@ def _key(node: Node, keys: dict[int, Any]) -> Any:
     return op_key if node.op.n_out > 1 else Derived(op_key, 0)
 
 
-def _projected(pack: GlobalOpKey | Input, node: Node) -> GlobalValKey:
+def _projected(pack: Any, node: Node) -> GlobalValKey:
     index = node.op.index  # type: ignore[union-attr]
     if isinstance(pack, GlobalOpKey):
         return Derived(pack, index)
-    kind, call, first = pack.id  # type: ignore[misc]
-    return Input((kind, call, first + index), node.type)
+    call: Any = node.inputs[0].call  # sealed before its projection was met
+    return Input(("call", call.seq, node.inputs[0].slot + index), node.type)
 
 
 def _outside_key(node: Node) -> Input:

@@ -55,7 +55,7 @@ def test_text_of_sizes_and_parameters() -> None:
     assert str(f) == (
         "fragment(%0: float32[1, d0.1])\n"
         "  %1: float32[1] = sum[axes=(1,)](%0)\n"
-        "  %2: float32[w0, w0 + 1] = broadcast_to(%1) sizes(w0, w0 + 1)\n"
+        "  %2: float32[w0, w0 + 1] = broadcast_to[axes=('repeat', 'repeat')](%1) sizes(w0, w0 + 1)\n"
         "  return %2"
     )
 
