@@ -81,6 +81,8 @@ class Op:
     unique: ClassVar[bool] = True
     #: True where it can fail at run time (LAPACK's info); the user's line is then kept with the node.
     fallible: ClassVar[bool] = False
+    #: What a failure means, for the message.
+    failure: ClassVar[str] = "numerical failure"
     #: True where the result may share memory with an operand in `reference`.
     is_view: ClassVar[bool] = False
     version: ClassVar[int] = 1

@@ -106,6 +106,11 @@ class Merged(NamedTuple):
     first: dict[int, int]  # slot of the original -> slot
     second: dict[int, int]  # slot of the derived -> slot
 
+    def slot_of(self, slot: int, original: Fragment) -> int:
+        """Where the operation that makes a slot of the original is in the merged fragment (-1: nowhere)."""
+        op = next(instr.op for instr in original.instrs if slot in instr.outs)
+        return next((instr.first for instr in self.fragment.instrs if instr.op is op), -1)
+
 
 def merge_plan(f: Fragment, slots: tuple[int, ...], plan: Plan) -> Merged:
     """`f` for `slots` and `plan.fragment` in one fragment (`materialize_merge` shares by key)."""

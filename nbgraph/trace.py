@@ -84,7 +84,7 @@ class FragmentCall:
         self.seq = _next_seq()
         self.nodes: list[tuple[int, weakref.ref[Node]]] | None = None
         self.saved: dict[int, Any] | None = None
-        self.origin: FragmentCall | None = None
+        self.origin: Any = None  # (call, plan) of a derived call
         self.version: Any = None
 
 

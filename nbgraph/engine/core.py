@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 
 from nbgraph.engine import interpreter
+from nbgraph.engine.binding import bind_arrays
+from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.schedule import Key, Row, Schedule
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
-from nbgraph.errors import LinAlgError, NbgraphError, user_frame
+from nbgraph.errors import NbgraphError, user_frame
 from nbgraph.fragment import Fragment
+from nbgraph.plans import saved_slots
 from nbgraph.seal import commit, draft
 from nbgraph.ssa import Bound, Program, program_for
-from nbgraph.trace import LOCK, FragmentCall, Node, SumCall
+from nbgraph.trace import LOCK, FragmentCall, Node, SumCall, value_of
 
 Array = np.ndarray[Any, Any]
 Results = dict[Key, Array]
@@ -78,43 +81,39 @@ class Engine:
 
     def run(self, schedule: Schedule, results: Results, site: Any) -> None:
         """Runs every row; results by key."""
-        rows = schedule.rows
-        if self.jit != "never" and self.native.run_table(schedule, rows, results, site):
-            return
         coming: dict[Fragment, int] = {}
-        for row in rows:
-            if type(row.call) is FragmentCall:
-                coming[row.call.fragment] = coming.get(row.call.fragment, 0) + 1
-        for row in rows:
-            if type(row.call) is SumCall:
-                self._run_sum(schedule, row, results)
+        for step in schedule.steps:
+            if type(step.call) is FragmentCall:
+                coming[step.call.fragment] = coming.get(step.call.fragment, 0) + 1
+        for step in schedule.steps:
+            if type(step.call) is SumCall:
+                self._run_sum(schedule, step.call, results)
             else:
-                self._run_call(schedule, row, results, coming[row.call.fragment], site)
-                coming[row.call.fragment] -= 1
+                self._run_call(schedule, step, results, coming[step.call.fragment], site)
+                coming[step.call.fragment] -= 1
 
-    def _run_sum(self, schedule: Schedule, row: Row, results: Results) -> None:
-        arrays = [self._value(schedule, i, results) for i in row.call.inputs]
-        total = arrays[0] + arrays[1]
-        for a in arrays[2:]:
+    def _run_sum(self, schedule: Schedule, call: SumCall, results: Results) -> None:
+        arrays = [self._value(schedule, i, results) for i in call.inputs]
+        total = np.array(arrays[0])
+        for a in arrays[1:]:
             total += a
-        total = np.asarray(total)
         total.setflags(write=False)
-        results[row.key[0], 0] = total
+        results[id(call), 0] = total
         with self._lock:
             self.counters.operations += len(arrays) - 1
 
-    def _run_call(self, schedule: Schedule, row: Row, results: Results, coming: int, site: Any) -> None:
-        call: FragmentCall = row.call
-        program = program_for(call.fragment, frozenset(row.wanted))
-        bound = program.bind(tuple([i.type for i in call.inputs]), call.words)
+    def _run_call(self, schedule: Schedule, step: Any, results: Results, coming: int, site: Any) -> None:
+        call: FragmentCall = step.call
+        places = step.places()
+        program = program_for(call.fragment, frozenset(places.values()))
+        bound = program.bind(*schedule.arguments(call))
         arrays = [self._value(schedule, i, results) for i in call.inputs]
         try:
             outs = self.run_bound(bound, arrays, coming, site)
-        except interpreter.OperationFailed as failure:
-            raise self._named_error(failure, call, program) from failure.error
-        key = row.key[0]
-        for slot, p in program.position.items():
-            results[key, slot] = outs[p]
+        except OperationFailed as failure:
+            raise failure.named(call.sites, call.fragment) from failure.error
+        for key, slot in places.items():
+            results[key] = outs[program.position[slot]]
 
     def _value(self, schedule: Schedule, node: Node, results: Results) -> Array:
         known = schedule.known(node)
@@ -150,31 +149,19 @@ class Engine:
                 found = self._ledgers.setdefault(program, Ledger(program.body))
         return found
 
-    def _named_error(self, failure: interpreter.OperationFailed, call: FragmentCall, program: Program) -> Exception:
-        """The user's error for a failed operation: which one, recorded where."""
-        op = program.body.instrs[failure.position].op
-        where = next((site for slot, site in call.sites or () if _op_at(call.fragment, slot) is op), None)
-        if isinstance(failure.error, np.linalg.LinAlgError):
-            return LinAlgError(str(failure.error), operation=op.name, where=where)
-        return failure.error
-
-
-def _op_at(fragment: Fragment, slot: int) -> Any:
-    return next((instr.op for instr in fragment.instrs if slot in instr.outs), None)
-
 
 def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any = None) -> list[Array]:
     """The values of nodes, computed together; only what is not known yet runs."""
     engine = engine or default_engine()
-    bound = _bound(bindings)
+    bound, sizes = bind_arrays(bindings or {})
     if not bound:
-        known = [_settled(n) for n in nodes]
+        known = [value_of(n) for n in nodes]
         if all(v is not None for v in known):
             return known
     site = user_frame()
     with LOCK:
         drafts = draft(nodes)
-        schedule = Schedule(nodes, drafts, bound)
+        schedule = Schedule(nodes, drafts, bound, sizes)
     results: Results = {}
     if schedule.rows:
         with engine._lock:
@@ -187,23 +174,9 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
     return values
 
 
-def _settled(node: Node) -> Any:
-    from nbgraph.trace import value_of
-
-    return value_of(node)
-
-
-def _bound(bindings: Mapping[Node, Any] | None) -> dict[int, Array]:
-    if not bindings:
-        return {}
-    from nbgraph.engine.binding import bind_arrays
-
-    return bind_arrays(bindings)
-
-
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results, site: Any) -> None:
     """Puts structure and values into the graph."""
-    ran = {row.key[0]: row for row in schedule.rows}
+    ran = {row.id: row for row in schedule.rows}
     for d in drafts:
         row = ran.get(id(d.call))
         if row is None:
@@ -219,8 +192,6 @@ def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results, site: A
 
 def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
     """Results that must not be computed twice stay with the call."""
-    from nbgraph.plans import saved_slots
-
     if any(i.active for i in call.inputs):
         saved = {s: values[s] for s in saved_slots(call.fragment) if s in values}
         call.saved = saved or None

@@ -11,19 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.engine.failure import OperationFailed
 from nbgraph.interpret import own
 from nbgraph.ssa import Bound, Program
 
 Array = np.ndarray[Any, Any]
 Steps = list[tuple[Any, tuple[int, ...], int, tuple[int, ...]]]
-
-
-class OperationFailed(Exception):
-    """An operation raised: which one of the body, and what."""
-
-    def __init__(self, position: int, error: Exception) -> None:
-        super().__init__(position, error)
-        self.position, self.error = position, error
 
 
 def steps_of(program: Program) -> Steps:
@@ -62,7 +55,7 @@ def run(bound: Bound, arrays: Sequence[Array]) -> list[Array]:
                     values[i] = None
                 position += 1
     except Exception as error:
-        raise OperationFailed(position, error) from error
+        raise OperationFailed(program.body.instrs[position].op, error) from error
     return _finish(bound, values, inputs)
 
 

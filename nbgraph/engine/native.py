@@ -19,6 +19,7 @@ import numpy as np
 
 from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Temporary, Word
+from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import describe
 from nbgraph.fragment import size_at
@@ -125,14 +126,6 @@ class _Scratch(threading.local):
         return self.base
 
 
-class KernelFailed(Exception):
-    """A kernel returned a status: the operation and the status."""
-
-    def __init__(self, op: Any, status: int) -> None:
-        super().__init__(op, status)
-        self.op, self.status = op, status
-
-
 class Native:
     """The machine code of an engine."""
 
@@ -195,13 +188,11 @@ class Native:
         counters.hits += 1
         counters.operations += bound.program.n_ops
         if status:
-            raise KernelFailed(code.machine.source.failing[(status >> 32) - 1], status & 0xFFFFFFFF)
+            failing = code.machine.source.failing[(status >> 32) - 1]
+            raise OperationFailed.from_status(failing, status & 0xFFFFFFFF)
         for a in outs:
             a.setflags(write=False)
         return outs
-
-    def run_table(self, schedule: Any, rows: Any, results: Any, site: Any) -> bool:
-        return False
 
 
 def compile_program(program: Program) -> Code:

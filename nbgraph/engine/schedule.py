@@ -12,33 +12,70 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nbgraph.errors import BindingError
-from nbgraph.plans import saved_slots
+from nbgraph.fragment import at_sizes, size_at
+from nbgraph.plans import merge_plan, saved_slots
 from nbgraph.seal import Draft
 from nbgraph.trace import AliasCall, FragmentCall, Node, Pack, Placeholder, SumCall
+from nbgraph.types import Shape, TensorType
 
 Key = tuple[int, int]
 
 
 class Row:
-    """One step: `call` is a FragmentCall (with the slots `wanted` of it) or a SumCall."""
+    """One call that has to run: a FragmentCall (with the slots `wanted` of it) or a SumCall."""
 
-    __slots__ = ("call", "draft", "key", "wanted")
+    __slots__ = ("call", "draft", "id", "wanted")
 
-    def __init__(self, call: Any, key: Key, draft: Draft | None) -> None:
-        self.call, self.key, self.draft = call, key, draft
+    def __init__(self, call: Any, draft: Draft | None) -> None:
+        self.call, self.id, self.draft = call, id(call), draft
         self.wanted: set[int] = set()
+
+    def places(self) -> dict[Key, int]:
+        """Which slot of `call.fragment` each wanted result is."""
+        return {(self.id, s): s for s in self.wanted}
+
+
+class MergedRow:
+    """A call and the derived call that shares its operations, run as one fragment."""
+
+    __slots__ = ("call", "first", "merged", "second")
+
+    def __init__(self, first: Row, second: Row) -> None:
+        call, derived = first.call, second.call
+        _, plan = derived.origin
+        self.first, self.second = first, second
+        self.merged = merge_plan(call.fragment, tuple(sorted(first.wanted)), plan)
+        given = dict(zip(plan.sources, derived.inputs, strict=True))
+        inputs = [call.inputs[which] if kind == "input" else given[kind, which] for kind, which in self.merged.sources]
+        env = call.fragment.environment([i.type for i in call.inputs], call.words) if self.merged.words else {}
+        words = tuple(size_at(w, env) for w in self.merged.words)
+        self.call = FragmentCall(self.merged.fragment, tuple(inputs), words, None)
+        if call.sites:
+            self.call.sites = [(self.merged.slot_of(slot, call.fragment), site) for slot, site in call.sites]
+
+    def places(self) -> dict[Key, int]:
+        """Which slot of the merged fragment each wanted result is."""
+        found = {(self.first.id, s): self.merged.first[s] for s in self.first.wanted}
+        found.update({(self.second.id, s): self.merged.second[s] for s in self.second.wanted})
+        return found
 
 
 class Schedule:
     """The rows for some targets, and how to name a node's value among their results."""
 
-    def __init__(self, targets: Sequence[Node], drafts: Sequence[Draft], bound: Mapping[int, Any]) -> None:
-        self.bound = bound
+    def __init__(
+        self,
+        targets: Sequence[Node],
+        drafts: Sequence[Draft],
+        bound: Mapping[int, Any],
+        sizes: Mapping[Any, int],
+    ) -> None:
+        self.bound, self.sizes = bound, sizes
         self.home: dict[int, tuple[Draft, int]] = {
             id(node): (d, slot) for d in drafts for slot, node in d.nodes if node.op is not None
         }
-        self.drafts = {id(d.call): d for d in drafts}
         self.rows = self._collect(targets)
+        self.steps = self._merge(self.rows)
 
     def key(self, node: Node) -> Key:
         """Where the value of a node without data is among the results."""
@@ -57,6 +94,16 @@ class Schedule:
             return self.bound.get(id(node))
         return node.data
 
+    def arguments(self, call: FragmentCall) -> tuple[tuple[TensorType, ...], Shape]:
+        """The input types and words of a call, concrete."""
+        types = tuple([i.type for i in call.inputs])
+        if not self.sizes:
+            return types, call.words
+        return (
+            tuple(at_sizes(t, self.sizes) for t in types),
+            tuple(size_at(w, self.sizes) for w in call.words),
+        )
+
     def _collect(self, targets: Sequence[Node]) -> list[Row]:
         rows: dict[int, Row] = {}
         stack = list(targets)
@@ -69,7 +116,7 @@ class Schedule:
             key = self.key(node)
             row = rows.get(key[0])
             if row is None:
-                row = rows[key[0]] = self._row(node, key)
+                row = rows[key[0]] = self._row(node)
                 stack.extend(row.call.inputs)
             row.wanted.add(key[1])
         ordered = sorted(rows.values(), key=lambda r: r.call.seq)
@@ -78,8 +125,23 @@ class Schedule:
                 row.wanted.update(_kept_slots(row))
         return ordered
 
-    def _row(self, node: Node, key: Key) -> Row:
-        draft = self.drafts.get(key[0])
+    def _merge(self, rows: Sequence[Row]) -> list[Row | MergedRow]:
+        """Rows, where a call and one derived from it that waits for nothing else run as one."""
+        by_call = {row.id: row for row in rows}
+        partner: dict[int, Row] = {}
+        for row in rows:
+            origin = row.call.origin if type(row.call) is FragmentCall else None
+            if origin is None or id(origin[0]) not in by_call or id(origin[0]) in partner:
+                continue
+            if all(kind in ("input", "saved") or self.known(node) is not None for (kind, _), node in _given(row.call)):
+                partner[id(origin[0])] = row
+        merged = {row.id for row in partner.values()}
+        return [
+            MergedRow(row, partner[row.id]) if row.id in partner else row for row in rows if row.id not in merged
+        ]
+
+    def _row(self, node: Node) -> Row:
+        draft = self.home[id(node)][0] if node.op is not None else None
         call = draft.call if draft is not None else node.call
         if type(call) is Placeholder:
             raise BindingError(
@@ -88,7 +150,13 @@ class Schedule:
                 hint=f"pass bindings={{{call.name}: array}} to eval",
             )
         assert type(call) in (FragmentCall, SumCall), call
-        return Row(call, key, draft)
+        return Row(call, draft)
+
+
+def _given(call: FragmentCall) -> Iterable[Any]:
+    """What a derived call's inputs are, with the nodes."""
+    assert call.origin is not None
+    return zip(call.origin[1].sources, call.inputs, strict=True)
 
 
 def _kept_slots(row: Row) -> Iterable[int]:

@@ -1,0 +1,63 @@
+"""Binding: arrays for placeholders.
+
+In: a mapping from placeholders (or leaves, for compiled programs) to array-likes. Out: arrays by node id, and what the
+named sizes stand for. Everything that does not fit is a `BindingError` that says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nbgraph.dims import DimExpr, evaluate, symbols
+from nbgraph.errors import BindingError
+from nbgraph.trace import Node, Placeholder
+from nbgraph.types import TensorType
+
+Array = np.ndarray[Any, Any]
+
+
+def bind_arrays(bindings: Mapping[Node, Any]) -> tuple[dict[int, Array], dict[Any, int]]:
+    """Arrays by node id, and sizes by name."""
+    arrays: dict[int, Array] = {}
+    for node, value in bindings.items():
+        if not isinstance(node, Node) or type(node.call) is not Placeholder:
+            raise BindingError("not a placeholder", got=repr(node), wanted="a tensor made by TracedTensor.placeholder")
+        arrays[id(node)] = as_input(value, node.type, node.call.name)
+    pairs = [(node.type, arrays[id(node)], node.call.name) for node in bindings]
+    return arrays, bind_sizes(pairs)
+
+
+def as_input(value: Any, t: TensorType, name: str) -> Array:
+    """The value as a C-contiguous array of the dtype and rank of `t`."""
+    a = np.asarray(value)
+    if a.dtype != t.dtype and not (np.can_cast(a.dtype, t.dtype, "same_kind") and not isinstance(value, np.ndarray)):
+        raise BindingError(f"{name}: wrong dtype", got=a.dtype, wanted=t.dtype)
+    if a.ndim != t.ndim:
+        raise BindingError(f"{name}: wrong rank", got=a.shape, wanted=t)
+    return np.require(a, t.dtype, ["C", "A"])
+
+
+def bind_sizes(pairs: Iterable[tuple[TensorType, Array, str]]) -> dict[Any, int]:
+    """What each size symbol of the types stands for, given arrays; every size is checked."""
+    pairs = list(pairs)
+    sizes: dict[Any, int] = {}
+    for t, a, name in pairs:
+        for symbol, size in zip(t.shape, a.shape, strict=True):
+            if isinstance(symbol, DimExpr) and symbol.symbol is not None:
+                known = sizes.setdefault(symbol.symbol, size)
+                if known != size:
+                    raise BindingError(f"{name}: the size {symbol} is {known} elsewhere", got=a.shape, wanted=t)
+    for t, a, name in pairs:
+        for d, size in zip(t.shape, a.shape, strict=True):
+            if not _fits(d, size, sizes):
+                raise BindingError(f"{name}: wrong size", got=a.shape, wanted=t)
+    return sizes
+
+
+def _fits(d: Any, size: int, sizes: Mapping[Any, int]) -> bool:
+    if isinstance(d, DimExpr):
+        return not symbols(d) <= sizes.keys() or evaluate(d, sizes) == size
+    return bool(d == size)
