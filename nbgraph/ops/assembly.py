@@ -19,9 +19,10 @@ from nbgraph.types import Shape, Size, TensorType
 
 @final
 class Concatenate(Assembly):
-    """Operands one after another along `axis`; `one` says that the result has literally size 1 there.
+    """Operands one after another along `axis`; `one` says that the result is literally 1 there.
 
-    That cannot be read off the operands' sizes in a fragment: a lone element beside empty operands adds up to 1.
+    In a fragment that cannot be read off the operands' sizes: a lone element beside empty operands adds up
+    to 1.
     """
 
     name = "concatenate"
@@ -60,7 +61,9 @@ class Concatenate(Assembly):
             )
         if t.ndim != first.ndim:
             wanted = f"{first.ndim} dimensions"
-            raise ShapeError("ranks differ", operation=self.name, position=position, got=t.shape, wanted=wanted)
+            raise ShapeError(
+                "ranks differ", operation=self.name, position=position, got=t.shape, wanted=wanted
+            )
 
     def _same(self, cx: Sizes, position: int, t: TensorType, a: Size, b: Size) -> Size:
         try:

@@ -61,7 +61,10 @@ class Iota(Source):
 
 @final
 class Eye(Source):
-    """A matrix with ones on the k-th diagonal. Sizes: the dimensions that are not literally 1 (`ones`), then k."""
+    """A matrix with ones on the k-th diagonal.
+
+    Sizes: the dimensions that are not literally 1 (`ones` says which are), then k, which may be negative.
+    """
 
     name = "eye"
     params = ("code", "ones")
@@ -86,8 +89,9 @@ class Eye(Source):
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         n, m = self._shape(sizes)
+        rows, cols = np.arange(n)[:, None], np.arange(m)[None, :]  # type: ignore[arg-type]
         # Compared rather than np.eye, which refuses diagonals far outside.
-        return (np.arange(m)[None, :] - np.arange(n)[:, None] == sizes[-1]).astype(self.code)
+        return (cols == rows + sizes[-1]).astype(self.code)
 
     def element(self, code: str, index: Sequence[str], sizes: Sequence[str]) -> str:
         on = f"({index[1]} - {index[0]} == {sizes[-1]})"

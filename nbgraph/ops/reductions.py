@@ -57,6 +57,15 @@ def _count(shape: Shape, axes: tuple[int, ...]) -> Size:
     return count
 
 
+def _check_any(name: str, shape: Shape, axes: tuple[int, ...]) -> None:
+    """Raises where there is nothing to choose from."""
+    if any(shape[a] == 0 for a in axes):
+        wanted = f"at least one element along axes {axes}"
+        raise ShapeError(
+            "there is nothing to choose from", operation=name, position=0, got=shape, wanted=wanted
+        )
+
+
 class _Reduction(Reduction):
     """A reduction given by a NumPy ufunc."""
 
@@ -150,9 +159,9 @@ def _with_zeros(code: str, rng: np.random.Generator) -> Iterable[np.ndarray[Any,
 class ProdOthers(Op):
     """For each element the product of all others along `axes`: the derivative of `prod`.
 
-    With u = x where it is not zero and 1 elsewhere, p the product of u, and r_i the number of zeros besides i, it is
-    p/u_i where r_i = 0, else 0. Its own derivative is exact too; derivatives of higher orders (the third of `prod`)
-    are exact where no element is zero.
+    With u = x where it is not zero and 1 elsewhere, p the product of u, and r_i the number of zeros besides
+    i, it is p/u_i where r_i = 0, else 0. Its own derivative is exact too; derivatives of higher orders (the
+    third of `prod`) are exact where no element is zero.
     """
 
     name = "prod_others"
@@ -165,7 +174,9 @@ class ProdOthers(Op):
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         if not ins[0].inexact:
-            raise DtypeError("unsupported dtype", operation=self.name, position=0, got=ins[0].dtype, wanted=INEXACT)
+            raise DtypeError(
+                "unsupported dtype", operation=self.name, position=0, got=ins[0].dtype, wanted=INEXACT
+            )
         return ins[0]
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
@@ -191,7 +202,7 @@ class ProdOthers(Op):
         return zero, u, rest, b.div(_spread(b, b.prod(u, axes=self.axes), self.axes, shape), u)
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
-        # The derivative of element i by x_k (k != i) is p/(u_i u_k) where neither i nor k leaves a zero behind:
+        # The derivative of element i by x_k (k != i) is p/(u_i u_k) where no zero is left besides i and k:
         #   r_i = 0: p/u_i * (sum over nonzero k of dx_k/x_k, without i)
         #   r_i = 1: p/u_i * (sum over zero k of dx_k, without i)
         (x,), (dx,) = ins, tangents
@@ -224,17 +235,8 @@ class _Extremum(_Reduction):
     relation: ClassVar[str]
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
-        out = super().infer(cx, ins, sizes)
-        empty = any(ins[0].shape[a] == 0 for a in self.axes)
-        if empty and not any(d == 0 for d in out.shape):
-            raise ShapeError(
-                "no element to choose from",
-                operation=self.name,
-                position=0,
-                got=ins[0].shape,
-                wanted=f"at least one element along axes {self.axes}",
-            )
-        return out
+        _check_any(self.name, ins[0].shape, self.axes)
+        return super().infer(cx, ins, sizes)
 
     def combine(self, code: str, acc: str, x: str) -> str:
         return f"({x} if ({x} {self.relation} {acc} or {x} != {x}) else {acc})"
@@ -251,9 +253,10 @@ class _Extremum(_Reduction):
         if code in cls.codes.split():
             tied = np.array([[1, 0, 1], [0, 0, 0]], code)
             yield Sample(cls((1,)), (tied,), smooth=False)
-            yield Sample(cls((0,)), (np.zeros((0, 0), code),))
             if code[0] == "f":
-                yield Sample(cls((1,)), (np.array([[1, np.nan, 2], [np.inf, -np.inf, 0]], code),), smooth=False)
+                yield Sample(
+                    cls((1,)), (np.array([[1, np.nan, 2], [np.inf, -np.inf, 0]], code),), smooth=False
+                )
 
 
 @final
@@ -385,14 +388,8 @@ class _Position(Kernel):
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         (x,) = ins
-        if x.code not in REAL.split():
-            raise DtypeError("unsupported dtype", operation=self.name, position=0, got=x.dtype, wanted=REAL)
         kept = x.shape[: self.axis] + x.shape[self.axis + 1 :]
-        if x.shape[self.axis] == 0 and not any(d == 0 for d in kept):
-            wanted = f"at least one element along axis {self.axis}"
-            raise ShapeError(
-                "no element to choose from", operation=self.name, position=0, got=x.shape, wanted=wanted
-            )
+        _check_any(self.name, x.shape, (self.axis,))
         return TensorType("i8", kept)
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
@@ -410,12 +407,11 @@ class _Position(Kernel):
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
-        if code in REAL.split():
-            for shape, axis in (((3, 4), 0), ((3, 4), 1), ((2, 3, 4), 1), ((5,), 0), ((0, 3), 1), ((1, 4), 0)):
-                yield Sample(cls(axis), (sample_array(rng, code, shape),))
-            yield Sample(cls(1), (np.array([[1, 0, 1], [0, 0, 0]], code),))
-            if code[0] == "f":
-                yield Sample(cls(1), (np.array([[1, np.nan, 2], [np.nan, np.nan, 0]], code),))
+        for shape, axis in (((3, 4), 0), ((3, 4), 1), ((2, 3, 4), 1), ((5,), 0), ((0, 3), 1), ((1, 4), 0)):
+            yield Sample(cls(axis), (sample_array(rng, code, shape),))
+        yield Sample(cls(1), (np.array([[1, 0, 1], [0, 0, 0]], code),))
+        if code[0] in "fc":
+            yield Sample(cls(1), (np.array([[1, np.nan, 2], [np.nan, np.nan, 0]], code),))
 
 
 @final
