@@ -319,6 +319,7 @@ def _given_path(path: tuple[tuple[int, ...], ...], n: int) -> Sequence[tuple[int
 # -- products of two operands ---------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def matmul_labels(x: Shape, y: Shape) -> Product:
     """`numpy.matmul` of these shapes: batch dimensions broadcast, a vector is a row on the left, a column on the right.
 

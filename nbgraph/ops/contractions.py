@@ -88,9 +88,14 @@ class Contract(Op):
         return Groups.of(self.a, self.b, self.out)
 
     @cached_property
-    def _shared(self) -> tuple[tuple[int, int, int], ...]:
-        """For each label of both operands: the label and its axes in a and b."""
-        return tuple((x, i, self.b.index(x)) for i, x in enumerate(self.a) if x in self.b)
+    def _shared(self) -> tuple[tuple[int, int], ...]:
+        """The places of each label of both operands, among the dimensions of a, then b."""
+        return tuple((i, len(self.a) + self.b.index(x)) for i, x in enumerate(self.a) if x in self.b)
+
+    @cached_property
+    def _sources(self) -> tuple[int, ...]:
+        """Where among the dimensions of a, then b, each dimension of the result is."""
+        return tuple((*self.a, *self.b).index(x) for x in self.out)
 
     @cached_property
     def _run(self) -> Callable[[Any, Any], Any]:
@@ -104,13 +109,17 @@ class Contract(Op):
                 raise ShapeError("wrong rank", operation=self.name, position=position, got=t.shape, wanted=wanted)
         if x.code != y.code:
             raise DtypeError("dtypes differ", operation=self.name, position=1, got=y.dtype, wanted=x.dtype)
-        size = dict(zip((*self.a, *self.b), (*x.shape, *y.shape), strict=True))
-        for label, i, j in self._shared:
-            size[label] = common_size(
-                cx, x.shape[i], y.shape[j], operation=self.name, position=1, got=y.shape,
-                wanted=f"size {x.shape[i]} along axis {j} (operand 0 has shape {x.shape})",
-            )  # fmt: skip
-        return TensorType(x.code, tuple(size[label] for label in self.out))
+        shape = (*x.shape, *y.shape)
+        for i, j in self._shared:
+            if shape[i] != shape[j]:
+                shape = self._common(cx, x, y, shape, i, j)
+        return TensorType(x.code, tuple([shape[i] for i in self._sources]))
+
+    def _common(self, cx: Sizes, x: TensorType, y: TensorType, shape: Shape, i: int, j: int) -> Shape:
+        """The sizes of both operands with those of one label made the same."""
+        wanted = f"size {shape[i]} along axis {j - x.ndim} (operand 0 has shape {x.shape})"
+        size = common_size(cx, shape[i], shape[j], operation=self.name, position=1, got=y.shape, wanted=wanted)
+        return tuple(size if at in (i, j) else d for at, d in enumerate(shape))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         return self._run(ins[0], ins[1])
@@ -359,21 +368,22 @@ def _inner_plan(a: Labels, b: Labels, out: Labels, g: Groups) -> Callable[[Any, 
 
 def _matmul_plan(a: Labels, b: Labels, out: Labels, g: Groups) -> Callable[[Any, Any], Any]:
     """`numpy.matmul` of [*batch, m, k] and [*batch, k, n], several labels of m, k or n made one."""
-    turn_a = tuple(a.index(label) for label in (*g.batch, *g.m, *g.k))
-    turn_b = tuple(b.index(label) for label in (*g.batch, *g.k, *g.n))
-    order = (*g.batch, *g.m, *g.n)
-    turn_out = tuple(order.index(label) for label in out)
+    left, right = _view(a, (*g.batch, *g.m, *g.k)), _view(b, (*g.batch, *g.k, *g.n))
+    after = _view((*g.batch, *g.m, *g.n), out)
     first, second = len(g.batch), len(g.batch) + len(g.m)
     third = len(g.batch) + len(g.k)
     plain = len(g.m) == len(g.n) == len(g.k) == 1
+    multiply = np.matmul if g.batch else np.dot
 
     def run(x: Any, y: Any) -> Any:
-        x, y = x.transpose(turn_a), y.transpose(turn_b)
+        x = x if left is None else left(x)
+        y = y if right is None else right(y)
         if plain:
-            return np.matmul(x, y).transpose(turn_out)
-        batch, m, n = x.shape[:first], x.shape[first:second], y.shape[third:]
-        k = math.prod(x.shape[second:])
-        product = np.matmul(x.reshape(*batch, math.prod(m), k), y.reshape(*batch, k, math.prod(n)))
-        return product.reshape(*batch, *m, *n).transpose(turn_out)
+            product = multiply(x, y)
+        else:
+            batch, m, k, n = x.shape[:first], x.shape[first:second], math.prod(x.shape[second:]), y.shape[third:]
+            x, y = x.reshape((*batch, math.prod(m), k)), y.reshape((*batch, k, math.prod(n)))
+            product = multiply(x, y).reshape((*batch, *m, *n))
+        return product if after is None else after(product)
 
     return run
