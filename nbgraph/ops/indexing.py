@@ -297,8 +297,8 @@ class PadSlice(Assembly):
     """Zeros with the operand in the region of a slice: the adjoint of `slice`.
 
     `axes` are the slice's; `ones` says which result dimensions beside the "all" ones are literally 1.
-    Sizes: for each axis that is not "all" its start (or index) and, unless it is one of `ones`, its size in the
-    result.
+    Sizes: for each axis that is not "all" its start (or index) and, unless it is one of `ones`, its size
+    in the result.
     """
 
     name = "pad_slice"
