@@ -44,7 +44,7 @@ def seal(nodes: Iterable[Node]) -> None:
     """Seals the open operations below nodes without running them."""
     with LOCK:
         for d in draft(nodes):
-            commit(d, None, None)
+            commit(d, None)
 
 
 class _Step:

@@ -12,18 +12,20 @@ nodes that are not committed stay open.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from operator import attrgetter
 from sys import getrefcount
 from typing import Any, NamedTuple
 
+from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr
 from nbgraph.roll import cut
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection
 from nbgraph.types import TensorType
 from nbgraph.verify import verify
 
-_seq = attrgetter("seq")
+_seq, _op, _inputs = attrgetter("seq"), attrgetter("op"), attrgetter("inputs")
 #: What `getrefcount` says, by way of `map`, of an object that only its list refers to.
 _BASE = list(map(getrefcount, [object()]))[0]
 
@@ -36,13 +38,21 @@ class Draft(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What a region's structure says, whatever its sizes: the fragment, and which raw sizes are its words."""
+    """What a region's structure says, whatever its sizes.
+
+    `slots[k]` is the fragment's slot for the k-th node, `inputs` picks the fragment's inputs from the region's
+    operands from outside, `words` its words from the region's sizes; `fallible` are nodes whose lines are kept.
+    """
 
     fragment: Fragment
+    slots: tuple[int, ...]
+    inputs: tuple[int, ...]
     words: tuple[int, ...]
+    fallible: tuple[int, ...]
 
 
-_PLANS: dict[Any, _Plan] = {}
+#: By signature; None marks a structure in which values of scalars or sizes decide what is merged.
+_PLANS: dict[Any, _Plan | None] = {}
 _PLANS_LIMIT = 4096
 
 
@@ -103,94 +113,126 @@ def _live_positions(region: list[Node]) -> set[int]:
     return {key for key, count in zip(uses, counts, strict=True) if count > uses[key]}
 
 
-class _Numbering:
-    """Numbers a run of nodes canonically and merges common subexpressions.
+class _Signature:
+    """A run of nodes and its structure: operations, and operands by position (~k: the k-th from outside)."""
 
-    References are result numbers, or ~k for the k-th input.
-    """
+    __slots__ = ("arities", "key", "nodes", "outside", "refs")
 
-    __slots__ = ("distinct", "entries", "inputs", "merged", "refs", "results")
-
-    def __init__(self, chunk: Sequence[Node]) -> None:
-        self.refs: dict[int, int] = {}
-        self.inputs: list[Node] = []
-        self.entries: list[Any] = []
-        self.distinct: list[Node] = []
-        self.merged: dict[Any, int] = {}
-        self.results = 0
-        for node in chunk:
-            if type(node.op) is Projection:
-                self.refs[id(node)] = self.refs[id(node.inputs[0])] + node.op.index
-            else:
-                self._add(node)
-
-    def _add(self, node: Node) -> None:
-        refs = self.refs
-        operands: list[Any] = []
-        identity: list[Any] = [node.op, node.sizes]
-        scalars = False
-        for i in node.inputs:
-            ref: Any = refs.get(id(i))
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+        position = dict(zip(map(id, nodes), range(len(nodes)), strict=True))
+        operands = list(chain.from_iterable(map(_inputs, nodes)))
+        self.outside: list[Node] = []
+        self.refs = list(map(position.get, map(id, operands)))
+        known: dict[int, int] = {}
+        for k, ref in enumerate(self.refs):
             if ref is None:
-                if i.slot == SCALAR and i.call is None:
-                    scalars = True
-                    identity.append((i.type.code, i.data.tobytes()))
-                    operands.append(i)
-                    continue
-                ref = refs[id(i)] = ~len(self.inputs)
-                self.inputs.append(i)
-            identity.append(ref)
-            operands.append(ref)
-        key = tuple(identity)
-        same = self.merged.get(key)
-        if same is not None:
-            refs[id(node)] = same
-            return
-        if scalars:  # a scalar is an input of its own at every use, so that no value is ever structure
-            for k, ref in enumerate(operands):
-                if type(ref) is not int:
-                    operands[k] = ~len(self.inputs)
-                    self.inputs.append(ref)
-        self.entries.append((node.op, *operands))
-        self.distinct.append(node)
-        self.merged[key] = refs[id(node)] = self.results
-        self.results += node.op.n_out  # type: ignore[union-attr]
+                node = operands[k]
+                n = ~len(self.outside)
+                # A scalar is an operand of its own at every use, so that no value is ever structure.
+                if node.slot != SCALAR or node.call is not None:
+                    n = known.setdefault(id(node), n)
+                if n == ~len(self.outside):
+                    self.outside.append(node)
+                self.refs[k] = n
+        self.arities = list(map(len, map(_inputs, nodes)))
+        classes = [node.type.klass for node in self.outside]
+        self.key = (tuple(map(_op, nodes)), tuple(self.refs), tuple(self.arities), tuple(classes))
+
+    def operands(self) -> Iterator[tuple[int, ...]]:
+        """The references of each node's operands."""
+        start = 0
+        for arity in self.arities:
+            yield tuple(self.refs[start : start + arity])  # type: ignore[arg-type]
+            start += arity
 
 
 def _draft_chunk(chunk: Sequence[Node], live: set[int]) -> Draft:
     """The call for a run of nodes."""
-    numbering = _Numbering(chunk)
-    inputs, refs, n = numbering.inputs, numbering.refs, len(numbering.inputs)
-    structure = (tuple(numbering.entries), tuple([i.type.klass for i in inputs]))
-    plan = _PLANS.get(structure)
+    signature = _Signature(chunk)
+    plan = _PLANS.get(signature.key)
     if plan is None:
-        plan = _build(structure, numbering)
+        plan = _plan_for(signature)
     words: Any = ()
     if plan.words:
-        raw = [size for node in numbering.distinct for size in node.sizes]
+        raw = [size for node in chunk for size in node.sizes]
         words = tuple([raw[j] for j in plan.words])
-    sites = [(refs[id(node)] + n, node.call) for node in numbering.distinct if node.call is not None]
-    call = FragmentCall(plan.fragment, tuple(inputs), words, sites or None)
-    return Draft(call, [(refs[id(node)] + n, node) for node in chunk if id(node) in live])
+    sites = [(plan.slots[k], chunk[k].call) for k in plan.fallible]
+    outside = signature.outside
+    call = FragmentCall(plan.fragment, tuple([outside[j] for j in plan.inputs]), words, sites or None)
+    return Draft(call, [pair for pair in zip(plan.slots, chunk, strict=True) if id(pair[1]) in live])
 
 
-def _build(structure: Any, numbering: _Numbering) -> _Plan:
-    """The fragment of a structure met for the first time: shape rules run over symbols."""
-    b = FragmentBuilder()
-    for i in numbering.inputs:
-        b.input(_anonymous(i.type))
-    n = len(numbering.inputs)
-    for entry, node in zip(structure[0], numbering.distinct, strict=True):
-        operands = tuple(~r if r < 0 else r + n for r in entry[1:])
-        b.append(entry[0], operands, tuple(b.word() for _ in node.sizes))
-    fragment, words = b.finish(b.instrs, _sinks(b.instrs))
-    verify(fragment, "seal")
-    plan = _Plan(fragment, tuple(w.symbol[1] for w in words))  # type: ignore[union-attr]
+def _plan_for(signature: _Signature) -> _Plan:
+    plan, exact = _Merging(signature).plan()
     if len(_PLANS) >= _PLANS_LIMIT:
         for stale in list(_PLANS)[: _PLANS_LIMIT // 2]:
             del _PLANS[stale]
-    _PLANS[structure] = plan
+    _PLANS[signature.key] = plan if exact else None
     return plan
+
+
+class _Merging:
+    """Builds the fragment of a signature: merges common subexpressions, runs the shape rules over symbols.
+
+    Operations are equal if their operands are, scalars and sizes by value. `exact` says that no scalar or size had a
+    say in it, so that the plan serves every region of this signature.
+    """
+
+    def __init__(self, signature: _Signature) -> None:
+        self.signature = signature
+        self.results: dict[int, int] = {}  # position -> result number
+        self.used: dict[int, int] = {}  # operand from outside -> input number
+        self.steps: list[tuple[Any, tuple[int, ...], int]] = []  # operation, operands (~: input), position
+        self.exact = True
+        made: dict[Any, int] = {}
+        shapes: set[Any] = set()
+        n = 0
+        for position, (node, refs) in enumerate(zip(signature.nodes, signature.operands(), strict=True)):
+            op = node.op
+            assert op is not None
+            if type(op) is Projection:
+                self.results[position] = self.results[refs[0]] + op.index
+                continue
+            operands = tuple(self.results[r] if r >= 0 else r for r in refs)
+            values = tuple(self._value(r) for r in operands)
+            pattern = (op, tuple(v if type(v) is int else None for v in values))
+            if pattern in shapes and (node.sizes or None in pattern[1]):
+                self.exact = False
+            shapes.add(pattern)
+            known = made.get((op, values, node.sizes))
+            if known is None:
+                known = made[op, values, node.sizes] = n
+                n += op.n_out
+                inputs = tuple(r if r >= 0 else ~self.used.setdefault(~r, len(self.used)) for r in operands)
+                self.steps.append((op, inputs, position))
+            self.results[position] = known
+
+    def _value(self, ref: int) -> Any:
+        """What an operand is: a number, or for a scalar its value."""
+        if ref >= 0:
+            return ref
+        node = self.signature.outside[~ref]
+        return (node.type.code, node.data.tobytes()) if node.slot == SCALAR and node.call is None else ref
+
+    def plan(self) -> tuple[_Plan, bool]:
+        """The plan, and whether it serves every region of the signature."""
+        nodes, n = self.signature.nodes, len(self.used)
+        b = FragmentBuilder()
+        for j in self.used:
+            b.input(_anonymous(self.signature.outside[j].type))
+        starts = list(accumulate((len(node.sizes) for node in nodes), initial=0))
+        raw: dict[Any, int] = {}
+        for op, operands, position in self.steps:
+            words = tuple(b.word() for _ in nodes[position].sizes)
+            raw.update({w.symbol: starts[position] + k for k, w in enumerate(words)})
+            b.append(op, tuple(~r if r < 0 else r + n for r in operands), words)
+        fragment, words_used = b.finish(b.instrs, _sinks(b.instrs))
+        verify(fragment, "seal")
+        fallible = tuple(p for op, _, p in self.steps if op.fallible)
+        slots = tuple(self.results[p] + n for p in range(len(nodes)))
+        picks = tuple(raw[w.symbol] for w in words_used)  # type: ignore[union-attr]
+        return _Plan(fragment, slots, tuple(self.used), picks, fallible), self.exact
 
 
 def _anonymous(t: TensorType) -> TensorType:
@@ -204,14 +246,14 @@ def _sinks(instrs: Sequence[Instr]) -> list[int]:
     return [o for instr in instrs for o in instr.outs if o not in used]
 
 
-def commit(d: Draft, values: Any, site: Any) -> None:
+def commit(d: Draft, values: Any) -> None:
     """Makes a draft part of the graph. `values` maps slots to arrays, or is None where the call has not run."""
     call = d.call
     if values is None:
         call.nodes = [(slot, weakref.ref(node)) for slot, node in d.nodes if not isinstance(node, Pack)]
     history: Any = call
     if values is not None and not any(i.active for i in call.inputs):
-        history = Dropped(site, call.seq)
+        history = Dropped(user_frame(), call.seq)
     for slot, node in d.nodes:
         if node.op is None:  # another thread was first
             continue

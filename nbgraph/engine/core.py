@@ -21,7 +21,7 @@ from nbgraph.engine.native import Native
 from nbgraph.engine.schedule import Key, Row, Schedule
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
-from nbgraph.errors import NbgraphError, user_frame
+from nbgraph.errors import NbgraphError
 from nbgraph.fragment import Fragment
 from nbgraph.plans import saved_slots
 from nbgraph.seal import commit, draft
@@ -79,7 +79,7 @@ class Engine:
 
     # -- running ------------------------------------------------------------------------------------------------
 
-    def run(self, schedule: Schedule, results: Results, site: Any) -> None:
+    def run(self, schedule: Schedule, results: Results) -> None:
         """Runs every row; results by key."""
         coming: dict[Fragment, int] = {}
         for step in schedule.steps:
@@ -89,7 +89,7 @@ class Engine:
             if type(step.call) is SumCall:
                 self._run_sum(schedule, step.call, results)
             else:
-                self._run_call(schedule, step, results, coming[step.call.fragment], site)
+                self._run_call(schedule, step, results, coming[step.call.fragment])
                 coming[step.call.fragment] -= 1
 
     def _run_sum(self, schedule: Schedule, call: SumCall, results: Results) -> None:
@@ -102,14 +102,14 @@ class Engine:
         with self._lock:
             self.counters.operations += len(arrays) - 1
 
-    def _run_call(self, schedule: Schedule, step: Any, results: Results, coming: int, site: Any) -> None:
+    def _run_call(self, schedule: Schedule, step: Any, results: Results, coming: int) -> None:
         call: FragmentCall = step.call
         places = step.places()
         program = program_for(call.fragment, frozenset(places.values()))
         bound = program.bind(*schedule.arguments(call))
         arrays = [self._value(schedule, i, results) for i in call.inputs]
         try:
-            outs = self.run_bound(bound, arrays, coming, site)
+            outs = self.run_bound(bound, arrays, coming)
         except OperationFailed as failure:
             raise failure.named(call.sites, call.fragment) from failure.error
         for key, slot in places.items():
@@ -119,11 +119,11 @@ class Engine:
         known = schedule.known(node)
         return results[schedule.key(node)] if known is None else known  # type: ignore[no-any-return]
 
-    def run_bound(self, bound: Bound, arrays: Sequence[Array], coming: int, site: Any) -> list[Array]:
+    def run_bound(self, bound: Bound, arrays: Sequence[Array], coming: int) -> list[Array]:
         """One call of a program, by the tier it has come to."""
         program = bound.program
         self.see(program.fragment)
-        if self.jit != "never" and self.native.ready(program, self.ledger(program), coming, site):
+        if self.jit != "never" and self.native.ready(program, self.ledger(program), coming):
             return self.native.run_bound(bound, arrays)
         start = time.perf_counter()
         outs = interpreter.run(bound, arrays)
@@ -158,7 +158,6 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
         known = [value_of(n) for n in nodes]
         if all(v is not None for v in known):
             return known
-    site = user_frame()
     with LOCK:
         drafts = draft(nodes)
         schedule = Schedule(nodes, drafts, bound, sizes)
@@ -166,25 +165,25 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
     if schedule.rows:
         with engine._lock:
             engine.counters.evals += 1
-        engine.run(schedule, results, site)
+        engine.run(schedule, results)
     values = [engine._value(schedule, n, results) for n in nodes]
     if not bound:
         with LOCK:
-            _commit(schedule, drafts, results, site)
+            _commit(schedule, drafts, results)
     return values
 
 
-def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results, site: Any) -> None:
+def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:
     """Puts structure and values into the graph."""
     ran = {row.id: row for row in schedule.rows}
     for d in drafts:
         row = ran.get(id(d.call))
         if row is None:
-            commit(d, None, site)
+            commit(d, None)
             continue
         values = {slot: results[id(d.call), slot] for slot in row.wanted}
         _keep(d.call, values)
-        commit(d, values, site)
+        commit(d, values)
     for row in schedule.rows:
         if row.draft is None:
             _settle(row, results)

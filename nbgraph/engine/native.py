@@ -21,7 +21,7 @@ from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Temporary, Word
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.tiers import Ledger
-from nbgraph.errors import describe
+from nbgraph.errors import describe, user_frame
 from nbgraph.fragment import size_at
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Bound, Program
@@ -135,16 +135,16 @@ class Native:
         self.log: list[str] = []
         self._scratch = _Scratch()
 
-    def ready(self, program: Program, ledger: Ledger, coming: int, site: Any) -> bool:
+    def ready(self, program: Program, ledger: Ledger, coming: int) -> bool:
         """Whether the program has machine code, after compiling it if that is due."""
         if program in self.codes:
             return True
         if self.engine.jit == "always" or ledger.pays(coming):
-            self.compile(program, site)
+            self.compile(program)
             return True
         return False
 
-    def compile(self, program: Program, site: Any) -> Code:
+    def compile(self, program: Program) -> Code:
         """The machine code of a program, made once."""
         with self.engine._lock:
             code = self.codes.get(program)
@@ -153,11 +153,11 @@ class Native:
             start = time.perf_counter()
             code = compile_program(program)
             seconds = time.perf_counter() - start
-            self._count(program, code, seconds, site)
+            self._count(program, code, seconds)
             self.codes[program] = code
             return code
 
-    def _count(self, program: Program, code: Code, seconds: float, site: Any) -> None:
+    def _count(self, program: Program, code: Code, seconds: float) -> None:
         counters = self.engine.counters
         counters.compiled += 1
         counters.compile_seconds += seconds
@@ -166,7 +166,7 @@ class Native:
         new = f"outputs {program.slots} beyond {others[0].slots}" if others else "structure"
         self.log.append(
             f"compile {counters.compiled}: new {new}, {seconds * 1e3:.0f} ms, {code.machine.code_bytes} bytes, "
-            f"asked for at {describe(site)}\n{fragment_text(program.body, 'program')}"
+            f"asked for at {describe(user_frame())}\n{fragment_text(program.body, 'program')}"
         )
 
     def explain(self) -> str:

@@ -77,7 +77,7 @@ class CompiledProgram:
         self.programs = [None if s.fragment is None else program_for(s.fragment, frozenset(s.slots)) for s in recipe.steps]
         for p in dict.fromkeys(p for p in self.programs if p is not None):
             engine.see(p.fragment)
-            engine.native.compile(p, None)
+            engine.native.compile(p)
         self._checked: set[Any] = set()
         self._given = len(recipe.arguments) + len(recipe.constants)
 
