@@ -14,6 +14,7 @@ and, for each further order, the same of the functions (x, v) -> J v and (x, ct)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import fsum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -174,7 +175,7 @@ def _direction(rng: np.random.Generator, like: Array) -> Array:
 
 def _inner(a: Sequence[Array], b: Sequence[Array]) -> float:
     """Re(conj(a) b), over all leaves."""
-    return float(sum(np.vdot(x, y).real for x, y in zip(a, b, strict=True)))
+    return fsum(float(np.real(np.vdot(x, y))) for x, y in zip(a, b, strict=True))
 
 
 def _norm(a: Sequence[Array]) -> float:

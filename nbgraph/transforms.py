@@ -48,8 +48,9 @@ def grad(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic
 
     >>> float(grad(lambda x: x**3)(2.0))
     12.0
-    >>> by_both = grad(lambda p, y: (p["w"] * y).sum(), argnums=(0, 1))({"w": [1.0, 2.0]}, np.array([3.0, 4.0]))
-    >>> print(by_both[0]["w"], by_both[1])
+    >>> x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    >>> by_p, by_y = grad(lambda p, y: (p["x"] * y).sum(), argnums=(0, 1))({"x": x}, y)
+    >>> print(by_p["x"], by_y)
     [3. 4.] [1. 2.]
     """
     both = value_and_grad(fun, argnums, has_aux, holomorphic)
@@ -361,7 +362,7 @@ def _push(run: _Run, tangents: Sequence[Node], variables: Sequence[Node] | None 
     derive.seal(tangents)
     by = run.variables if variables is None else variables
     found = derive.jvp(run.outputs, list(zip(by, tangents, strict=True)))
-    return [_zeros(out) if t is None else t for out, t in zip(run.outputs, found, strict=True)]
+    return [api.zeros_like(out) if t is None else t for out, t in zip(run.outputs, found, strict=True)]
 
 
 def _pull(run: _Run, cts: Sequence[Node], outputs: Sequence[Node] | None = None) -> list[Node]:
@@ -369,11 +370,7 @@ def _pull(run: _Run, cts: Sequence[Node], outputs: Sequence[Node] | None = None)
     derive.seal(cts)
     of = run.outputs if outputs is None else outputs
     found = derive.vjp([(o, ct) for o, ct in zip(of, cts, strict=True) if o.type.inexact], run.variables)
-    return [_zeros(v) if ct is None else ct for v, ct in zip(run.variables, found, strict=True)]
-
-
-def _zeros(like: Node) -> Any:
-    return api.zeros_like(like)
+    return [api.zeros_like(v) if ct is None else ct for v, ct in zip(run.variables, found, strict=True)]
 
 
 def _matching(tree: Any, nodes: Sequence[Node], treedef: TreeDef, what: str) -> list[Node]:
