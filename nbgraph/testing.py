@@ -168,9 +168,9 @@ class _Check(NamedTuple):
 def _direction(rng: np.random.Generator, like: Array) -> Array:
     """A random array in the dtype and shape of another."""
     v = rng.standard_normal(like.shape)
-    if like.dtype.kind == "c":
-        v = v + 1j * rng.standard_normal(like.shape)
-    return own_array(np.asarray(v, like.dtype))
+    if like.dtype.kind == "f":
+        return own_array(np.asarray(v, like.dtype))
+    return own_array(np.asarray(v + 1j * rng.standard_normal(like.shape), like.dtype))
 
 
 def _inner(a: Sequence[Array], b: Sequence[Array]) -> float:
