@@ -87,14 +87,13 @@ def _source(key: Input, slots: Sequence[int]) -> tuple[str, int]:
 
 def saved_slots(f: Fragment) -> tuple[int, ...]:
     """Values that a backward pass may need and must not recompute: factors, and masks and indices that are used."""
-    with f.lock:
-        found = f.cache.get("saved")
-        if found is None:
-            used = {i for instr in f.instrs for i in instr.ins if any(f.types[o].inexact for o in instr.outs)}
-            found = f.cache["saved"] = tuple(
-                o for instr in f.instrs if not instr.op.unique for o in instr.outs if instr.op.n_out > 1 or o in used
-            )
-        return found  # type: ignore[no-any-return]
+    found = f.cache.get("saved")
+    if found is None:
+        used = {i for instr in f.instrs for i in instr.ins if any(f.types[o].inexact for o in instr.outs)}
+        found = f.cache["saved"] = tuple(
+            o for instr in f.instrs if not instr.op.unique for o in instr.outs if instr.op.n_out > 1 or o in used
+        )
+    return found  # type: ignore[no-any-return]
 
 
 class Merged(NamedTuple):

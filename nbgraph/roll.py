@@ -1,6 +1,6 @@
 """Cutting a region into chunks that become fragments.
 
-In: the open nodes of a region in recording order, the set of live ids (extended with what crosses a cut).
+In: the open nodes of a region in recording order.
 Out: runs of nodes. A short region is one chunk. In a long one the period of the trace is found (same operations, same
 relative distances of operands), what differs at the ends is peeled, and each period is a chunk, so that all of them
 are the same fragment; where nothing repeats, chunks are bounded by size, so that compile time stays linear.
@@ -19,27 +19,18 @@ SHORT = 96
 LONG = 64
 
 
-def cut(region: Sequence[Node], live: set[int]) -> list[Sequence[Node]]:
-    """The chunks of a region, in order. Ids of nodes that a later chunk uses are added to `live`."""
+def cut(region: Sequence[Node]) -> list[Sequence[Node]]:
+    """The chunks of a region, in order."""
     if len(region) <= SHORT:
         return [region]
-    bounds = _bounds(_words(region))
-    bounds = [b for b in bounds if not _splits_pack(region, b)]
+    bounds = [b for b in _bounds(_words(region)) if not _splits_pack(region, b)]
     chunks = [region[a:b] for a, b in zip([0, *bounds], [*bounds, len(region)], strict=True)]
-    _mark_crossing(chunks, live)
     return [c for c in chunks if c]
 
 
 def _splits_pack(region: Sequence[Node], b: int) -> bool:
     """Projections stay with their pack."""
     return b < len(region) and type(region[b].op) is Projection
-
-
-def _mark_crossing(chunks: Sequence[Sequence[Node]], live: set[int]) -> None:
-    home = {id(node): k for k, chunk in enumerate(chunks) for node in chunk}
-    for k, chunk in enumerate(chunks):
-        for node in chunk:
-            live.update(id(i) for i in node.inputs if home.get(id(i), k) != k)
 
 
 def _words(region: Sequence[Node]) -> list[Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
-from operator import attrgetter
+from operator import add, attrgetter
 from sys import getrefcount
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection
 from nbgraph.types import TensorType
 from nbgraph.verify import verify
 
-_seq, _op, _inputs = attrgetter("seq"), attrgetter("op"), attrgetter("inputs")
+_seq, _op, _inputs, _klass = attrgetter("seq"), attrgetter("op"), attrgetter("inputs"), attrgetter("type.klass")
 #: What `getrefcount` says, by way of `map`, of an object that only its list refers to.
 _BASE = list(map(getrefcount, [object()]))[0]
 
@@ -61,10 +61,10 @@ def draft(targets: Iterable[Node]) -> list[Draft]:
     region = _open_region(targets)
     if not region:
         return []
-    live = _live_positions(region)
-    for t in targets:
-        live.add(id(t))
-    return [_draft_chunk(chunk, live) for chunk in cut(region, live)]
+    chunks = cut(region)
+    if len(chunks) == 1:
+        return [_draft_chunk(region, _BASE)]
+    return [_draft_chunk(chunk, _BASE + 1) for chunk in chunks]  # `region` refers to every node once more
 
 
 def _open_region(targets: Iterable[Node]) -> list[Node]:
@@ -101,74 +101,75 @@ def _adopt(node: Node) -> None:
     node.op, node.inputs = None, ()
 
 
-def _live_positions(region: list[Node]) -> set[int]:
-    """Ids of the nodes that something outside the region refers to."""
-    uses = dict.fromkeys(map(id, region), _BASE)
-    for operands in [n.inputs for n in region]:
-        for key in map(id, operands):
-            if key in uses:
-                uses[key] += 1
-    # The tuples of operands were the loop's own; here only the region and its operand tuples refer to the nodes.
-    counts = list(map(getrefcount, region))
-    return {key for key, count in zip(uses, counts, strict=True) if count > uses[key]}
-
-
-class _Signature:
+class _Signature(NamedTuple):
     """A run of nodes and its structure: operations, and operands by position (~k: the k-th from outside)."""
 
-    __slots__ = ("arities", "key", "nodes", "outside", "refs")
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.nodes = nodes
-        position = dict(zip(map(id, nodes), range(len(nodes)), strict=True))
-        operands = list(chain.from_iterable(map(_inputs, nodes)))
-        self.outside: list[Node] = []
-        self.refs = list(map(position.get, map(id, operands)))
-        known: dict[int, int] = {}
-        for k, ref in enumerate(self.refs):
-            if ref is None:
-                node = operands[k]
-                n = ~len(self.outside)
-                # A scalar is an operand of its own at every use, so that no value is ever structure.
-                if node.slot != SCALAR or node.call is not None:
-                    n = known.setdefault(id(node), n)
-                if n == ~len(self.outside):
-                    self.outside.append(node)
-                self.refs[k] = n
-        self.arities = list(map(len, map(_inputs, nodes)))
-        classes = [node.type.klass for node in self.outside]
-        self.key = (tuple(map(_op, nodes)), tuple(self.refs), tuple(self.arities), tuple(classes))
+    nodes: Sequence[Node]
+    refs: list[int]
+    arities: tuple[int, ...]
+    outside: list[Node]
 
     def operands(self) -> Iterator[tuple[int, ...]]:
         """The references of each node's operands."""
         start = 0
         for arity in self.arities:
-            yield tuple(self.refs[start : start + arity])  # type: ignore[arg-type]
+            yield tuple(self.refs[start : start + arity])
             start += arity
 
 
-def _draft_chunk(chunk: Sequence[Node], live: set[int]) -> Draft:
-    """The call for a run of nodes."""
-    signature = _Signature(chunk)
-    plan = _PLANS.get(signature.key)
+def _sign(nodes: Sequence[Node]) -> _Signature:
+    position = dict(zip(map(id, nodes), range(len(nodes)), strict=True))
+    operands = list(chain.from_iterable(map(_inputs, nodes)))
+    refs: list[Any] = list(map(position.get, map(id, operands)))
+    outside: list[Node] = []
+    known: dict[int, int] = {}
+    k = 0
+    for node in operands:
+        if refs[k] is None:
+            # A scalar is an operand of its own at every use, so that no value is ever structure.
+            number = None if node.slot == SCALAR and node.call is None else known.get(id(node))
+            if number is None:
+                number = known[id(node)] = ~len(outside)
+                outside.append(node)
+            refs[k] = number
+        k += 1
+    return _Signature(nodes, refs, tuple(map(len, map(_inputs, nodes))), outside)
+
+
+def _draft_chunk(chunk: Sequence[Node], base: int) -> Draft:
+    """The call for a run of nodes, each of which `base` references are accounted for."""
+    signature = _sign(chunk)
+    _, refs, arities, outside = signature
+    live = _live(chunk, refs, base)
+    key = (tuple(map(_op, chunk)), tuple(refs), arities, tuple(map(_klass, outside)))
+    plan = _PLANS.get(key)
     if plan is None:
-        plan = _plan_for(signature)
+        plan = _plan_for(key, signature)
     words: Any = ()
     if plan.words:
         raw = [size for node in chunk for size in node.sizes]
         words = tuple([raw[j] for j in plan.words])
-    sites = [(plan.slots[k], chunk[k].call) for k in plan.fallible]
-    outside = signature.outside
-    call = FragmentCall(plan.fragment, tuple([outside[j] for j in plan.inputs]), words, sites or None)
-    return Draft(call, [pair for pair in zip(plan.slots, chunk, strict=True) if id(pair[1]) in live])
+    sites = [(plan.slots[k], chunk[k].call) for k in plan.fallible] if plan.fallible else None
+    call = FragmentCall(plan.fragment, tuple([outside[j] for j in plan.inputs]), words, sites)
+    slots = plan.slots
+    return Draft(call, [(slots[k], chunk[k]) for k in live])
 
 
-def _plan_for(signature: _Signature) -> _Plan:
+def _live(chunk: Sequence[Node], refs: Sequence[int], base: int) -> list[int]:
+    """The positions of nodes that something outside the chunk refers to."""
+    spare = [-base] * len(chunk)
+    for ref in refs:
+        if ref >= 0:
+            spare[ref] -= 1
+    return [k for k, count in enumerate(map(add, map(getrefcount, chunk), spare)) if count > 0]
+
+
+def _plan_for(key: Any, signature: _Signature) -> _Plan:
     plan, exact = _Merging(signature).plan()
     if len(_PLANS) >= _PLANS_LIMIT:
         for stale in list(_PLANS)[: _PLANS_LIMIT // 2]:
             del _PLANS[stale]
-    _PLANS[signature.key] = plan if exact else None
+    _PLANS[key] = plan if exact else None
     return plan
 
 
@@ -252,7 +253,7 @@ def commit(d: Draft, values: Any) -> None:
     if values is None:
         call.nodes = [(slot, weakref.ref(node)) for slot, node in d.nodes if not isinstance(node, Pack)]
     history: Any = call
-    if values is not None and not any(i.active for i in call.inputs):
+    if values is not None and not call.active:
         history = Dropped(user_frame(), call.seq)
     for slot, node in d.nodes:
         if node.op is None:  # another thread was first

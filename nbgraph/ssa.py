@@ -13,6 +13,7 @@ from typing import Any
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.keys import GlobalValKey
 from nbgraph.materialize import MaterializedGraph, close, materialize
+from nbgraph.op import Sizes
 from nbgraph.passes import COMMON, LOWERING, Pass
 from nbgraph.types import Size, TensorType
 from nbgraph.verify import verify
@@ -48,13 +49,19 @@ class Program:
         verify(body, "lowering passes")
         return body, words, picks
 
-    def bind(self, types: tuple[TensorType, ...], words: Sequence[Size]) -> Bound:
-        """The program at concrete sizes: input types of the fragment and its words."""
+    def bind(self, types: tuple[TensorType, ...], words: Sequence[Size], check: bool = False) -> Bound:
+        """The program at concrete sizes: input types of the fragment and its words.
+
+        `check` runs every shape rule at these sizes: where they were not known while tracing, a size that does not
+        fit is an error here.
+        """
         key = (types, words)
         bound = self._bound.get(key)
         if bound is None:
             if len(self._bound) >= _MAX_BOUND:
                 self._bound.clear()
+            if check:
+                check_sizes(self.fragment, types, words)
             bound = self._bound[key] = Bound(self, types, words)
         return bound
 
@@ -80,6 +87,15 @@ class Bound:
         self.native: dict[Any, Any] = {}
 
 
+def check_sizes(f: Fragment, types: Sequence[TensorType], words: Sequence[Size]) -> None:
+    """Runs the shape rules of a fragment at concrete sizes."""
+    env = f.environment(types, words)
+    known = list(types)
+    for instr in f.instrs:
+        t = instr.op.infer(Sizes(), [known[i] for i in instr.ins], tuple(size_at(s, env) for s in instr.sizes))
+        known.extend(t if isinstance(t, tuple) else (t,))
+
+
 def apply_passes(keys: Sequence[GlobalValKey], passes: Iterable[Pass]) -> list[GlobalValKey]:
     """The keys after each pass in turn."""
     current = list(keys)
@@ -96,6 +112,13 @@ def _close(fragment: Fragment, outputs: Sequence[GlobalValKey]) -> tuple[Fragmen
 
 def program_for(fragment: Fragment, slots: frozenset[int]) -> Program:
     """A program of the fragment whose outputs include `slots`; made if there is none."""
+    found = fragment.cache.get(slots)
+    if found is None:
+        found = fragment.cache[slots] = _find_program(fragment, slots)
+    return found  # type: ignore[no-any-return]
+
+
+def _find_program(fragment: Fragment, slots: frozenset[int]) -> Program:
     with fragment.lock:
         made: list[Program] = fragment.cache.setdefault("programs", [])
         for p in made:

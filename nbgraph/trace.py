@@ -19,6 +19,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from nbgraph.types import CODES, Shape, TensorType, type_of_array
 LOCK = threading.RLock()
 CX = Sizes()
 
+_active = attrgetter("active")
 _next_seq = itertools.count(1).__next__
 _INFERRED: dict[Any, Any] = {}
 _INFERRED_LIMIT = 20_000
@@ -72,15 +74,16 @@ class Projection(Op):
 class FragmentCall:
     """One operation in the graph of calls: a fragment applied to nodes.
 
-    `nodes` lists weakly which node stands for which slot while the call has not run; `saved` holds results that must
+    `active` says whether a differentiable leaf can be reached, so that history is kept. `nodes` lists weakly which node stands for which slot while the call has not run; `saved` holds results that must
     not be computed twice (`Op.unique`); `origin` is the call that a backward call was derived from, `version` the
     executable version that ran, so that a replay is exact; `sites` the user's lines of operations that may fail.
     """
 
-    __slots__ = ("__weakref__", "fragment", "inputs", "nodes", "origin", "saved", "seq", "sites", "version", "words")
+    __slots__ = ("__weakref__", "active", "fragment", "inputs", "nodes", "origin", "saved", "seq", "sites", "version", "words")
 
     def __init__(self, fragment: Fragment, inputs: tuple[Node, ...], words: Shape, sites: Any = None) -> None:
         self.fragment, self.inputs, self.words, self.sites = fragment, inputs, words, sites
+        self.active = True in map(_active, inputs)
         self.seq = _next_seq()
         self.nodes: list[tuple[int, weakref.ref[Node]]] | None = None
         self.saved: dict[int, Any] | None = None
@@ -172,7 +175,6 @@ def scalar(value: Any, code: str) -> Node:
     node: Node = made
     node.op, node.inputs, node.sizes = None, (), ()
     data = np.array(value, dtype=code)
-    data.setflags(False)
     node.type, node.active, node.data = _SCALAR_TYPES[code], False, data
     node.call, node.slot, node.seq = None, SCALAR, _next_seq()
     return node

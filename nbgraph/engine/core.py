@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,20 @@ from nbgraph.engine import interpreter
 from nbgraph.engine.binding import bind_arrays
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
-from nbgraph.engine.schedule import Key, Row, Schedule
+from nbgraph.engine.schedule import Key, Row, Schedule, draft_slots
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import NbgraphError
 from nbgraph.fragment import Fragment
 from nbgraph.plans import saved_slots
-from nbgraph.seal import commit, draft
+from nbgraph.seal import Draft, commit, draft
 from nbgraph.ssa import Bound, Program, program_for
 from nbgraph.trace import LOCK, FragmentCall, Node, SumCall, value_of
 
 Array = np.ndarray[Any, Any]
 Results = dict[Key, Array]
 
+_type = attrgetter("type")
 JIT_MODES = ("auto", "always", "never")
 
 
@@ -97,7 +99,6 @@ class Engine:
         total = np.array(arrays[0])
         for a in arrays[1:]:
             total += a
-        total.setflags(write=False)
         results[id(call), 0] = total
         with self._lock:
             self.counters.operations += len(arrays) - 1
@@ -106,14 +107,21 @@ class Engine:
         call: FragmentCall = step.call
         places = step.places()
         program = program_for(call.fragment, frozenset(places.values()))
-        bound = program.bind(*schedule.arguments(call))
+        types, words = schedule.arguments(call)
+        bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = [self._value(schedule, i, results) for i in call.inputs]
-        try:
-            outs = self.run_bound(bound, arrays, coming)
-        except OperationFailed as failure:
-            raise failure.named(call.sites, call.fragment) from failure.error
+        outs = self.call(call, program, bound, arrays, coming)
         for key, slot in places.items():
             results[key] = outs[program.position[slot]]
+
+    def call(
+        self, call: FragmentCall, program: Program, bound: Bound, arrays: Sequence[Array], coming: int
+    ) -> list[Array]:
+        """Runs a program for a call; a failed operation becomes the user's named error."""
+        try:
+            return self.run_bound(bound, arrays, coming)
+        except OperationFailed as failure:
+            raise failure.named(call.sites, call.fragment) from failure.error
 
     def _value(self, schedule: Schedule, node: Node, results: Results) -> Array:
         known = schedule.known(node)
@@ -153,24 +161,64 @@ class Engine:
 def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any = None) -> list[Array]:
     """The values of nodes, computed together; only what is not known yet runs."""
     engine = engine or default_engine()
-    bound, sizes = bind_arrays(bindings or {})
-    if not bound:
-        known = [value_of(n) for n in nodes]
-        if all(v is not None for v in known):
-            return known
+    if bindings:
+        values = _evaluate_bound(nodes, engine, bindings)
+    else:
+        values = [value_of(n) for n in nodes]
+        if any(v is None for v in values):
+            values = _evaluate_open(nodes, engine)
+    for a in values:
+        a.setflags(write=False)
+    return values
+
+
+def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
     with LOCK:
         drafts = draft(nodes)
-        schedule = Schedule(nodes, drafts, bound, sizes)
+        if len(drafts) == 1:
+            arrays = [value_of(i) for i in drafts[0].call.inputs]
+            simple = not any(a is None for a in arrays) and not any(n.op is None for n in nodes)
+        else:
+            simple = False
+        schedule = None if simple else Schedule(nodes, drafts, {}, {})
+    if schedule is None:
+        _run_draft(drafts[0], arrays, engine)
+        return [n.data for n in nodes]
     results: Results = {}
     if schedule.rows:
-        with engine._lock:
-            engine.counters.evals += 1
+        engine.counters.evals += 1
         engine.run(schedule, results)
     values = [engine._value(schedule, n, results) for n in nodes]
-    if not bound:
-        with LOCK:
-            _commit(schedule, drafts, results)
+    with LOCK:
+        _commit(schedule, drafts, results)
     return values
+
+
+def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
+    """The common case: one new call, all of whose inputs are known."""
+    call = d.call
+    slots = draft_slots(d)
+    if call.active:
+        slots.update(saved_slots(call.fragment))
+    program = program_for(call.fragment, frozenset(slots))
+    engine.counters.evals += 1
+    outs = engine.call(call, program, program.bind(tuple(map(_type, call.inputs)), call.words), arrays, 1)
+    position = program.position
+    values = {slot: outs[position[slot]] for slot in slots}
+    with LOCK:
+        _keep(call, values)
+        commit(d, values)
+
+
+def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
+    """With placeholders bound: nothing is remembered, the values belong to this call."""
+    bound, sizes = bind_arrays(bindings)
+    with LOCK:
+        schedule = Schedule(nodes, draft(nodes), bound, sizes)
+    results: Results = {}
+    engine.counters.evals += 1
+    engine.run(schedule, results)
+    return [np.array(engine._value(schedule, n, results)) for n in nodes]
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:
@@ -191,7 +239,7 @@ def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None
 
 def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
     """Results that must not be computed twice stay with the call."""
-    if any(i.active for i in call.inputs):
+    if call.active:
         saved = {s: values[s] for s in saved_slots(call.fragment) if s in values}
         call.saved = saved or None
 

@@ -73,6 +73,5 @@ def _finish(bound: Bound, values: list[Any], inputs: Sequence[Array]) -> list[Ar
         )
         if not fresh:
             v = own(v, t)
-        v.setflags(write=False)
         results.append(v)
     return results

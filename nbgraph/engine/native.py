@@ -43,7 +43,7 @@ class Code:
 class Placed:
     """Code at concrete sizes: the words after the arrays, with temporaries relative to the workspace."""
 
-    __slots__ = ("offsets", "rest", "workspace")
+    __slots__ = ("_at", "base", "offsets", "rest", "workspace")
 
     def __init__(self, code: Code, bound: Bound) -> None:
         source = code.machine.source
@@ -51,6 +51,7 @@ class Placed:
         self.offsets, self.workspace = plan_workspace(source.temporaries, env)
         first = code.n_inputs + len(bound.out_types)
         self.rest = [self._word(what, env) for what in source.words[first:]]
+        self.base, self._at = -1, []
 
     def _word(self, what: Word, env: Any) -> tuple[int, bool]:
         """A word's value, and whether it is relative to the workspace."""
@@ -63,7 +64,10 @@ class Placed:
 
     def at(self, base: int) -> list[int]:
         """The words for a workspace at this address."""
-        return [value + base if relative else value for value, relative in self.rest]
+        if base != self.base:
+            self._at = [value + base if relative else value for value, relative in self.rest]
+            self.base = base
+        return self._at
 
 
 def _body_environment(code: Code, bound: Bound) -> Any:
@@ -190,8 +194,6 @@ class Native:
         if status:
             failing = code.machine.source.failing[(status >> 32) - 1]
             raise OperationFailed.from_status(failing, status & 0xFFFFFFFF)
-        for a in outs:
-            a.setflags(write=False)
         return outs
 
 

@@ -21,7 +21,7 @@ from nbgraph.engine.binding import as_input, bind_sizes
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.errors import BindingError, DifferentiationError
 from nbgraph.fragment import Fragment, FragmentBuilder, live_instrs, size_at
-from nbgraph.op import REGISTRY, Sizes
+from nbgraph.op import REGISTRY
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Program, program_for
 from nbgraph.trace import LOCK, Node, Placeholder
@@ -78,7 +78,6 @@ class CompiledProgram:
         for p in dict.fromkeys(p for p in self.programs if p is not None):
             engine.see(p.fragment)
             engine.native.compile(p)
-        self._checked: set[Any] = set()
         self._given = len(recipe.arguments) + len(recipe.constants)
 
     def __call__(self, *arrays: Any) -> Any:
@@ -97,26 +96,12 @@ class CompiledProgram:
     def _call(self, step: Step, program: Program, ins: Sequence[Array], sizes: Mapping[Any, int]) -> list[Array]:
         types = tuple([type_of_array(a) for a in ins])
         words = tuple([size_at(w, sizes) for w in step.words]) if sizes else step.words
-        self._check(program, types, words)
-        bound = program.bind(types, words)
+        bound = program.bind(types, words, check=True)
         try:
             outs = self.engine.native.run_bound(bound, ins)
         except OperationFailed as failure:
             raise failure.named(None, program.fragment) from failure.error
         return [outs[program.position[s]] for s in step.slots]
-
-    def _check(self, program: Program, types: tuple[TensorType, ...], words: tuple[Size, ...]) -> None:
-        """Runs the shape rules at sizes met for the first time: a size that does not fit is an error, not garbage."""
-        key = (program, types, words)
-        if key in self._checked:
-            return
-        f = program.fragment
-        env = f.environment(types, words)
-        known = list(types)
-        for instr in f.instrs:
-            t = instr.op.infer(Sizes(), [known[i] for i in instr.ins], tuple(size_at(s, env) for s in instr.sizes))
-            known.extend(t if isinstance(t, tuple) else (t,))
-        self._checked.add(key)
 
     # -- what it shows ---------------------------------------------------------------------------------------------
 

@@ -163,12 +163,19 @@ def _kept_slots(row: Row) -> Iterable[int]:
     """Slots that live nodes stand for, and those a backward pass must find."""
     call = row.call
     if row.draft is not None:
-        for slot, node in row.draft.nodes:
-            yield from range(slot, slot + len(node.types)) if isinstance(node, Pack) else (slot,)
+        yield from draft_slots(row.draft)
     elif call.nodes:
         for slot, ref in call.nodes:
             node = ref()
             if node is not None and node.data is None:
                 yield slot
-    if any(i.active for i in call.inputs):
+    if call.active:
         yield from saved_slots(call.fragment)
+
+
+def draft_slots(draft: Draft) -> set[int]:
+    """The slots of a draft that live nodes stand for."""
+    slots = set()
+    for slot, node in draft.nodes:
+        slots.update(range(slot, slot + len(node.types)) if isinstance(node, Pack) else (slot,))
+    return slots
