@@ -9,7 +9,7 @@ the oldest node differentiated by is visited. Dropped history raises; it is neve
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbgraph.errors import DifferentiationError, describe
@@ -40,7 +40,7 @@ def key_of(node: Node) -> Key:
     return (id(node), -1) if call is None or type(call) is Dropped else (id(call), -1)
 
 
-def seal(nodes: Iterable[Node]) -> None:
+def seal(nodes: Sequence[Node]) -> None:
     """Seals the open operations below nodes without running them."""
     with LOCK:
         for d in draft(nodes):

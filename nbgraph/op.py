@@ -168,7 +168,7 @@ def sample_array(
 ) -> np.ndarray[Any, Any]:
     """A random array of any supported dtype with values in [low, high), for `samples`."""
     if code == "b1":
-        return rng.random(shape) < 0.5
+        return np.asarray(rng.random(shape) < 0.5)
     x = rng.uniform(low, high, shape)
     if code[0] == "c":
         x = x + 1j * rng.uniform(low, high, shape)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr
+from nbgraph.match import recognise, remember
 from nbgraph.roll import cut
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection
 from nbgraph.types import TensorType
@@ -56,14 +57,19 @@ _PLANS: dict[Any, _Plan | None] = {}
 _PLANS_LIMIT = 4096
 
 
-def draft(targets: Iterable[Node]) -> list[Draft]:
+def draft(targets: Sequence[Node]) -> list[Draft]:
     """Calls for the open region below `targets`, in the order in which they run."""
+    if len(targets) == 1 and targets[0].op is not None:
+        recognised = recognise(targets[0])
+        if recognised is not None:
+            (_, plan, spare), (region, outside) = recognised
+            return [_draft(region, outside, plan, _live(region, spare))]
     region = _open_region(targets)
     if not region:
         return []
     chunks = cut(region)
     if len(chunks) == 1:
-        return [_draft_chunk(region, _BASE)]
+        return [_draft_chunk(region, _BASE, targets)]
     return [_draft_chunk(chunk, _BASE + 1) for chunk in chunks]  # `region` refers to every node once more
 
 
@@ -136,31 +142,45 @@ def _sign(nodes: Sequence[Node]) -> _Signature:
     return _Signature(nodes, refs, tuple(map(len, map(_inputs, nodes))), outside)
 
 
-def _draft_chunk(chunk: Sequence[Node], base: int) -> Draft:
+def _draft_chunk(chunk: Sequence[Node], base: int, targets: Sequence[Node] = ()) -> Draft:
     """The call for a run of nodes, each of which `base` references are accounted for."""
     signature = _sign(chunk)
     _, refs, arities, outside = signature
-    live = _live(chunk, refs, base)
+    spare = _accounted(len(chunk), refs, base)
+    live = _live(chunk, spare)
     key = (tuple(map(_op, chunk)), tuple(refs), arities, tuple(map(_klass, outside)))
     plan = _PLANS.get(key)
     if plan is None:
         plan = _plan_for(key, signature)
+    if len(targets) == 1 and _PLANS[key] is not None:
+        root = next(k for k, node in enumerate(chunk) if node is targets[0])
+        remember(chunk, list(signature.operands()), outside, root, plan, spare)
+    return _draft(chunk, outside, plan, live)
+
+
+def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: _Plan, live: Sequence[int]) -> Draft:
+    """The call of a plan on a run of nodes."""
     words: Any = ()
     if plan.words:
         raw = [size for node in chunk for size in node.sizes]
         words = tuple([raw[j] for j in plan.words])
-    sites = [(plan.slots[k], chunk[k].call) for k in plan.fallible] if plan.fallible else None
-    call = FragmentCall(plan.fragment, tuple([outside[j] for j in plan.inputs]), words, sites)
     slots = plan.slots
+    sites = [(slots[k], chunk[k].call) for k in plan.fallible] if plan.fallible else None
+    call = FragmentCall(plan.fragment, tuple([outside[j] for j in plan.inputs]), words, sites)
     return Draft(call, [(slots[k], chunk[k]) for k in live])
 
 
-def _live(chunk: Sequence[Node], refs: Sequence[int], base: int) -> list[int]:
-    """The positions of nodes that something outside the chunk refers to."""
-    spare = [-base] * len(chunk)
+def _accounted(n: int, refs: Sequence[int], base: int) -> list[int]:
+    """For each node, minus the references that the region itself makes to it."""
+    spare = [-base] * n
     for ref in refs:
         if ref >= 0:
             spare[ref] -= 1
+    return spare
+
+
+def _live(chunk: Sequence[Node], spare: Sequence[int]) -> list[int]:
+    """The positions of nodes that something outside the region refers to."""
     return [k for k, count in enumerate(map(add, map(getrefcount, chunk), spare)) if count > 0]
 
 

@@ -183,7 +183,9 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         schedule = None if simple else Schedule(nodes, drafts, {}, {})
     if schedule is None:
         _run_draft(drafts[0], arrays, engine)
-        return [n.data for n in nodes]
+        values = [n.data for n in nodes]
+        # Another thread may have sealed a node meanwhile without running it.
+        return values if not any(v is None for v in values) else _evaluate_open(nodes, engine)
     results: Results = {}
     if schedule.rows:
         engine.counters.evals += 1
