@@ -1,0 +1,225 @@
+"""Arrays made from values and sizes, with NumPy's names; and evaluation of several tensors together.
+
+In: shapes (sizes may be symbolic), numbers, anything array-like; `dtype` is float64 where NumPy's is.
+Out: a `TracedTensor`; nothing here is differentiable with respect to (that is `TracedTensor.from_tensor`).
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbgraph.api.elementwise import stop_gradient
+from nbgraph.api.shapes import broadcast_to, stack
+from nbgraph.dims import DimExpr
+from nbgraph.engine import Engine, evaluate
+from nbgraph.errors import ShapeError
+from nbgraph.promote import apply, as_code, common, operand, result_code, to_inexact, weak
+from nbgraph.trace import Node, constant_of
+from nbgraph.types import CODES, DTYPES, code_of
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+# -- from values ------------------------------------------------------------------------------------------------------
+
+
+def asarray(a: Any, dtype: Any = None) -> TracedTensor:
+    """A tensor from anything array-like, lists with tensors in them included; a tensor as it is.
+
+    Arrays are copied, unless nobody can write to them. Raises `DtypeError` for what holds no numbers.
+
+    >>> asarray([1, 2]).dtype
+    dtype('int64')
+    """
+    x = _from_nested(a) if _has_tensor(a) else operand(a)
+    return x if dtype is None else as_code(x, code_of(dtype))
+
+
+array = asarray
+
+
+def _has_tensor(a: Any) -> bool:
+    return isinstance(a, list | tuple) and any(isinstance(i, Node) or _has_tensor(i) for i in a)
+
+
+def _from_nested(a: Any) -> TracedTensor:
+    return stack([_from_nested(i) if _has_tensor(i) else i for i in a])
+
+
+def constant(a: Any, dtype: Any = None) -> TracedTensor:
+    """A leaf that is not differentiated: what depends on nothing else forgets its history when evaluated.
+
+    A tensor gives its value without derivative (`stop_gradient`).
+
+    >>> constant([1.0, 2.0]).dtype
+    dtype('float64')
+    """
+    if isinstance(a, Node) or _has_tensor(a):
+        return stop_gradient(asarray(a, dtype))
+    made: Any = constant_of(a, None if dtype is None else code_of(dtype))
+    return made  # type: ignore[no-any-return]
+
+
+# -- from sizes -------------------------------------------------------------------------------------------------------
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> TracedTensor:
+    """An array of one value (or of one that broadcasts).
+
+    >>> full((2,), 1.5).tolist()
+    [1.5, 1.5]
+    """
+    return broadcast_to(asarray(fill_value, dtype), shape)
+
+
+def zeros(shape: Any, dtype: Any = float) -> TracedTensor:
+    """Zeros.
+
+    >>> zeros((2, 2)).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+    return broadcast_to(weak(0, code_of(dtype)), shape)
+
+
+def ones(shape: Any, dtype: Any = float) -> TracedTensor:
+    """Ones.
+
+    >>> ones(2, int).tolist()
+    [1, 1]
+    """
+    return broadcast_to(weak(1, code_of(dtype)), shape)
+
+
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> TracedTensor:
+    """An array of one value, in the shape and dtype of another.
+
+    >>> full_like([1, 2], 7).tolist()
+    [7, 7]
+    """
+    t = operand(a).type
+    return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype)
+
+
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> TracedTensor:
+    """Zeros in the shape and dtype of another array.
+
+    >>> zeros_like([1.5, 2.5]).tolist()
+    [0.0, 0.0]
+    """
+    return full_like(a, 0, dtype, shape)
+
+
+def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> TracedTensor:
+    """Ones in the shape and dtype of another array.
+
+    >>> ones_like([1.5, 2.5]).tolist()
+    [1.0, 1.0]
+    """
+    return full_like(a, 1, dtype, shape)
+
+
+def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = float) -> TracedTensor:
+    """A matrix with ones on the k-th diagonal.
+
+    >>> eye(2, 3, 1).tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    n, m = _size(N), _size(N if M is None else M)
+    made: TracedTensor = apply("eye", n=n, m=m, k=operator.index(k), code=code_of(dtype))
+    return made
+
+
+def identity(n: Any, dtype: Any = float) -> TracedTensor:
+    """The identity matrix.
+
+    >>> identity(2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return eye(n, dtype=dtype)
+
+
+def _size(n: Any) -> Any:
+    return n if type(n) is DimExpr else operator.index(n)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> TracedTensor:
+    """start, start + step, ... before stop; `arange(n)` counts from 0. Integers may be symbolic sizes.
+
+    >>> arange(3).tolist(), arange(1, 2, 0.5).tolist()
+    ([0, 1, 2], [1.0, 1.5])
+    """
+    start, stop = (0, start) if stop is None else (start, stop)
+    if any(type(i) is DimExpr for i in (start, stop)):
+        return _symbolic_arange(start, stop, operator.index(step), code_of(dtype or "i8"))
+    given = [_number("arange", i) for i in (start, stop, step)]
+    code = result_code(*map(type, given)) if dtype is None else code_of(dtype)
+    if given[2] == 0:
+        raise ShapeError("the step is zero", operation="arange", got=step, wanted="a step that is not zero")
+    values = np.arange(*given, dtype=DTYPES[code])
+    values.setflags(write=False)
+    return constant(values)
+
+
+def _symbolic_arange(start: Any, stop: Any, step: int, code: str) -> TracedTensor:
+    span = stop - start if step > 0 else start - stop
+    n = (span + (abs(step) - 1)) // abs(step)
+    counted: TracedTensor = apply("iota", n=n, code=code)
+    return counted if (start, step) == (0, 1) else as_code(counted * step + start, code)
+
+
+def _number(name: str, x: Any) -> Any:
+    """A Python number from one, or from a 0-d array."""
+    value = x.item() if hasattr(x, "item") else x
+    if type(value) not in (bool, int, float):
+        raise ShapeError("not a number", operation=name, got=x, wanted="real numbers or symbolic sizes")
+    return value
+
+
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> TracedTensor:
+    """`num` evenly spaced values from start to stop, along a new first axis; both ends are differentiable.
+
+    >>> linspace(0, 1, 5).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    a, b = (to_inexact(x) for x in common(start, stop))
+    num = operator.index(num)
+    if num < 0:
+        raise ShapeError("negative size", operation="linspace", got=num, wanted="num >= 0")
+    shares = np.linspace(0.0, 1.0, num, endpoint)
+    ndim = max(a.type.ndim, b.type.ndim)
+    t = as_code(constant(shares.reshape(num, *(1,) * ndim)), a.type.code if not a.type.is_complex else a.type.real_code)
+    values = a * (1 - t) + b * t  # exact at both ends
+    return values if dtype is None else as_code(values, code_of(dtype))
+
+
+# -- dtypes, evaluation -----------------------------------------------------------------------------------------------
+
+
+def result_type(*args: Any) -> np.dtype[Any]:
+    """NumPy 2's common dtype of tensors, arrays, dtypes and Python numbers.
+
+    >>> result_type("float32", 1.5)
+    dtype('float32')
+    """
+    return DTYPES[result_code(*map(_kind, args))]
+
+
+def _kind(x: Any) -> Any:
+    if type(x) in (bool, int, float, complex):
+        return type(x)
+    if isinstance(x, str | type | np.dtype):
+        return code_of(x)
+    return CODES[operand(x).dtype]
+
+
+def eval(*tensors: Any, engine: Engine | None = None, bindings: Any = None) -> tuple[np.ndarray[Any, Any], ...]:
+    """The values of several tensors as read-only ndarrays, computed together: what they share runs once.
+
+    >>> x = constant(2.0)
+    >>> eval(x * x, x + 1)
+    (array(4.), array(3.))
+    """
+    return tuple(evaluate([operand(t) for t in tensors], engine, bindings))

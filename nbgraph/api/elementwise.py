@@ -1,0 +1,458 @@
+"""Elementwise functions with NumPy's names: arithmetic, elementary functions, comparisons, logic, selection, parts.
+
+In: anything array-like; operands broadcast. Out: a `TracedTensor`, not evaluated, of NumPy 2's result dtype.
+Holds: functions that need fractions (`exp`, `sqrt`, `divide`, ...) give float64 for integers and booleans. Shapes
+that do not broadcast raise `ShapeError`, dtypes that a function does not take raise `DtypeError`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbgraph import promote
+from nbgraph.kinds import Elementwise
+from nbgraph.op import REGISTRY
+from nbgraph.promote import as_code, binary, common, compare, operand, record1, record2, unary
+from nbgraph.trace import record
+from nbgraph.types import code_of
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+_OPS: dict[str, Any] = {
+    name: cls() for name, cls in REGISTRY.items() if issubclass(cls, Elementwise) and not cls.params
+}
+
+# -- arithmetic -------------------------------------------------------------------------------------------------------
+
+
+def add(x1: Any, x2: Any) -> TracedTensor:
+    """x1 + x2; of booleans their logical or.
+
+    >>> add([1, 2], 0.5).tolist()
+    [1.5, 2.5]
+    """
+    return binary(_OPS["add"], x1, x2)
+
+
+def subtract(x1: Any, x2: Any) -> TracedTensor:
+    """x1 - x2; not of booleans.
+
+    >>> subtract([1, 2], 1).tolist()
+    [0, 1]
+    """
+    return binary(_OPS["subtract"], x1, x2)
+
+
+def multiply(x1: Any, x2: Any) -> TracedTensor:
+    """x1 * x2; of booleans their logical and.
+
+    >>> multiply([1, 2], [[1], [10]]).tolist()
+    [[1, 2], [10, 20]]
+    """
+    return binary(_OPS["multiply"], x1, x2)
+
+
+def divide(x1: Any, x2: Any) -> TracedTensor:
+    """x1 / x2; of integers and booleans it is float64.
+
+    >>> divide(1, [2, 4]).tolist()
+    [0.5, 0.25]
+    """
+    return promote.divide(x1, x2)
+
+
+true_divide = divide
+
+
+def power(x1: Any, x2: Any) -> TracedTensor:
+    """x1 ** x2. A number as exponent is part of the structure, so `x**2` has exact derivatives of every order.
+
+    Integers to a tensor of integers go by way of float64 (exact below 2**53); a negative number as exponent of
+    integers is an error, as in NumPy.
+
+    >>> power([1.0, 2.0, 3.0], 2).tolist()
+    [1.0, 4.0, 9.0]
+    """
+    return promote.power(x1, x2)
+
+
+def square(x: Any) -> TracedTensor:
+    """x * x.
+
+    >>> square([1, -3]).tolist()
+    [1, 9]
+    """
+    x = operand(x)
+    return record2(_OPS["multiply"], x, x) if x.type.code == "b1" else promote.power(x, 2)
+
+
+def negative(x: Any) -> TracedTensor:
+    """-x; not of booleans.
+
+    >>> negative([1, -2]).tolist()
+    [-1, 2]
+    """
+    return record1(_OPS["negative"], operand(x))
+
+
+def positive(x: Any) -> TracedTensor:
+    """x.
+
+    >>> positive(-1).item()
+    -1
+    """
+    return operand(x)
+
+
+def abs(x: Any) -> TracedTensor:
+    """|x|, real for complex x. Its derivative at 0 is 0.
+
+    >>> abs([-1.5, 3 + 4j]).tolist()
+    [1.5, 5.0]
+    """
+    return record1(_OPS["abs"], operand(x))
+
+
+absolute = abs
+
+
+def sign(x: Any) -> TracedTensor:
+    """x / |x|, and 0 at 0; its derivative is 0 for real x.
+
+    >>> sign([-2, 0, 5]).tolist()
+    [-1, 0, 1]
+    """
+    return record1(_OPS["sign"], operand(x))
+
+
+# -- elementary functions ---------------------------------------------------------------------------------------------
+
+
+def sqrt(x: Any) -> TracedTensor:
+    """The square root; NaN of negative real x.
+
+    >>> sqrt([4, 9]).tolist()
+    [2.0, 3.0]
+    """
+    return unary(_OPS["sqrt"], x)
+
+
+def exp(x: Any) -> TracedTensor:
+    """e ** x.
+
+    >>> exp(0).item()
+    1.0
+    """
+    return unary(_OPS["exp"], x)
+
+
+def expm1(x: Any) -> TracedTensor:
+    """e ** x - 1, exact near 0.
+
+    >>> expm1(1e-20).item()
+    1e-20
+    """
+    return unary(_OPS["expm1"], x)
+
+
+def log(x: Any) -> TracedTensor:
+    """The natural logarithm; NaN of negative real x, -inf of 0.
+
+    >>> log(1).item()
+    0.0
+    """
+    return unary(_OPS["log"], x)
+
+
+def log1p(x: Any) -> TracedTensor:
+    """log(1 + x), exact near 0.
+
+    >>> log1p(1e-20).item()
+    1e-20
+    """
+    return unary(_OPS["log1p"], x)
+
+
+def sin(x: Any) -> TracedTensor:
+    """The sine of an angle in radians.
+
+    >>> sin(0).item()
+    0.0
+    """
+    return unary(_OPS["sin"], x)
+
+
+def cos(x: Any) -> TracedTensor:
+    """The cosine of an angle in radians.
+
+    >>> cos(0).item()
+    1.0
+    """
+    return unary(_OPS["cos"], x)
+
+
+def tan(x: Any) -> TracedTensor:
+    """The tangent of an angle in radians.
+
+    >>> tan(0).item()
+    0.0
+    """
+    return unary(_OPS["tan"], x)
+
+
+def tanh(x: Any) -> TracedTensor:
+    """The hyperbolic tangent.
+
+    >>> tanh(1000.0).item()
+    1.0
+    """
+    return unary(_OPS["tanh"], x)
+
+
+def arctan(x: Any) -> TracedTensor:
+    """The inverse tangent, in radians.
+
+    >>> arctan(0).item()
+    0.0
+    """
+    return unary(_OPS["arctan"], x)
+
+
+atan = arctan
+
+
+def erf(x: Any) -> TracedTensor:
+    """The error function of real x.
+
+    >>> erf(0).item()
+    0.0
+    """
+    return unary(_OPS["erf"], x)
+
+
+# -- extrema ----------------------------------------------------------------------------------------------------------
+
+
+def maximum(x1: Any, x2: Any) -> TracedTensor:
+    """The larger of two real elements; NaN wins. Ties share the derivative equally.
+
+    >>> maximum([1, 5], 3).tolist()
+    [3, 5]
+    """
+    return binary(_OPS["maximum"], x1, x2)
+
+
+def minimum(x1: Any, x2: Any) -> TracedTensor:
+    """The smaller of two real elements; NaN wins. Ties share the derivative equally.
+
+    >>> minimum([1, 5], 3).tolist()
+    [1, 3]
+    """
+    return binary(_OPS["minimum"], x1, x2)
+
+
+def clip(x: Any, a_min: Any = None, a_max: Any = None) -> TracedTensor:
+    """x kept within bounds, None being no bound; a_max where a_min > a_max, as in NumPy.
+
+    The derivative passes to x strictly inside the bounds, to a bound where it is the result.
+
+    >>> clip([-1.0, 0.5, 2.0], 0, 1).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    bounds = {name: b for name, b in (("greater", a_min), ("less", a_max)) if b is not None}
+    x, *given = common(x, *bounds.values())
+    for relation, bound in zip(bounds, given, strict=True):
+        inside = record2(_OPS[relation], x, bound)
+        if x.type.inexact:  # NaN stays
+            inside = record2(_OPS["logical_or"], inside, record1(_OPS["isnan"], x))
+        x = record(_OPS["where"], (inside, x, bound))
+    return operand(x)
+
+
+# -- comparisons and logic --------------------------------------------------------------------------------------------
+
+
+def equal(x1: Any, x2: Any) -> TracedTensor:
+    """x1 == x2, as booleans.
+
+    >>> equal([1, 2], 2.0).tolist()
+    [False, True]
+    """
+    return compare(_OPS["equal"], x1, x2)
+
+
+def not_equal(x1: Any, x2: Any) -> TracedTensor:
+    """x1 != x2, as booleans.
+
+    >>> not_equal([1, 2], 2.0).tolist()
+    [True, False]
+    """
+    return compare(_OPS["not_equal"], x1, x2)
+
+
+def less(x1: Any, x2: Any) -> TracedTensor:
+    """x1 < x2 of real operands, as booleans.
+
+    >>> less([1, 2], 2).tolist()
+    [True, False]
+    """
+    return compare(_OPS["less"], x1, x2)
+
+
+def less_equal(x1: Any, x2: Any) -> TracedTensor:
+    """x1 <= x2 of real operands, as booleans.
+
+    >>> less_equal([1, 2], 1).tolist()
+    [True, False]
+    """
+    return compare(_OPS["less_equal"], x1, x2)
+
+
+def greater(x1: Any, x2: Any) -> TracedTensor:
+    """x1 > x2 of real operands, as booleans.
+
+    >>> greater([1, 2], 1).tolist()
+    [False, True]
+    """
+    return compare(_OPS["greater"], x1, x2)
+
+
+def greater_equal(x1: Any, x2: Any) -> TracedTensor:
+    """x1 >= x2 of real operands, as booleans.
+
+    >>> greater_equal([1, 2], 2).tolist()
+    [False, True]
+    """
+    return compare(_OPS["greater_equal"], x1, x2)
+
+
+def logical_and(x1: Any, x2: Any) -> TracedTensor:
+    """Whether both are nonzero.
+
+    >>> logical_and([0, 2], True).tolist()
+    [False, True]
+    """
+    return binary(_OPS["logical_and"], x1, x2)
+
+
+def logical_or(x1: Any, x2: Any) -> TracedTensor:
+    """Whether at least one is nonzero.
+
+    >>> logical_or([0, 2], False).tolist()
+    [False, True]
+    """
+    return binary(_OPS["logical_or"], x1, x2)
+
+
+def logical_xor(x1: Any, x2: Any) -> TracedTensor:
+    """Whether exactly one is nonzero.
+
+    >>> logical_xor([0, 2], True).tolist()
+    [True, False]
+    """
+    return binary(_OPS["logical_xor"], x1, x2)
+
+
+def logical_not(x: Any) -> TracedTensor:
+    """Whether it is zero.
+
+    >>> logical_not([0, 2]).tolist()
+    [True, False]
+    """
+    return record1(_OPS["logical_not"], operand(x))
+
+
+def isnan(x: Any) -> TracedTensor:
+    """Whether it is NaN.
+
+    >>> isnan([1.0, float("nan")]).tolist()
+    [False, True]
+    """
+    return unary(_OPS["isnan"], x)
+
+
+def isfinite(x: Any) -> TracedTensor:
+    """Whether it is neither infinite nor NaN.
+
+    >>> isfinite([1.0, float("inf")]).tolist()
+    [True, False]
+    """
+    return unary(_OPS["isfinite"], x)
+
+
+def isinf(x: Any) -> TracedTensor:
+    """Whether it is infinite, of either sign.
+
+    >>> isinf([1.0, float("-inf")]).tolist()
+    [False, True]
+    """
+    return logical_not(logical_or(isfinite(x := operand(x)), isnan(x)))
+
+
+# -- selection, parts, dtype ------------------------------------------------------------------------------------------
+
+
+def where(condition: Any, x: Any, y: Any) -> TracedTensor:
+    """x where the condition is nonzero, else y; only what was chosen has a derivative.
+
+    >>> where([True, False], [1.0, 2.0], 0).tolist()
+    [1.0, 0.0]
+    """
+    x, y = common(x, y)
+    made: TracedTensor = record(_OPS["where"], (as_code(operand(condition), "b1"), x, y))
+    return made
+
+
+def astype(x: Any, dtype: Any) -> TracedTensor:
+    """x in another dtype; complex to real drops the imaginary part.
+
+    >>> astype([1.5, 2.5], "int64").tolist()
+    [1, 2]
+    """
+    return as_code(operand(x), code_of(dtype))
+
+
+def real(x: Any) -> TracedTensor:
+    """The real part; x itself if it is real.
+
+    >>> real([1 + 2j]).tolist()
+    [1.0]
+    """
+    x = operand(x)
+    return record1(_OPS["real"], x) if x.type.is_complex else x
+
+
+def imag(x: Any) -> TracedTensor:
+    """The imaginary part; zeros if x is real.
+
+    >>> imag([1 + 2j]).tolist()
+    [2.0]
+    """
+    x = operand(x)
+    if x.type.is_complex:
+        return record1(_OPS["imag"], x)
+    zeros: TracedTensor = promote.apply("broadcast_to", promote.weak(0, x.type.code), shape=x.type.shape)
+    return zeros
+
+
+def conj(x: Any) -> TracedTensor:
+    """The complex conjugate; x itself if it is real.
+
+    >>> conj([1 + 2j]).tolist()
+    [(1-2j)]
+    """
+    x = operand(x)
+    return record1(_OPS["conj"], x) if x.type.is_complex else x
+
+
+conjugate = conj
+
+
+def stop_gradient(x: Any) -> TracedTensor:
+    """The value of x, as a constant of every derivative.
+
+    >>> stop_gradient(1.5).item()
+    1.5
+    """
+    return record1(_OPS["stop_gradient"], operand(x))

@@ -1,0 +1,182 @@
+"""Products with NumPy's names: matmul, dot, inner, outer, tensordot, einsum.
+
+In: anything array-like, operands in any dtypes. Out: a `TracedTensor`, not evaluated, in the common dtype.
+Holds: every product is one operation, `contract`, for each pair of operands. Sizes that do not fit raise
+`ShapeError`. Nothing but `vdot` conjugates.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING, Any
+
+from nbgraph.api.elementwise import conj
+from nbgraph.api.shapes import diagonal, ravel, squeeze, transpose
+from nbgraph.contraction import (
+    Contraction,
+    Diagonal,
+    Squeeze,
+    Sum,
+    dot_labels,
+    inner_labels,
+    matmul_labels,
+    outer_labels,
+    plan_einsum,
+    tensordot_labels,
+)
+from nbgraph.errors import ShapeError
+from nbgraph.op import REGISTRY
+from nbgraph.promote import apply, as_code, common, record2
+from nbgraph.trace import Node
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+_CONTRACT = REGISTRY["contract"]
+
+#: For a pair of types: what to squeeze of each, and the contraction.
+_MATMULS: dict[Any, Any] = {}
+_MATMULS_LIMIT = 20_000
+
+
+def matmul(x1: Any, x2: Any) -> TracedTensor:
+    """The matrix product over the last two axes; batch dimensions broadcast, vectors are rows or columns.
+
+    >>> matmul([[1, 2], [3, 4]], [1, 1]).tolist()
+    [3, 7]
+    """
+    x, y = common(x1, x2)
+    squeeze_x, squeeze_y, op = _MATMULS.get((x.type, y.type)) or _plan_matmul(x, y)
+    if squeeze_x:
+        x = squeeze(x, squeeze_x)
+    if squeeze_y:
+        y = squeeze(y, squeeze_y)
+    return record2(op, x, y)
+
+
+def _plan_matmul(x: TracedTensor, y: TracedTensor) -> Any:
+    product = matmul_labels(x.type.shape, y.type.shape)
+    plan = (product.squeeze_a, product.squeeze_b, _CONTRACT(product.a, product.b, product.out))
+    if len(_MATMULS) >= _MATMULS_LIMIT:
+        _MATMULS.clear()
+    _MATMULS[x.type, y.type] = plan
+    return plan
+
+
+def dot(a: Any, b: Any) -> TracedTensor:
+    """The sum over the last axis of a and the last but one of b (the only one of a vector).
+
+    >>> dot([1, 2], [3, 4]).item()
+    11
+    """
+    x, y = common(a, b)
+    return _contract("dot", x, y, dot_labels(x.type.ndim, y.type.ndim))
+
+
+def inner(a: Any, b: Any) -> TracedTensor:
+    """The sum over the last axes of both.
+
+    >>> inner([[1, 2], [3, 4]], [1, 1]).tolist()
+    [3, 7]
+    """
+    x, y = common(a, b)
+    return _contract("inner", x, y, inner_labels(x.type.ndim, y.type.ndim))
+
+
+def vdot(a: Any, b: Any) -> TracedTensor:
+    """The sum of conj(a) * b over all elements.
+
+    >>> vdot([1j, 2], [1j, 1]).item()
+    (3+0j)
+    """
+    x, y = common(a, b)
+    return _contract("vdot", conj(ravel(x)), ravel(y), dot_labels(1, 1))
+
+
+def outer(a: Any, b: Any) -> TracedTensor:
+    """Every element of a (flattened) times every element of b.
+
+    >>> outer([1, 2], [3, 4]).tolist()
+    [[3, 4], [6, 8]]
+    """
+    x, y = common(a, b)
+    return _contract("outer", ravel(x), ravel(y), outer_labels(1, 1))
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> TracedTensor:
+    """The sum over pairs of axes: a number of them (the last of a, the first of b), or the axes of each.
+
+    >>> tensordot([[1, 2], [3, 4]], [[1, 0], [0, 1]]).item()
+    5
+    """
+    x, y = common(a, b)
+    return _contract("tensordot", x, y, tensordot_labels(x.type.ndim, y.type.ndim, axes))
+
+
+def _contract(name: str, x: TracedTensor, y: TracedTensor, labels: Any) -> TracedTensor:
+    try:
+        return record2(_CONTRACT(*labels), x, y)
+    except ShapeError as error:
+        error.operation = name
+        raise
+
+
+# -- einsum -----------------------------------------------------------------------------------------------------------
+
+
+def einsum(*operands: Any, optimize: Any = "auto") -> TracedTensor:
+    """A sum of products over labelled dimensions, of any number of operands.
+
+    `einsum("ij,jk->ik", a, b)` or `einsum(a, [0, 1], b, [1, 2], [0, 2])`; ellipses as in NumPy. `optimize` says how the
+    order of contraction is found (as `opt_einsum.contract_path`), or is a path.
+
+    >>> einsum("i,ij,j", [1, 2], [[1, 0], [0, 1]], [1, 2]).item()
+    5
+    """
+    subscripts, given = _string_form(operands)
+    values: list[Any] = common(*given) if given else []
+    if not values:
+        raise ShapeError("no operands", operation="einsum", got=operands, wanted="subscripts and operands")
+    if not isinstance(optimize, str | bool):
+        optimize = tuple(p if isinstance(p, str) else tuple(p) for p in optimize)
+    for step in plan_einsum(subscripts, tuple(v.type.shape for v in values), optimize):
+        values.append(_einsum_step(step, values))
+    made: TracedTensor = values[-1]
+    return made
+
+
+def _einsum_step(step: Any, values: list[Any]) -> Any:
+    if type(step) is Contraction:
+        return record2(_CONTRACT(step.a, step.b, step.out), values[step.left], values[step.right])
+    x = values[step.operand]
+    if type(step) is Sum:
+        return as_code(apply("sum", x, axis=step.axes), x.type.code)
+    if type(step) is Diagonal:
+        return diagonal(x, 0, step.axis1, step.axis2)
+    return squeeze(x, step.axes) if type(step) is Squeeze else transpose(x, step.axes)
+
+
+def _string_form(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """Subscripts and operands from either form of the arguments."""
+    if operands and isinstance(operands[0], str):
+        return operands[0], operands[1:]
+    *_, last = operands or (None,)
+    labels = list(operands[1::2]) if len(operands) % 2 == 0 else [*operands[1:-1:2], last]
+    if len(operands) < 2 or not all(_is_label_list(part) for part in labels):
+        wanted = "subscripts as a string, or lists of labels after the operands"
+        raise ShapeError("wrong arguments", operation="einsum", got=f"{len(operands)} arguments", wanted=wanted)
+    names = {part for each in labels for part in each if part is not Ellipsis}
+    letter = {name: _letter(i) for i, name in enumerate(sorted(names))}
+    terms = ["".join("..." if part is Ellipsis else letter[part] for part in each) for each in labels]
+    n = len(operands) // 2
+    return ",".join(terms[:n]) + (f"->{terms[n]}" if len(terms) > n else ""), operands[: 2 * n : 2]
+
+
+def _is_label_list(part: Any) -> bool:
+    return isinstance(part, list | tuple) and not any(isinstance(p, Node) for p in part)
+
+
+def _letter(i: int) -> str:
+    """The i-th letter in sorted order, so that labels left to a default order keep theirs."""
+    letters = string.ascii_uppercase + string.ascii_lowercase
+    return letters[i] if i < len(letters) else chr(0x4E00 + i)

@@ -1,0 +1,418 @@
+"""Functions of the shape with NumPy's names: reshape, axes, joining, indexing, diagonals.
+
+In: anything array-like; sizes may be symbolic (`DimExpr`). Out: a `TracedTensor`, not evaluated, of the same dtype
+(joined operands: of their common one). Nothing is copied until it has to be.
+Holds: an axis out of range raises `BoundsError`, sizes that do not fit raise `ShapeError`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.op import REGISTRY
+from nbgraph.ops.indexing import normalise_index
+from nbgraph.promote import apply, as_code, common, operand
+from nbgraph.trace import Node, record
+from nbgraph.types import Shape, Size, code_of
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+# -- what is known of a shape -----------------------------------------------------------------------------------------
+
+
+def shape(a: Any) -> Shape:
+    """The sizes: ints, or `DimExpr` where a size is known only when it runs.
+
+    >>> shape([[1, 2, 3]])
+    (1, 3)
+    """
+    return operand(a).type.shape
+
+
+def ndim(a: Any) -> int:
+    """The number of dimensions.
+
+    >>> ndim([[1, 2, 3]])
+    2
+    """
+    return operand(a).type.ndim
+
+
+def size(a: Any, axis: int | None = None) -> Size:
+    """The number of elements, or the size along an axis.
+
+    >>> size([[1, 2, 3]]), size([[1, 2, 3]], 1)
+    (3, 3)
+    """
+    sizes = operand(a).type.shape
+    return math.prod(sizes) if axis is None else sizes[_axis("size", axis, len(sizes))]
+
+
+def _axis(name: str, axis: Any, ndim: int) -> int:
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        wanted = f"-{ndim} <= axis < {ndim}"
+        raise BoundsError("axis is out of range", operation=name, position=0, got=axis, wanted=wanted)
+    return axis % ndim  # type: ignore[no-any-return]
+
+
+# -- other shapes -----------------------------------------------------------------------------------------------------
+
+
+def reshape(a: Any, shape: Any) -> TracedTensor:
+    """The same elements, in row-major order, under another shape; one size may be -1.
+
+    >>> reshape([1, 2, 3, 4], (2, -1)).tolist()
+    [[1, 2], [3, 4]]
+    """
+    made: TracedTensor = apply("reshape", operand(a), shape=_shape_of(shape))
+    return made
+
+
+def _shape_of(given: Any) -> Shape:
+    """A shape from a size or several, ints made plain."""
+    given = given if isinstance(given, tuple | list) else (given,)
+    return tuple(operator.index(d) if hasattr(type(d), "__index__") and type(d) is not int else d for d in given)
+
+
+def ravel(a: Any) -> TracedTensor:
+    """One dimension of all elements, in row-major order.
+
+    >>> ravel([[1, 2], [3, 4]]).tolist()
+    [1, 2, 3, 4]
+    """
+    a = operand(a)
+    return a if a.type.ndim == 1 else reshape(a, -1)
+
+
+def broadcast_to(a: Any, shape: Any) -> TracedTensor:
+    """a repeated to a shape.
+
+    >>> broadcast_to([1, 2], (2, 2)).tolist()
+    [[1, 2], [1, 2]]
+    """
+    made: TracedTensor = apply("broadcast_to", operand(a), shape=_shape_of(shape))
+    return made
+
+
+def broadcast_arrays(*args: Any) -> tuple[TracedTensor, ...]:
+    """All operands repeated to their common shape.
+
+    >>> [x.tolist() for x in broadcast_arrays([1, 2], [[3]])]
+    [[[1, 2]], [[3, 3]]]
+    """
+    nodes = [operand(a) for a in args]
+    return tuple(broadcast_to(n, broadcast_shapes(*(m.type.shape for m in nodes))) for n in nodes)
+
+
+def broadcast_shapes(*shapes: Any) -> Shape:
+    """The shape that operands of these shapes broadcast to.
+
+    >>> broadcast_shapes((3, 1), (4,))
+    (3, 4)
+    """
+    from nbgraph.op import Sizes
+    from nbgraph.types import TensorType
+
+    given = [TensorType("f8", _shape_of(s)) for s in shapes]
+    return Sizes().broadcast("broadcast", given) if given else ()
+
+
+def expand_dims(a: Any, axis: Any) -> TracedTensor:
+    """New dimensions of size 1 at the positions `axis` (an int or a tuple) of the result.
+
+    >>> expand_dims([1, 2], 1).shape
+    (2, 1)
+    """
+    made: TracedTensor = apply("expand_dims", operand(a), axis=axis)
+    return made
+
+
+def squeeze(a: Any, axis: Any = None) -> TracedTensor:
+    """Without the dimensions of size 1, or those of them in `axis`.
+
+    >>> squeeze([[[1], [2]]]).shape
+    (2,)
+    """
+    made: TracedTensor = apply("squeeze", operand(a), axis=axis)
+    return made
+
+
+def atleast_1d(a: Any) -> TracedTensor:
+    """a, with a dimension of size 1 if it has none.
+
+    >>> atleast_1d(3).shape
+    (1,)
+    """
+    a = operand(a)
+    return expand_dims(a, 0) if a.type.ndim < 1 else a
+
+
+def atleast_2d(a: Any) -> TracedTensor:
+    """a, with dimensions of size 1 in front up to two.
+
+    >>> atleast_2d([1, 2]).shape
+    (1, 2)
+    """
+    a = atleast_1d(a)
+    return expand_dims(a, 0) if a.type.ndim < 2 else a
+
+
+# -- axes -------------------------------------------------------------------------------------------------------------
+
+
+def transpose(a: Any, axes: Any = None) -> TracedTensor:
+    """Axes in another order (default: reversed): axis i of the result is axis `axes[i]` of a.
+
+    >>> transpose([[1, 2], [3, 4]]).tolist()
+    [[1, 3], [2, 4]]
+    """
+    made: TracedTensor = apply("transpose", operand(a), axes=None if axes is None else tuple(axes))
+    return made
+
+
+permute_dims = transpose
+
+
+def swapaxes(a: Any, axis1: int, axis2: int) -> TracedTensor:
+    """Two axes exchanged.
+
+    >>> swapaxes([[[1, 2, 3]]], 0, 2).shape
+    (3, 1, 1)
+    """
+    a = operand(a)
+    n = a.type.ndim
+    order = list(range(n))
+    i, j = _axis("swapaxes", axis1, n), _axis("swapaxes", axis2, n)
+    order[i], order[j] = j, i
+    return transpose(a, order)
+
+
+def matrix_transpose(x: Any) -> TracedTensor:
+    """The last two axes exchanged.
+
+    >>> matrix_transpose([[[1, 2, 3]]]).shape
+    (1, 3, 1)
+    """
+    x = operand(x)
+    if x.type.ndim < 2:
+        wanted = "at least 2 dimensions"
+        raise ShapeError("not a matrix", operation="matrix_transpose", position=0, got=x.type.shape, wanted=wanted)
+    return swapaxes(x, -1, -2)
+
+
+def moveaxis(a: Any, source: Any, destination: Any) -> TracedTensor:
+    """Axes (an int or several) moved to other places, the rest in order.
+
+    >>> moveaxis([[[1, 2, 3]]], 2, 0).shape
+    (3, 1, 1)
+    """
+    a = operand(a)
+    n = a.type.ndim
+    sources, targets = (
+        [_axis("moveaxis", i, n) for i in (given if isinstance(given, tuple | list) else (given,))]
+        for given in (source, destination)
+    )
+    if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
+        wanted = "as many different axes in both"
+        raise ShapeError("axes do not match", operation="moveaxis", got=(source, destination), wanted=wanted)
+    order = [i for i in range(n) if i not in sources]
+    for target, i in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, i)
+    return transpose(a, order)
+
+
+def flip(m: Any, axis: Any = None) -> TracedTensor:
+    """Elements in the opposite order along an axis, several, or all.
+
+    >>> flip([1, 2, 3]).tolist()
+    [3, 2, 1]
+    """
+    made: TracedTensor = apply("flip", operand(m), axis=axis)
+    return made
+
+
+# -- joining ----------------------------------------------------------------------------------------------------------
+
+
+def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> TracedTensor:
+    """Arrays one after another along an axis (None: flattened), in their common dtype or in `dtype`.
+
+    >>> concatenate([[1, 2], [3.5]]).tolist()
+    [1.0, 2.0, 3.5]
+    """
+    nodes = _joined("concatenate", arrays, dtype)
+    if axis is None:
+        nodes, axis = [ravel(n) for n in nodes], 0
+    made: TracedTensor = apply("concatenate", *nodes, axis=operator.index(axis))
+    return made
+
+
+concat = concatenate
+
+
+def _joined(name: str, arrays: Any, dtype: Any) -> list[TracedTensor]:
+    """The operands of a join in one dtype; an array gives its rows."""
+    if isinstance(arrays, Node | np.ndarray):
+        arrays = list(operand(arrays))
+    if not isinstance(arrays, Sequence) or not arrays:
+        raise ShapeError("nothing to join", operation=name, got=arrays, wanted="a sequence of one array or more")
+    return common(*arrays) if dtype is None else [as_code(operand(a), code_of(dtype)) for a in arrays]
+
+
+def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
+    """Arrays of one shape joined along a new axis.
+
+    >>> stack([[1, 2], [3, 4]], axis=1).tolist()
+    [[1, 3], [2, 4]]
+    """
+    nodes = _joined("stack", arrays, dtype)
+    for position, n in enumerate(nodes):
+        if n.type.ndim != nodes[0].type.ndim:
+            wanted = f"the shape of the first, {nodes[0].type.shape}"
+            raise ShapeError("shapes differ", operation="stack", position=position, got=n.type.shape, wanted=wanted)
+    axis = _axis("stack", axis, nodes[0].type.ndim + 1)
+    made: TracedTensor = apply("concatenate", *(expand_dims(n, axis) for n in nodes), axis=axis)
+    return made
+
+
+def hstack(arrays: Any) -> TracedTensor:
+    """Arrays side by side: along axis 1, vectors along axis 0.
+
+    >>> hstack([[1, 2], [3]]).tolist()
+    [1, 2, 3]
+    """
+    nodes = [atleast_1d(n) for n in _joined("hstack", arrays, None)]
+    return concatenate(nodes, 0 if nodes[0].type.ndim == 1 else 1)
+
+
+def vstack(arrays: Any) -> TracedTensor:
+    """Arrays on top of each other, vectors as rows.
+
+    >>> vstack([[1, 2], [3, 4]]).tolist()
+    [[1, 2], [3, 4]]
+    """
+    return concatenate([atleast_2d(n) for n in _joined("vstack", arrays, None)], 0)
+
+
+# -- indexing ---------------------------------------------------------------------------------------------------------
+
+
+def getitem(x: TracedTensor, index: Any) -> TracedTensor:
+    """x[index] for integers, slices with steps, `...` and None, in any combination."""
+    first = x.type.shape[0] if type(index) is int and x.type.ndim else None
+    if type(first) is int and -first <= index < first:  # a row, which loops and unpacking take often
+        row: TracedTensor = record(_rows(x.type.ndim - 1), (x,), (index % first,))
+        return row
+    op, sizes, newaxes = _normalise(index, x.type.shape)
+    if any(entry[0] != "all" for entry in op.axes):
+        x = record(op, (x,), sizes)
+    return expand_dims(x, newaxes) if newaxes else x
+
+
+@cache
+def _rows(rest: int) -> Any:
+    """The operation x[i] where `rest` dimensions follow."""
+    return REGISTRY["slice"]((("int",), *((("all",),) * rest)))
+
+
+def setitem(x: TracedTensor, index: Any, value: Any) -> TracedTensor:
+    """x with x[index] replaced by value, which broadcasts and is cast to the dtype of x."""
+    op, sizes, newaxes = _normalise(index, x.type.shape)
+    region = getitem(x, index).type
+    value = _cast_into(x, operand(value))
+    try:
+        value = broadcast_to(value, region.shape)
+    except ShapeError:
+        wanted = f"a shape that broadcasts to the region's, {region.shape}"
+        raise ShapeError(
+            "value does not fit", operation="at", position="value", got=value.type.shape, wanted=wanted
+        ) from None
+    if newaxes:
+        value = squeeze(value, newaxes)
+    made: TracedTensor = record(REGISTRY["slice_update"](op.axes), (x, value), sizes)
+    return made
+
+
+def _cast_into(x: TracedTensor, value: TracedTensor) -> TracedTensor:
+    if value.type.is_complex and not x.type.is_complex:
+        raise DtypeError(
+            "the imaginary part would be lost",
+            operation="at",
+            position="value",
+            got=value.type.dtype,
+            wanted=x.type.dtype,
+            hint="take nbg.real of the value",
+        )
+    return as_code(value, x.type.code)
+
+
+def _normalise(index: Any, shape: Shape) -> Any:
+    for item in index if isinstance(index, tuple) else (index,):
+        if _is_advanced(item):
+            raise BoundsError(
+                "indexing with arrays is not there yet",
+                operation="getitem",
+                got=f"an index of type {type(item).__name__}",
+                wanted="integers, slices, ... and None",
+                hint="use slices; nbg.where selects by a mask",
+            )
+    return normalise_index(index, shape)
+
+
+def _is_advanced(item: Any) -> bool:
+    if isinstance(item, bool | np.bool_ | list | tuple):
+        return True
+    if isinstance(item, Node):
+        return item.type.ndim > 0 or item.type.code not in ("i4", "i8")
+    return isinstance(item, np.ndarray) and (item.ndim > 0 or item.dtype.kind not in "iu")
+
+
+# -- diagonals --------------------------------------------------------------------------------------------------------
+
+
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TracedTensor:
+    """A diagonal over two axes, as the last dimension of the result.
+
+    >>> diagonal([[1, 2], [3, 4]]).tolist()
+    [1, 4]
+    """
+    a = operand(a)
+    if a.type.ndim < 2:
+        wanted = "at least 2 dimensions"
+        raise ShapeError("no diagonal", operation="diagonal", position=0, got=a.type.shape, wanted=wanted)
+    made: TracedTensor = apply("diagonal", a, offset=offset, axis1=axis1, axis2=axis2)
+    return made
+
+
+def diag(v: Any, k: int = 0) -> TracedTensor:
+    """The k-th diagonal of a matrix, or a matrix with v on its k-th diagonal.
+
+    >>> diag([1, 2]).tolist()
+    [[1, 0], [0, 2]]
+    """
+    v = operand(v)
+    if v.type.ndim != 1:
+        return diagonal(v, k)
+    n = v.type.shape[0] + abs(k)
+    made: TracedTensor = apply("diagonal_scatter", v, offset=k, axis1=0, axis2=1, shape=(n, n))
+    return made
+
+
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TracedTensor:
+    """The sum along a diagonal over two axes.
+
+    >>> trace([[1, 2], [3, 4]]).item()
+    5
+    """
+    d = diagonal(a, offset, axis1, axis2)
+    made: TracedTensor = apply("sum", d, axis=-1)
+    return made

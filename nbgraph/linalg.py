@@ -1,0 +1,163 @@
+"""`nbg.linalg`: linear algebra with NumPy's names, signatures and defaults.
+
+In: anything array-like; matrices are the last two axes, batch dimensions broadcast. Out: a `TracedTensor`, or a named
+tuple of them. Integers and booleans become float64.
+Holds: a matrix that cannot be dealt with (singular, not converged) raises `LinAlgError` when it is evaluated, with the
+user's line; wrong shapes raise `ShapeError` at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nbgraph import api
+from nbgraph.api import diagonal, matmul, matrix_transpose, outer, trace
+from nbgraph.errors import LinAlgError, ShapeError
+from nbgraph.promote import apply, common, operand, to_inexact
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+__all__ = [
+    "EighResult",
+    "LinAlgError",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "matmul",
+    "matrix_transpose",
+    "norm",
+    "outer",
+    "solve",
+    "trace",
+]
+
+
+# -- norms ------------------------------------------------------------------------------------------------------------
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The norm of a vector, of a matrix (two axes), or of all elements.
+
+    Of vectors `ord` is None or 2, 1, inf, -inf, 0, or a number p; of matrices None or "fro", 1, -1, inf, -inf. The
+    2-norm and the Frobenius norm have gradient 0 at 0.
+
+    >>> norm([3.0, 4.0]).item()
+    5.0
+    """
+    x = to_inexact(operand(x))
+    axes = _norm_axes(x, ord, axis)
+    if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):
+        return _euclidean(x, axes, keepdims)
+    if len(axes) == 1:
+        return _vector_norm(x, ord, axes[0], keepdims)
+    if len(axes) == 2 and ord in (1, -1, np.inf, -np.inf):
+        return _matrix_norm(x, ord, axes, keepdims)
+    raise _no_order(ord, axes)
+
+
+def _norm_axes(x: TracedTensor, ord: Any, axis: Any) -> tuple[int, ...]:
+    n = x.type.ndim
+    if axis is None:
+        if ord is not None and n > 2:
+            wanted = "one or two dimensions, or an axis"
+            raise ShapeError("improper number of dimensions", operation="norm", position=0, got=n, wanted=wanted)
+        return tuple(range(n))
+    given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    if not 1 <= len(given) <= 2:
+        raise ShapeError("wrong number of axes", operation="norm", got=axis, wanted="an axis, or two")
+    return tuple(api.shapes._axis("norm", a, n) for a in given)
+
+
+def _no_order(ord: Any, axes: tuple[int, ...]) -> ShapeError:
+    what = "matrices" if len(axes) == 2 else "vectors"
+    return ShapeError(f"no such norm of {what}", operation="norm", got=repr(ord), wanted="see the orders it takes")
+
+
+def _euclidean(x: TracedTensor, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
+    """sqrt(sum |x|^2), where the root of an exact 0 is cut off from its operand."""
+    squares = api.real(x * api.conj(x)) if x.type.is_complex else x * x
+    total = api.sum(squares, axes, keepdims=keepdims)
+    zero = total == 0
+    return api.where(zero, 0.0, api.sqrt(api.where(zero, 1.0, total)))
+
+
+def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> TracedTensor:
+    size = api.abs(x)
+    if ord == np.inf:
+        return api.max(size, axis, keepdims)
+    if ord == -np.inf:
+        return api.min(size, axis, keepdims)
+    if ord == 0:
+        return api.astype(api.sum(x != 0, axis, keepdims=keepdims), size.dtype)
+    if ord == 1:
+        return api.sum(size, axis, keepdims=keepdims)
+    if isinstance(ord, int | float | np.number):
+        return api.sum(size ** float(ord), axis, keepdims=keepdims) ** (1.0 / float(ord))
+    raise _no_order(ord, (axis,))
+
+
+def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
+    """The largest or smallest sum of a column (1, -1) or of a row (inf, -inf)."""
+    summed, chosen = axes if abs(ord) == 1 else axes[::-1]
+    sums = api.sum(api.abs(x), summed, keepdims=True)
+    best = (api.max if ord > 0 else api.min)(sums, chosen, keepdims=True)
+    return best if keepdims else api.squeeze(best, axes)
+
+
+# -- systems and spectra ----------------------------------------------------------------------------------------------
+
+
+def solve(a: Any, b: Any) -> TracedTensor:
+    """x with a @ x = b, for a[..., n, n] and b[n] (one vector) or b[..., n, k] (as NumPy 2).
+
+    >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 2.0]).tolist()
+    [1.0, 0.5]
+    """
+    a, b = (to_inexact(x) for x in common(a, b))
+    is_vector = b.type.ndim == 1
+    if is_vector:
+        b = api.expand_dims(b, 1)
+    for position, x in enumerate((a, b)):
+        if x.type.ndim < 2:
+            wanted = "[..., n, n]" if position == 0 else "[n] or [..., n, k]"
+            raise ShapeError("wrong rank", operation="solve", position=position, got=x.type.shape, wanted=wanted)
+    batch = api.broadcast_shapes(a.type.shape[:-2], b.type.shape[:-2])
+    a, b = (api.broadcast_to(x, (*batch, *x.type.shape[-2:])) if x.type.shape[:-2] != batch else x for x in (a, b))
+    x = apply("solve", a, b)
+    return api.squeeze(x, -1) if is_vector else x
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues, ascending, and eigenvectors (columns)."""
+
+    eigenvalues: TracedTensor
+    eigenvectors: TracedTensor
+
+
+def eigh(a: Any, UPLO: str = "L") -> EighResult:
+    """Eigenvalues w[..., n], ascending, and eigenvectors v[..., n, n] of Hermitian matrices: a @ v = v * w.
+
+    Only the lower triangle is read (the upper one with UPLO="U"). Eigenvectors have a sign or a phase that means
+    nothing; gradients are right for losses that do not depend on it.
+
+    >>> eigh([[2.0, 0.0], [0.0, 1.0]]).eigenvalues.tolist()
+    [1.0, 2.0]
+    """
+    a = to_inexact(operand(a))
+    if UPLO.upper() not in ("L", "U"):
+        raise ShapeError("no such triangle", operation="eigh", position="UPLO", got=UPLO, wanted="'L' or 'U'")
+    if UPLO.upper() == "U":
+        a = api.conj(matrix_transpose(a))
+    return EighResult(*apply("eigh", a))
+
+
+def eigvalsh(a: Any, UPLO: str = "L") -> TracedTensor:
+    """Eigenvalues of Hermitian matrices, ascending.
+
+    >>> eigvalsh([[2.0, 0.0], [0.0, 1.0]]).tolist()
+    [1.0, 2.0]
+    """
+    return eigh(a, UPLO).eigenvalues

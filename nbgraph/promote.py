@@ -1,0 +1,237 @@
+"""Operands: anything array-like becomes a node, and the operands of one operation get one dtype.
+
+In: tensors, ndarrays, NumPy scalars, Python numbers, lists. Out: nodes in NumPy 2's common dtype, and the operation
+recorded on them.
+Holds: Python numbers (exactly `bool`, `int`, `float`, `complex`) are weak: they take the dtype of what they meet.
+NumPy scalars are strong, `np.float64` too although it is a `float`. A number is a run-time operand, but the exponent
+of a power, which is structure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+import nbgraph.ops  # noqa: F401  (registers the operations)
+from nbgraph.dims import DimExpr
+from nbgraph.errors import DtypeError
+from nbgraph.op import REGISTRY, Op
+from nbgraph.trace import Node, constant_of, record, scalar
+from nbgraph.trace import record1 as _record1
+from nbgraph.trace import record2 as _record2
+from nbgraph.types import CODES, DTYPES
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+__all__ = ["apply", "as_code", "binary", "common", "compare", "divide", "operand", "power", "result_code", "unary"]
+
+WEAK = {bool: "b1", int: "i8", float: "f8", complex: "c16"}
+
+record1 = cast("Callable[[Op, Node], TracedTensor]", _record1)
+record2 = cast("Callable[[Op, Node, Node], TracedTensor]", _record2)
+
+_ASTYPE = {code: REGISTRY["astype"](code) for code in DTYPES}
+_DIVIDE, _POWER, _SQRT, _SIGN = (REGISTRY[name]() for name in ("divide", "power", "sqrt", "sign"))
+_ADD, _MULTIPLY = REGISTRY["add"](), REGISTRY["multiply"]()
+_INTEGER_POWER, _REAL_POWER = REGISTRY["integer_power"], REGISTRY["real_power"]
+
+#: Integral exponents up to here are `integer_power`: exact derivatives of every order.
+_LARGEST_EXPONENT = 64
+
+
+class NumberError(DtypeError, OverflowError, ValueError):
+    """A number that the dtype it meets cannot hold or take."""
+
+
+# -- one operand ------------------------------------------------------------------------------------------------------
+
+#: Scalars seen before: a leaf is immutable, and one for each distinct number will do.
+SCALARS: dict[tuple[Any, str], TracedTensor] = {}
+_SCALARS_LIMIT = 4096
+
+
+def weak(value: Any, code: str) -> TracedTensor:
+    """A Python number in dtype `code`."""
+    found = SCALARS.get((value, code))
+    if found is None:
+        found = _new_scalar(value, code)
+        # Zeros of either sign are equal keys, so they are not kept; nor is NaN, which is not equal to itself.
+        if type(value) is not complex and value and value == value:
+            if len(SCALARS) >= _SCALARS_LIMIT:
+                SCALARS.clear()
+            SCALARS[value, code] = found
+    return found
+
+
+def _new_scalar(value: Any, code: str) -> TracedTensor:
+    try:
+        if code in ("f4", "c8"):
+            with np.errstate(over="ignore"):
+                return cast("TracedTensor", scalar(value, code))
+        return cast("TracedTensor", scalar(value, code))
+    except OverflowError:
+        raise NumberError(
+            f"the Python integer is out of bounds for {DTYPES[code]}",
+            got=value if abs(value) < 10**30 else "a very large integer",
+            hint="convert the tensor with .astype, or use a float",
+        ) from None
+
+
+def operand(x: Any) -> TracedTensor:
+    """A tensor from a tensor, an array, a number or nested lists of numbers (which become constants).
+
+    Raises `DtypeError` for what holds no numbers.
+    """
+    if isinstance(x, Node):
+        return cast("TracedTensor", x)
+    code = WEAK.get(type(x))
+    if code is not None:
+        return weak(x, code)
+    if isinstance(x, np.generic) and x.dtype in CODES:
+        return cast("TracedTensor", scalar(x, CODES[x.dtype]))
+    if isinstance(x, DimExpr):
+        return _in_code(x, "i8")
+    if isinstance(x, list | tuple) and any(isinstance(i, Node) for i in x):
+        raise DtypeError("a list with tensors in it is no operand", got=type(x).__name__, hint="join them by nbg.stack")
+    return cast("TracedTensor", constant_of(x))
+
+
+def as_code(x: TracedTensor, code: str) -> TracedTensor:
+    """x in dtype `code`."""
+    return x if x.type.code == code else record1(_ASTYPE[code], x)
+
+
+def to_inexact(x: TracedTensor) -> TracedTensor:
+    """x itself, or as float64 where it is of integers or booleans."""
+    return x if x.type.inexact else record1(_ASTYPE["f8"], x)
+
+
+def apply(name: str, *xs: Node, **params: Any) -> Any:
+    """Records an operation by its name, with its parameters and sizes; a tuple where it has several results."""
+    op, sizes = REGISTRY[name].bind([x.type for x in xs], **params)
+    return record(op, xs, sizes)
+
+
+# -- the common dtype -------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def result_code(*kinds: Any) -> str:
+    """NumPy 2's common dtype of dtype codes and types of Python numbers.
+
+    >>> result_code("f4", float), result_code("i4", float), result_code("f4", "i4")
+    ('f4', 'f8', 'f8')
+    """
+    return CODES[np.result_type(*(DTYPES[k] if isinstance(k, str) else k(0) for k in kinds))]
+
+
+def common(*xs: Any) -> list[TracedTensor]:
+    """Operands in their common dtype."""
+    if len(xs) == 2 and isinstance(xs[0], Node) and isinstance(xs[1], Node) and xs[0].type.code == xs[1].type.code:
+        return cast("list[TracedTensor]", list(xs))
+    known = [x if type(x) in WEAK or type(x) is DimExpr else operand(x) for x in xs]
+    code = result_code(*map(_kind, known))
+    return [_in_code(x, code) for x in known]
+
+
+def _kind(x: Any) -> Any:
+    """What an operand counts as in promotion: a dtype code, or a type of Python numbers (sizes are ints)."""
+    if isinstance(x, Node):
+        return x.type.code
+    return int if type(x) is DimExpr else type(x)
+
+
+def _in_code(x: Any, code: str) -> TracedTensor:
+    if isinstance(x, Node):
+        return as_code(cast("TracedTensor", x), code)
+    if type(x) is DimExpr:
+        return cast("TracedTensor", apply("size_value", code=code, n=x))
+    return weak(x, code)
+
+
+# -- elementwise operations -------------------------------------------------------------------------------------------
+
+
+def unary(op: Op, x: Any) -> TracedTensor:
+    """An operation of inexact operands; integers and booleans become float64."""
+    x = operand(x)
+    return record1(op, x if x.type.inexact else record1(_ASTYPE["f8"], x))
+
+
+def binary(op: Op, a: Any, b: Any) -> TracedTensor:
+    """An operation of two operands in their common dtype."""
+    if isinstance(a, Node) and isinstance(b, Node) and a.type.code == b.type.code:
+        return record2(op, a, b)
+    x, y = common(a, b)
+    return record2(op, x, y)
+
+
+def divide(a: Any, b: Any) -> TracedTensor:
+    """The quotient; of integers and booleans it is float64."""
+    x, y = common(a, b)
+    return record2(_DIVIDE, to_inexact(x), to_inexact(y))
+
+
+def compare(op: Op, a: Any, b: Any) -> TracedTensor:
+    """A comparison. Python integers beyond the other operand's dtype compare as the numbers they are."""
+    a, b = _comparable(a, b), _comparable(b, a)
+    return binary(op, a, b)
+
+
+def _comparable(x: Any, other: Any) -> Any:
+    """x, in a wider dtype where it is a Python integer that the other operand's cannot hold."""
+    if type(x) is not int or abs(x) < 2**31:
+        return x
+    if not -(2**63) <= x < 2**63:
+        return math.inf if x > 0 else -math.inf
+    return np.int64(x) if operand(other).type.code == "i4" else x
+
+
+# -- powers -----------------------------------------------------------------------------------------------------------
+
+
+def power(a: Any, b: Any) -> TracedTensor:
+    """a ** b. A number as exponent is structure; a tensor is a run-time operand."""
+    kind, exponent = _constant_exponent(b)
+    if exponent is None:
+        return _tensor_power(*common(a, b))
+    x = operand(a)
+    base: Any = type(a) if type(a) in WEAK else x.type.code
+    return _constant_power(as_code(x, result_code(base, kind)), exponent)
+
+
+def _constant_exponent(b: Any) -> tuple[Any, int | float | None]:
+    """What the exponent counts as in promotion, and its value where it is a real number."""
+    kind: Any = type(b)
+    if isinstance(b, np.generic | np.ndarray) and b.ndim == 0 and b.dtype in CODES and b.dtype.kind in "if":
+        kind, b = CODES[b.dtype], b.item()
+    is_number = type(b) in (bool, int, float) and math.isfinite(b)
+    return (kind, b) if is_number else (None, None)
+
+
+def _constant_power(x: TracedTensor, p: int | float) -> TracedTensor:
+    if x.type.code == "b1":
+        x = as_code(x, "i8")
+    if not x.type.inexact and p < 0:
+        raise NumberError(
+            "integers to negative integer powers are not allowed",
+            operation="power", got=p, wanted="an exponent >= 0", hint="use a float: x ** -1.0",
+        )  # fmt: skip
+    if p == int(p) and (abs(p) <= _LARGEST_EXPONENT or not x.type.inexact):
+        return record1(_INTEGER_POWER(int(p)), x)
+    return record1(_SQRT, x) if p == 0.5 else record1(_REAL_POWER(float(p)), x)
+
+
+def _tensor_power(x: TracedTensor, y: TracedTensor) -> TracedTensor:
+    """Integers by way of float64, so exact below 2**53."""
+    code = x.type.code
+    result = record2(_POWER, to_inexact(x), to_inexact(y))
+    if x.type.inexact:
+        return result
+    half = record2(_MULTIPLY, record1(_SIGN, result), weak(0.5, "f8"))
+    return as_code(record2(_ADD, result, half), "i8" if code == "b1" else code)

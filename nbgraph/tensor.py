@@ -1,0 +1,546 @@
+"""`TracedTensor`: the user's handle on a value that is recorded, not computed.
+
+In: operators and methods, on tensors, ndarrays, numbers. Out: further tensors; values where they are asked for.
+Holds: attributes and `repr` never evaluate; `eval`, `float`, `bool`, `str`, iteration over values and `np.asarray` do,
+and never break the graph. A tensor is immutable: what looks like a change gives a new one.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from nbgraph import api, derive, pickling
+from nbgraph.api.shapes import getitem, setitem
+from nbgraph.dims import dim
+from nbgraph.engine import Engine, evaluate
+from nbgraph.errors import ConcretizationError, DifferentiationError, DtypeError, ShapeError
+from nbgraph.op import REGISTRY, Op
+from nbgraph.promote import SCALARS, as_code, operand, record1, record2, weak
+from nbgraph.trace import Dropped, Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
+from nbgraph.trees import flatten, tree_map, unflatten
+from nbgraph.types import Shape, Size, TensorType, code_of
+
+__all__ = ["TracedTensor"]
+
+Array = np.ndarray[Any, Any]
+
+# -- operators: the hot path ------------------------------------------------------------------------------------------
+
+_NUMBERS = frozenset((float, int))
+_NEGATIVE, _ABS, _NOT = (REGISTRY[name]() for name in ("negative", "abs", "logical_not"))
+_POWERS = {n: REGISTRY["integer_power"](n) for n in range(-8, 9)}
+Method = Callable[[Any, Any], Any]
+
+
+def _forward(name: str) -> Method:
+    """The method for `self op other`: straight to recording where the dtypes agree, else by the function."""
+    op: Op = REGISTRY[name]()
+    general: Any = getattr(api, name)
+
+    def method(self: TracedTensor, other: Any) -> TracedTensor:
+        t = self.type
+        if t.inexact:
+            if type(other) is TracedTensor:
+                if other.type.code == t.code:
+                    return record2(op, self, other)
+            elif type(other) in _NUMBERS:
+                number = SCALARS.get((other, t.code))
+                return record2(op, self, weak(other, t.code) if number is None else number)
+        return NotImplemented if _defers(other) else general(self, other)
+
+    return method
+
+
+def _reflected(name: str) -> Method:
+    """The method for `other op self`."""
+    op: Op = REGISTRY[name]()
+    general: Any = getattr(api, name)
+
+    def method(self: TracedTensor, other: Any) -> TracedTensor:
+        t = self.type
+        if t.inexact and type(other) in _NUMBERS:
+            number = SCALARS.get((other, t.code))
+            return record2(op, weak(other, t.code) if number is None else number, self)
+        return NotImplemented if _defers(other) else general(other, self)
+
+    return method
+
+
+def _bitwise(name: str, reflected: bool = False) -> Method:
+    """The method for `&`, `|` or `^`, of booleans only."""
+    general: Any = getattr(api, name)
+
+    def method(self: TracedTensor, other: Any) -> TracedTensor:
+        if _defers(other):
+            return NotImplemented  # type: ignore[no-any-return]
+        a, b = _boolean(name, 0, self), _boolean(name, 1, operand(other))
+        made: TracedTensor = general(b, a) if reflected else general(a, b)
+        return made
+
+    return method
+
+
+def _boolean(name: str, position: int, x: TracedTensor) -> TracedTensor:
+    if x.type.code == "b1":
+        return x
+    raise DtypeError("& | ^ ~ are of booleans", operation=name, position=position, got=x.type.dtype, wanted="bool")
+
+
+def _defers(other: Any) -> bool:
+    """Whether the other operand's class wants to, or has to, deal with the operation."""
+    return other is None or isinstance(other, str | bytes) or getattr(other, "__array_ufunc__", other) is None
+
+
+# -- the class --------------------------------------------------------------------------------------------------------
+
+
+@final
+class TracedTensor(Node):
+    """A value of the graph: dtype, shape, how it comes about, and its data once it is known.
+
+    Make leaves with `TracedTensor.from_tensor`, `nbg.constant` or `TracedTensor.placeholder`; operations give the rest.
+    Methods are the functions of the same name with the tensor as first argument. `==` compares elements; tensors are
+    hashed by identity. `copy` and `copy.deepcopy` return the tensor itself. Pickles keep the graph below, see
+    `nbgraph.pickling`.
+
+    >>> x = TracedTensor.from_tensor([1.0, 2.0])
+    >>> y = (x * x).sum()
+    >>> y
+    TracedTensor(float64[])
+    >>> y.eval()
+    array(5.)
+    >>> y.grad(x).tolist()
+    [2.0, 4.0]
+    """
+
+    __slots__ = ()
+    __array_priority__: ClassVar[float] = 1000.0
+
+    @classmethod
+    def from_tensor(cls, a: Any, dtype: Any = None) -> TracedTensor:
+        """A leaf that can be differentiated by, from anything array-like (copied unless nobody can write to it).
+
+        A tensor gives a new leaf with its value: it is evaluated, and no gradient flows back through it. A leaf of
+        integers or booleans has no derivative. Raises `DtypeError` for what holds no numbers.
+
+        >>> TracedTensor.from_tensor([[1.0, 2.0]]).shape
+        (1, 2)
+        """
+        made: Any = leaf(own_array(a.eval() if isinstance(a, TracedTensor) else a, dtype and code_of(dtype)), True)
+        return made  # type: ignore[no-any-return]
+
+    @classmethod
+    def placeholder(cls, shape: Any, dtype: Any = "float64", name: str | None = None) -> TracedTensor:
+        """An input whose value comes with each eval; a size is an int, a name, or made from `nbgraph.dims.dim`.
+
+        >>> x = TracedTensor.placeholder(("n", 3), name="x")
+        >>> x.sum(axis=1).shape
+        (n,)
+        >>> x.sum().eval(bindings={x: np.ones((2, 3))})
+        array(6.)
+        """
+        given = shape if isinstance(shape, tuple | list) else (shape,)
+        sizes: Shape = tuple(dim(d) if isinstance(d, str) else d for d in given)
+        made: Any = placeholder(TensorType(code_of(dtype), sizes), name or "placeholder")
+        return made  # type: ignore[no-any-return]
+
+    # -- attributes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes: ints, or `DimExpr` where a size is known only when it runs."""
+        return self.type.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.type.ndim
+
+    @property
+    def size(self) -> Size:
+        """The number of elements."""
+        return self.type.size if self.type.concrete else math.prod(self.type.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype."""
+        return self.type.dtype
+
+    @property
+    def T(self) -> TracedTensor:
+        """All axes reversed."""
+        return api.transpose(self)
+
+    @property
+    def mT(self) -> TracedTensor:
+        """The last two axes exchanged."""
+        return api.matrix_transpose(self)
+
+    @property
+    def real(self) -> TracedTensor:
+        """The real part."""
+        return api.real(self)
+
+    @property
+    def imag(self) -> TracedTensor:
+        """The imaginary part; zeros of a real tensor."""
+        return api.imag(self)
+
+    @property
+    def at(self) -> _At:
+        """`x.at[index].set(value)` and `.add(value)`: x with a region replaced or increased, as a new tensor.
+
+        >>> nbg_zeros = TracedTensor.from_tensor([0.0, 0.0, 0.0])
+        >>> nbg_zeros.at[1:].add([1, 2]).tolist()
+        [0.0, 1.0, 2.0]
+        """
+        return _At(self)
+
+    # -- values -------------------------------------------------------------------------------------------------------
+
+    def eval(self, engine: Engine | None = None, bindings: Any = None) -> Array:
+        """The value as a read-only ndarray; only what is new since the last eval is computed.
+
+        `engine` defaults to `nbg.default_engine()`; `bindings` maps placeholders to arrays. The graph goes on as if
+        nothing had happened: the tensor can be used and differentiated through.
+
+        >>> (TracedTensor.from_tensor(2.0) + 1).eval()
+        array(3.)
+        """
+        return evaluate([self], engine, bindings)[0]
+
+    def item(self) -> Any:
+        """The only element as a Python number; `ShapeError` if there are more."""
+        if self.type.concrete and self.type.size != 1:
+            raise ShapeError(
+                "only a tensor of one element is a number",
+                operation="item", got=f"shape {self.type.shape}", wanted="one element",
+                hint="reduce it first (.any(), .all(), .sum(), ...), or index it",
+            )  # fmt: skip
+        return self.eval().item()
+
+    def tolist(self) -> Any:
+        """The value as nested lists of Python numbers."""
+        return self.eval().tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.type.code not in ("i4", "i8") or self.type.ndim:
+            raise ConcretizationError("only a 0-d tensor of integers is an index", got=self.type, wanted="int64[]")
+        return int(self.item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.eval(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return np.array(self.eval()).__dlpack__(**kwargs)  # a copy: the graph's own data may not be written to
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # CPU
+
+    def __len__(self) -> int:
+        if not self.type.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return concrete_size(self.type.shape[0], "the length")
+
+    def __iter__(self) -> Iterator[TracedTensor]:
+        if not self.type.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return map(self.__getitem__, range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(api.any(api.equal(self, value)))
+
+    def __repr__(self) -> str:
+        """The type, and the value where it is known and short; evaluates nothing."""
+        data = value_of(self)
+        shown = f", {data}" if data is not None and data.ndim <= 1 and data.size <= 8 else ""
+        return f"TracedTensor({self.type}{shown})"
+
+    def __str__(self) -> str:
+        return str(self.eval())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    # -- derivatives --------------------------------------------------------------------------------------------------
+
+    def grad(self, wrt: Any, allow_unused: bool = False) -> Any:
+        """The gradient of this real scalar by a tensor, or by a container of them (then in a container like it).
+
+        Lazy, and differentiable again. By complex tensors the inner product is Re(conj(a) b): |z|^2 has gradient 2z.
+        Raises `DifferentiationError` if this is no real scalar, or if `wrt` is integer, boolean, a constant, or not in
+        its graph; with `allow_unused=True` the last gives zeros.
+
+        >>> x = TracedTensor.from_tensor([1.0, 3.0])
+        >>> (x**2).sum().grad({"x": x})["x"].tolist()
+        [2.0, 6.0]
+        """
+        if self.type.shape != () or self.type.code[0] != "f":
+            raise DifferentiationError(
+                "the gradient is of a real scalar",
+                operation="grad", got=self.type, wanted="float64[] or float32[]",
+                hint="reduce it to one real number, by .sum() or nbg.real; .vjp takes any shape and dtype",
+            )  # fmt: skip
+        return self._pull("grad", wrt, weak(1, self.type.code), allow_unused)
+
+    def vjp(self, wrt: Any, ct: Any, allow_unused: bool = False) -> Any:
+        """The cotangent of `wrt` from the cotangent `ct` of this tensor, in its shape; otherwise as `grad`.
+
+        >>> x = TracedTensor.from_tensor([1.0, 3.0])
+        >>> (x * x).vjp(x, [1.0, 10.0]).tolist()
+        [2.0, 60.0]
+        """
+        return self._pull("vjp", wrt, _in_type("vjp", "ct", ct, self), allow_unused)
+
+    def jvp(self, wrt: Any, tangent: Any) -> TracedTensor:
+        """The tangent of this tensor when `wrt` moves by `tangent` (a tensor, or containers alike).
+
+        Raises `DifferentiationError` where `grad` would.
+
+        >>> x = TracedTensor.from_tensor([1.0, 3.0])
+        >>> (x * x).jvp(x, [1.0, 10.0]).tolist()
+        [2.0, 60.0]
+        """
+        targets, tree = _targets("jvp", wrt)
+        given, other = flatten(tangent if tree.cls is not None else operand(tangent))
+        if other != tree:
+            raise ShapeError("tangent has another structure", operation="jvp", got=other, wanted=tree)
+        tangents = [_in_type("jvp", "tangent", t, w) for t, w in zip(given, targets, strict=True)]
+        derive.seal(tangents)
+        found: Any = derive.jvp([self], list(zip(targets, tangents, strict=True)))[0]
+        if found is None:
+            raise _unused("jvp", 0, self.type, "this tensor depends on none of them")
+        return found  # type: ignore[no-any-return]
+
+    def _pull(self, operation: str, wrt: Any, ct: TracedTensor, allow_unused: bool) -> Any:
+        targets, tree = _targets(operation, wrt)
+        if not self.type.inexact:
+            raise DifferentiationError("integers and booleans have no derivative", operation=operation, got=self.type)
+        derive.seal([ct])
+        found: list[Any] = list(derive.vjp([(self, ct)], targets))
+        for position, (w, g) in enumerate(zip(targets, found, strict=True)):
+            if g is None:
+                if not allow_unused:
+                    raise _unused(operation, position, w.type, "it is not in the graph of this tensor")
+                found[position] = api.zeros_like(w)
+        return unflatten(tree, found)
+
+    # -- operators ----------------------------------------------------------------------------------------------------
+
+    __add__, __radd__ = _forward("add"), _reflected("add")
+    __sub__, __rsub__ = _forward("subtract"), _reflected("subtract")
+    __mul__, __rmul__ = _forward("multiply"), _reflected("multiply")
+    __truediv__, __rtruediv__ = _forward("divide"), _reflected("divide")
+    __lt__, __le__ = _forward("less"), _forward("less_equal")
+    __gt__, __ge__ = _forward("greater"), _forward("greater_equal")
+    __eq__, __ne__ = _forward("equal"), _forward("not_equal")
+    __and__, __rand__ = _bitwise("logical_and"), _bitwise("logical_and", True)
+    __or__, __ror__ = _bitwise("logical_or"), _bitwise("logical_or", True)
+    __xor__, __rxor__ = _bitwise("logical_xor"), _bitwise("logical_xor", True)
+    __hash__ = object.__hash__
+
+    def __pow__(self, other: Any) -> TracedTensor:
+        if type(other) is int and self.type.inexact and other in _POWERS:
+            return record1(_POWERS[other], self)
+        return NotImplemented if _defers(other) else api.power(self, other)
+
+    def __rpow__(self, other: Any) -> TracedTensor:
+        return NotImplemented if _defers(other) else api.power(other, self)
+
+    def __matmul__(self, other: Any) -> TracedTensor:
+        return NotImplemented if _defers(other) else api.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> TracedTensor:
+        return NotImplemented if _defers(other) else api.matmul(other, self)
+
+    def __neg__(self) -> TracedTensor:
+        return record1(_NEGATIVE, self)
+
+    def __pos__(self) -> TracedTensor:
+        return self
+
+    def __abs__(self) -> TracedTensor:
+        return record1(_ABS, self)
+
+    def __invert__(self) -> TracedTensor:
+        return record1(_NOT, _boolean("invert", 0, self))
+
+    def __getitem__(self, index: Any) -> TracedTensor:
+        return getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("a TracedTensor cannot be changed in place: use x = x.at[index].set(value)")
+
+    # -- functions as methods -----------------------------------------------------------------------------------------
+
+    sum, prod, mean, max, min = api.sum, api.prod, api.mean, api.max, api.min
+    any, all, argmax, argmin = api.any, api.all, api.argmax, api.argmin
+    ravel, flatten, squeeze, swapaxes = api.ravel, api.ravel, api.squeeze, api.swapaxes
+    dot, diagonal, trace, clip = api.dot, api.diagonal, api.trace, api.clip
+    conj, conjugate = api.conj, api.conj
+
+    def astype(self, dtype: Any, copy: bool = True) -> TracedTensor:
+        """The tensor in another dtype (`copy` is of no account: tensors are immutable)."""
+        return api.astype(self, dtype)
+
+    def reshape(self, *shape: Any) -> TracedTensor:
+        """The same elements under another shape, given as one tuple or as sizes."""
+        return api.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> TracedTensor:
+        """Axes in another order, given as one tuple or one by one; reversed if none are given."""
+        return api.transpose(self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
+
+    def copy(self) -> TracedTensor:
+        """The tensor itself, as it is immutable."""
+        return self
+
+    # -- protocols ----------------------------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        function = _UFUNCS.get(ufunc.__name__) or getattr(api, ufunc.__name__, None)
+        if method != "__call__" or kwargs or function is None:
+            raise _not_lazy(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", kwargs)
+        return function(*inputs)
+
+    def __array_function__(self, func: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        name = func.__name__
+        if name in _DECIDED:
+            args, kwargs = tree_map(_value, (tuple(args), kwargs))
+            return func(*args, **kwargs)
+        home = sys.modules["nbgraph.linalg"] if func.__module__ == "numpy.linalg" else api
+        function = getattr(home, name, None) if name in home.__all__ else None
+        if function is None:
+            raise _not_lazy(func.__module__.removeprefix("numpy").lstrip(".") + f" {name}", {})
+        return function(*args, **kwargs)
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        return sys.modules["nbgraph"]
+
+    def __copy__(self) -> TracedTensor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> TracedTensor:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return pickling.reduce(self)
+
+
+set_handle(TracedTensor)
+
+
+class _At:
+    """`x.at`."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: TracedTensor) -> None:
+        self.x = x
+
+    def __getitem__(self, index: Any) -> _Region:
+        return _Region(self.x, index)
+
+
+class _Region:
+    """`x.at[index]`."""
+
+    __slots__ = ("index", "x")
+
+    def __init__(self, x: TracedTensor, index: Any) -> None:
+        self.x, self.index = x, index
+
+    def set(self, value: Any) -> TracedTensor:
+        """x with the region replaced by value."""
+        return setitem(self.x, self.index, value)
+
+    def add(self, value: Any) -> TracedTensor:
+        """x with value added to the region."""
+        return setitem(self.x, self.index, getitem(self.x, self.index) + value)
+
+
+# -- helpers ----------------------------------------------------------------------------------------------------------
+
+_UFUNCS: dict[str, Any] = {
+    "bitwise_and": TracedTensor.__and__,
+    "bitwise_or": TracedTensor.__or__,
+    "bitwise_xor": TracedTensor.__xor__,
+    "invert": TracedTensor.__invert__,
+}
+#: Functions of NumPy that decide or print: they evaluate.
+_DECIDED = frozenset(("allclose", "array_equal", "array_equiv", "array_repr", "array_str", "array2string"))
+
+
+def _value(x: Any) -> Any:
+    return x.eval() if isinstance(x, TracedTensor) else x
+
+
+def _not_lazy(name: str, kwargs: Any) -> DtypeError:
+    keywords = f" with {', '.join(kwargs)}" if kwargs else ""
+    return DtypeError(
+        f"numpy's {name.strip()}{keywords} does not take a TracedTensor",
+        hint="use one of nbgraph's functions, or .eval() for the value",
+    )
+
+
+def _targets(operation: str, wrt: Any) -> tuple[list[Any], Any]:
+    """The tensors to differentiate by, and the structure they came in."""
+    found, tree = flatten(wrt)
+    for position, w in enumerate(found):
+        problem = _why_not(w)
+        if problem is not None:
+            message, hint = problem
+            got = w.type if isinstance(w, Node) else type(w).__name__
+            raise DifferentiationError(
+                message, operation=operation, position=f"{position} of wrt", got=got,
+                wanted="a TracedTensor of real or complex floating point", hint=hint,
+            )  # fmt: skip
+    return found, tree
+
+
+def _why_not(w: Any) -> tuple[str, str] | None:
+    """Why one cannot differentiate by w, and what to do; None if one can."""
+    if not isinstance(w, Node):
+        return "not a tensor", "make it with TracedTensor.from_tensor and compute with that"
+    if not w.type.inexact:
+        return "integers and booleans have no derivative", "convert it with .astype('float64')"
+    if not w.active and w.op is None and (w.call is None or type(w.call) is Dropped):
+        return "a constant is not differentiated by", "make it with TracedTensor.from_tensor"
+    return None
+
+
+def _unused(operation: str, position: int, got: Any, message: str) -> DifferentiationError:
+    return DifferentiationError(
+        message, operation=operation, position=f"{position} of wrt", got=got,
+        hint="differentiate by a tensor that was used (.eval() values carry no history); allow_unused=True gives zeros",
+    )  # fmt: skip
+
+
+def _in_type(operation: str, name: str, given: Any, like: TracedTensor) -> TracedTensor:
+    """A tangent or cotangent in the dtype of the value it belongs to; its shape must be that value's."""
+    x, t = operand(given), like.type
+    same = x.type.ndim == t.ndim and all(
+        a == b or not (type(a) is int and type(b) is int) for a, b in zip(x.type.shape, t.shape, strict=True)
+    )
+    if not same:
+        raise ShapeError("another shape", operation=operation, position=name, got=x.type.shape, wanted=t.shape)
+    if x.type.is_complex and not t.is_complex:
+        raise DtypeError("another dtype", operation=operation, position=name, got=x.type.dtype, wanted=t.dtype)
+    return as_code(x, t.code)
