@@ -28,7 +28,7 @@ from nbgraph.verify import verify
 
 _seq, _op, _inputs, _klass = attrgetter("seq"), attrgetter("op"), attrgetter("inputs"), attrgetter("type.klass")
 #: What `getrefcount` says, by way of `map`, of an object that only its list refers to.
-_BASE = list(map(getrefcount, [object()]))[0]
+ONLY_REFERENCE = list(map(getrefcount, [object()]))[0]
 
 
 class Draft(NamedTuple):
@@ -69,8 +69,8 @@ def draft(targets: Sequence[Node]) -> list[Draft]:
         return []
     chunks = cut(region)
     if len(chunks) == 1:
-        return [_draft_chunk(region, _BASE, targets)]
-    return [_draft_chunk(chunk, _BASE + 1) for chunk in chunks]  # `region` refers to every node once more
+        return [_draft_chunk(region, ONLY_REFERENCE, targets)]
+    return [_draft_chunk(chunk, ONLY_REFERENCE + 1) for chunk in chunks]  # `region` refers to every node once more
 
 
 def _open_region(targets: Iterable[Node]) -> list[Node]:

@@ -27,19 +27,22 @@ class Program:
     """A fragment for certain slots.
 
     `picks[j]` is the fragment's input that the body's input j is, `words` the body's words in the fragment's symbols,
-    `position` maps a slot to its place among the body's outputs. `seen_at` is the user's line that first asked for it.
+    `position` maps a slot to its place among the body's outputs. Outputs of the slots `summed` are added to arrays
+    that the caller gives (at the places `accumulating`), instead of being stored.
     """
 
-    def __init__(self, fragment: Fragment, slots: tuple[int, ...]) -> None:
+    def __init__(self, fragment: Fragment, slots: tuple[int, ...], summed: frozenset[int] = frozenset()) -> None:
         self.fragment, self.slots = fragment, slots
         keys = fragment.value_keys()
-        wanted = apply_passes([keys[s] for s in slots], COMMON)
-        self._keys = wanted
-        self.outputs = list(dict.fromkeys(wanted))
+        wanted = dict(zip(slots, apply_passes([keys[s] for s in slots], COMMON), strict=True))
+        stored = dict.fromkeys(k for s, k in wanted.items() if s not in summed)
+        self.outputs = [*stored, *(wanted[s] for s in sorted(summed))]
         self.body, self.words, self.picks = _close(fragment, self.outputs)
         verify(self.body, "common passes")
-        place = {k: p for p, k in enumerate(self.outputs)}
-        self.position = {s: place[k] for s, k in zip(slots, wanted, strict=True)}
+        place = {k: p for p, k in enumerate(stored)}
+        self.position = {s: place[k] for s, k in wanted.items() if s not in summed}
+        self.position.update({s: len(stored) + p for p, s in enumerate(sorted(summed))})
+        self.accumulating = frozenset(range(len(stored), len(self.outputs)))
         self.n_ops = len(self.body.instrs)
         self._bound: dict[Any, Bound] = {}
 
@@ -110,23 +113,23 @@ def _close(fragment: Fragment, outputs: Sequence[GlobalValKey]) -> tuple[Fragmen
     return body, words, tuple(k.id for k in graph.inputs)  # type: ignore[misc]
 
 
-def program_for(fragment: Fragment, slots: frozenset[int]) -> Program:
-    """A program of the fragment whose outputs include `slots`; made if there is none."""
-    found = fragment.cache.get(slots)
+def program_for(fragment: Fragment, slots: frozenset[int], summed: frozenset[int] = frozenset()) -> Program:
+    """A program of the fragment whose outputs include `slots`, `summed` of them added up; made if there is none."""
+    found = fragment.cache.get((slots, summed))
     if found is None:
-        found = fragment.cache[slots] = _find_program(fragment, slots)
+        found = fragment.cache[slots, summed] = _find_program(fragment, slots, summed)
     return found  # type: ignore[no-any-return]
 
 
-def _find_program(fragment: Fragment, slots: frozenset[int]) -> Program:
+def _find_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int]) -> Program:
     with fragment.lock:
-        made: list[Program] = fragment.cache.setdefault("programs", [])
+        made: list[Program] = fragment.cache.setdefault(("programs", summed), [])
         for p in made:
             if slots <= p.position.keys():
                 return p
         if len(made) >= _MAX_PROGRAMS:
             slots = slots.union(*(p.position for p in made))
-        program = Program(fragment, tuple(sorted(slots)))
+        program = Program(fragment, tuple(sorted(slots)), summed)
         made.append(program)
         return program
 

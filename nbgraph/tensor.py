@@ -9,91 +9,29 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 
-from nbgraph import api, derive, pickling
-from nbgraph.api.shapes import getitem, setitem
+from nbgraph import api, gradients, pickling
+from nbgraph.api.indexing import getitem, setitem
 from nbgraph.dims import dim
 from nbgraph.engine import Engine, evaluate
-from nbgraph.errors import ConcretizationError, DifferentiationError, DtypeError, ShapeError
-from nbgraph.op import REGISTRY, Op
-from nbgraph.promote import SCALARS, as_code, operand, record1, record2, weak
-from nbgraph.trace import Dropped, Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
-from nbgraph.trees import flatten, tree_map, unflatten
+from nbgraph.errors import ConcretizationError, DtypeError, ShapeError
+from nbgraph.op import REGISTRY
+from nbgraph.operators import bitwise, boolean, defers, forward, reflected
+from nbgraph.promote import record1
+from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
+from nbgraph.trees import tree_map
 from nbgraph.types import Shape, Size, TensorType, code_of
 
 __all__ = ["TracedTensor"]
 
 Array = np.ndarray[Any, Any]
 
-# -- operators: the hot path ------------------------------------------------------------------------------------------
-
-_NUMBERS = frozenset((float, int))
 _NEGATIVE, _ABS, _NOT = (REGISTRY[name]() for name in ("negative", "abs", "logical_not"))
 _POWERS = {n: REGISTRY["integer_power"](n) for n in range(-8, 9)}
-Method = Callable[[Any, Any], Any]
-
-
-def _forward(name: str) -> Method:
-    """The method for `self op other`: straight to recording where the dtypes agree, else by the function."""
-    op: Op = REGISTRY[name]()
-    general: Any = getattr(api, name)
-
-    def method(self: TracedTensor, other: Any) -> TracedTensor:
-        t = self.type
-        if t.inexact:
-            if type(other) is TracedTensor:
-                if other.type.code == t.code:
-                    return record2(op, self, other)
-            elif type(other) in _NUMBERS:
-                number = SCALARS.get((other, t.code))
-                return record2(op, self, weak(other, t.code) if number is None else number)
-        return NotImplemented if _defers(other) else general(self, other)
-
-    return method
-
-
-def _reflected(name: str) -> Method:
-    """The method for `other op self`."""
-    op: Op = REGISTRY[name]()
-    general: Any = getattr(api, name)
-
-    def method(self: TracedTensor, other: Any) -> TracedTensor:
-        t = self.type
-        if t.inexact and type(other) in _NUMBERS:
-            number = SCALARS.get((other, t.code))
-            return record2(op, weak(other, t.code) if number is None else number, self)
-        return NotImplemented if _defers(other) else general(other, self)
-
-    return method
-
-
-def _bitwise(name: str, reflected: bool = False) -> Method:
-    """The method for `&`, `|` or `^`, of booleans only."""
-    general: Any = getattr(api, name)
-
-    def method(self: TracedTensor, other: Any) -> TracedTensor:
-        if _defers(other):
-            return NotImplemented  # type: ignore[no-any-return]
-        a, b = _boolean(name, 0, self), _boolean(name, 1, operand(other))
-        made: TracedTensor = general(b, a) if reflected else general(a, b)
-        return made
-
-    return method
-
-
-def _boolean(name: str, position: int, x: TracedTensor) -> TracedTensor:
-    if x.type.code == "b1":
-        return x
-    raise DtypeError("& | ^ ~ are of booleans", operation=name, position=position, got=x.type.dtype, wanted="bool")
-
-
-def _defers(other: Any) -> bool:
-    """Whether the other operand's class wants to, or has to, deal with the operation."""
-    return other is None or isinstance(other, str | bytes) or getattr(other, "__array_ufunc__", other) is None
 
 
 # -- the class --------------------------------------------------------------------------------------------------------
@@ -292,13 +230,7 @@ class TracedTensor(Node):
         >>> (x**2).sum().grad({"x": x})["x"].tolist()
         [2.0, 6.0]
         """
-        if self.type.shape != () or self.type.code[0] != "f":
-            raise DifferentiationError(
-                "the gradient is of a real scalar",
-                operation="grad", got=self.type, wanted="float64[] or float32[]",
-                hint="reduce it to one real number, by .sum() or nbg.real; .vjp takes any shape and dtype",
-            )  # fmt: skip
-        return self._pull("grad", wrt, weak(1, self.type.code), allow_unused)
+        return gradients.gradient(self, wrt, allow_unused)
 
     def vjp(self, wrt: Any, ct: Any, allow_unused: bool = False) -> Any:
         """The cotangent of `wrt` from the cotangent `ct` of this tensor, in its shape; otherwise as `grad`.
@@ -307,7 +239,7 @@ class TracedTensor(Node):
         >>> (x * x).vjp(x, [1.0, 10.0]).tolist()
         [2.0, 60.0]
         """
-        return self._pull("vjp", wrt, _in_type("vjp", "ct", ct, self), allow_unused)
+        return gradients.cotangent(self, wrt, ct, allow_unused)
 
     def jvp(self, wrt: Any, tangent: Any) -> TracedTensor:
         """The tangent of this tensor when `wrt` moves by `tangent` (a tensor, or containers alike).
@@ -318,57 +250,35 @@ class TracedTensor(Node):
         >>> (x * x).jvp(x, [1.0, 10.0]).tolist()
         [2.0, 60.0]
         """
-        targets, tree = _targets("jvp", wrt)
-        given, other = flatten(tangent if tree.cls is not None else operand(tangent))
-        if other != tree:
-            raise ShapeError("tangent has another structure", operation="jvp", got=other, wanted=tree)
-        tangents = [_in_type("jvp", "tangent", t, w) for t, w in zip(given, targets, strict=True)]
-        derive.seal(tangents)
-        found: Any = derive.jvp([self], list(zip(targets, tangents, strict=True)))[0]
-        if found is None:
-            raise _unused("jvp", 0, self.type, "this tensor depends on none of them")
-        return found  # type: ignore[no-any-return]
-
-    def _pull(self, operation: str, wrt: Any, ct: TracedTensor, allow_unused: bool) -> Any:
-        targets, tree = _targets(operation, wrt)
-        if not self.type.inexact:
-            raise DifferentiationError("integers and booleans have no derivative", operation=operation, got=self.type)
-        derive.seal([ct])
-        found: list[Any] = list(derive.vjp([(self, ct)], targets))
-        for position, (w, g) in enumerate(zip(targets, found, strict=True)):
-            if g is None:
-                if not allow_unused:
-                    raise _unused(operation, position, w.type, "it is not in the graph of this tensor")
-                found[position] = api.zeros_like(w)
-        return unflatten(tree, found)
+        return gradients.tangent(self, wrt, tangent)
 
     # -- operators ----------------------------------------------------------------------------------------------------
 
-    __add__, __radd__ = _forward("add"), _reflected("add")
-    __sub__, __rsub__ = _forward("subtract"), _reflected("subtract")
-    __mul__, __rmul__ = _forward("multiply"), _reflected("multiply")
-    __truediv__, __rtruediv__ = _forward("divide"), _reflected("divide")
-    __lt__, __le__ = _forward("less"), _forward("less_equal")
-    __gt__, __ge__ = _forward("greater"), _forward("greater_equal")
-    __eq__, __ne__ = _forward("equal"), _forward("not_equal")
-    __and__, __rand__ = _bitwise("logical_and"), _bitwise("logical_and", True)
-    __or__, __ror__ = _bitwise("logical_or"), _bitwise("logical_or", True)
-    __xor__, __rxor__ = _bitwise("logical_xor"), _bitwise("logical_xor", True)
+    __add__, __radd__ = forward("add"), reflected("add")
+    __sub__, __rsub__ = forward("subtract"), reflected("subtract")
+    __mul__, __rmul__ = forward("multiply"), reflected("multiply")
+    __truediv__, __rtruediv__ = forward("divide"), reflected("divide")
+    __lt__, __le__ = forward("less"), forward("less_equal")
+    __gt__, __ge__ = forward("greater"), forward("greater_equal")
+    __eq__, __ne__ = forward("equal"), forward("not_equal")
+    __and__, __rand__ = bitwise("logical_and"), bitwise("logical_and", True)
+    __or__, __ror__ = bitwise("logical_or"), bitwise("logical_or", True)
+    __xor__, __rxor__ = bitwise("logical_xor"), bitwise("logical_xor", True)
     __hash__ = object.__hash__
 
     def __pow__(self, other: Any) -> TracedTensor:
         if type(other) is int and self.type.inexact and other in _POWERS:
             return record1(_POWERS[other], self)
-        return NotImplemented if _defers(other) else api.power(self, other)
+        return NotImplemented if defers(other) else api.power(self, other)
 
     def __rpow__(self, other: Any) -> TracedTensor:
-        return NotImplemented if _defers(other) else api.power(other, self)
+        return NotImplemented if defers(other) else api.power(other, self)
 
     def __matmul__(self, other: Any) -> TracedTensor:
-        return NotImplemented if _defers(other) else api.matmul(self, other)
+        return NotImplemented if defers(other) else api.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> TracedTensor:
-        return NotImplemented if _defers(other) else api.matmul(other, self)
+        return NotImplemented if defers(other) else api.matmul(other, self)
 
     def __neg__(self) -> TracedTensor:
         return record1(_NEGATIVE, self)
@@ -380,7 +290,7 @@ class TracedTensor(Node):
         return record1(_ABS, self)
 
     def __invert__(self) -> TracedTensor:
-        return record1(_NOT, _boolean("invert", 0, self))
+        return record1(_NOT, boolean("invert", 0, self))
 
     def __getitem__(self, index: Any) -> TracedTensor:
         return getitem(self, index)
@@ -498,49 +408,3 @@ def _not_lazy(name: str, kwargs: Any) -> DtypeError:
         f"numpy's {name.strip()}{keywords} does not take a TracedTensor",
         hint="use one of nbgraph's functions, or .eval() for the value",
     )
-
-
-def _targets(operation: str, wrt: Any) -> tuple[list[Any], Any]:
-    """The tensors to differentiate by, and the structure they came in."""
-    found, tree = flatten(wrt)
-    for position, w in enumerate(found):
-        problem = _why_not(w)
-        if problem is not None:
-            message, hint = problem
-            got = w.type if isinstance(w, Node) else type(w).__name__
-            raise DifferentiationError(
-                message, operation=operation, position=f"{position} of wrt", got=got,
-                wanted="a TracedTensor of real or complex floating point", hint=hint,
-            )  # fmt: skip
-    return found, tree
-
-
-def _why_not(w: Any) -> tuple[str, str] | None:
-    """Why one cannot differentiate by w, and what to do; None if one can."""
-    if not isinstance(w, Node):
-        return "not a tensor", "make it with TracedTensor.from_tensor and compute with that"
-    if not w.type.inexact:
-        return "integers and booleans have no derivative", "convert it with .astype('float64')"
-    if not w.active and w.op is None and (w.call is None or type(w.call) is Dropped):
-        return "a constant is not differentiated by", "make it with TracedTensor.from_tensor"
-    return None
-
-
-def _unused(operation: str, position: int, got: Any, message: str) -> DifferentiationError:
-    return DifferentiationError(
-        message, operation=operation, position=f"{position} of wrt", got=got,
-        hint="differentiate by a tensor that was used (.eval() values carry no history); allow_unused=True gives zeros",
-    )  # fmt: skip
-
-
-def _in_type(operation: str, name: str, given: Any, like: TracedTensor) -> TracedTensor:
-    """A tangent or cotangent in the dtype of the value it belongs to; its shape must be that value's."""
-    x, t = operand(given), like.type
-    same = x.type.ndim == t.ndim and all(
-        a == b or not (type(a) is int and type(b) is int) for a, b in zip(x.type.shape, t.shape, strict=True)
-    )
-    if not same:
-        raise ShapeError("another shape", operation=operation, position=name, got=x.type.shape, wanted=t.shape)
-    if x.type.is_complex and not t.is_complex:
-        raise DtypeError("another dtype", operation=operation, position=name, got=x.type.dtype, wanted=t.dtype)
-    return as_code(x, t.code)

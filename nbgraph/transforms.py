@@ -22,6 +22,7 @@ import numpy as np
 
 from nbgraph import api, derive
 from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError
+from nbgraph.gradients import in_type
 from nbgraph.trace import Node, alias_of, concrete_size, constant_of, leaf, own_array
 from nbgraph.trees import TreeDef, flatten, structure, unflatten
 
@@ -381,21 +382,6 @@ def _matching(tree: Any, nodes: Sequence[Node], treedef: TreeDef, what: str) -> 
     return [_in_type(v, n, what, k) for k, (v, n) in enumerate(zip(leaves, nodes, strict=True))]
 
 
-def _in_type(value: Any, node: Node, what: str, position: int) -> Any:
-    """A tangent or cotangent in the dtype of the value it belongs to; its shape must be that value's."""
-    given = value if isinstance(value, Node) else constant_of(value)
-    if not node.type.inexact:  # it has none; whatever stands there is not looked at
-        return given
-    if not _same_shape(given.type.shape, node.type.shape):
-        raise ShapeError(f"{what} of another shape", position=position, got=given.type.shape, wanted=node.type.shape)
-    if given.type.code == node.type.code:
-        return given
-    if not np.can_cast(given.type.dtype, node.type.dtype, "same_kind"):
-        raise DtypeError(f"{what} of another dtype", position=position, got=given.type.dtype, wanted=node.type.dtype)
-    return api.astype(given, node.type.dtype)
-
-
-def _same_shape(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    """Equal as far as sizes are known."""
-    known = (a == b or not (type(a) is int and type(b) is int) for a, b in zip(one, other, strict=False))
-    return len(one) == len(other) and all(known)
+def _in_type(value: Any, like: Any, what: str, position: int) -> Any:
+    """A tangent or cotangent in the type of its value; of integers and booleans there is none to look at."""
+    return in_type(what, str(position), value, like) if like.type.inexact else constant_of(0, like.type.code)

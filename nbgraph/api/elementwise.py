@@ -1,4 +1,4 @@
-"""Elementwise functions with NumPy's names: arithmetic, elementary functions, comparisons, logic, selection, parts.
+"""Elementwise functions with NumPy's names: arithmetic, elementary functions, selection, parts.
 
 In: anything array-like; operands broadcast. Out: a `TracedTensor`, not evaluated, of NumPy 2's result dtype.
 Holds: functions that need fractions (`exp`, `sqrt`, `divide`, ...) give float64 for integers and booleans. Shapes
@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 from nbgraph import promote
 from nbgraph.kinds import Elementwise
 from nbgraph.op import REGISTRY
-from nbgraph.promote import as_code, binary, common, compare, operand, record1, record2, unary
+from nbgraph.promote import as_code, binary, common, operand, record1, record2, unary
 from nbgraph.trace import record
 from nbgraph.types import code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
-_OPS: dict[str, Any] = {
-    name: cls() for name, cls in REGISTRY.items() if issubclass(cls, Elementwise) and not cls.params
-}
+OPS: dict[str, Any] = {name: cls() for name, cls in REGISTRY.items() if issubclass(cls, Elementwise) and not cls.params}
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
 
@@ -32,7 +30,7 @@ def add(x1: Any, x2: Any) -> TracedTensor:
     >>> add([1, 2], 0.5).tolist()
     [1.5, 2.5]
     """
-    return binary(_OPS["add"], x1, x2)
+    return binary(OPS["add"], x1, x2)
 
 
 def subtract(x1: Any, x2: Any) -> TracedTensor:
@@ -41,7 +39,7 @@ def subtract(x1: Any, x2: Any) -> TracedTensor:
     >>> subtract([1, 2], 1).tolist()
     [0, 1]
     """
-    return binary(_OPS["subtract"], x1, x2)
+    return binary(OPS["subtract"], x1, x2)
 
 
 def multiply(x1: Any, x2: Any) -> TracedTensor:
@@ -50,7 +48,7 @@ def multiply(x1: Any, x2: Any) -> TracedTensor:
     >>> multiply([1, 2], [[1], [10]]).tolist()
     [[1, 2], [10, 20]]
     """
-    return binary(_OPS["multiply"], x1, x2)
+    return binary(OPS["multiply"], x1, x2)
 
 
 def divide(x1: Any, x2: Any) -> TracedTensor:
@@ -84,7 +82,7 @@ def square(x: Any) -> TracedTensor:
     [1, 9]
     """
     x = operand(x)
-    return record2(_OPS["multiply"], x, x) if x.type.code == "b1" else promote.power(x, 2)
+    return record2(OPS["multiply"], x, x) if x.type.code == "b1" else promote.power(x, 2)
 
 
 def negative(x: Any) -> TracedTensor:
@@ -93,7 +91,7 @@ def negative(x: Any) -> TracedTensor:
     >>> negative([1, -2]).tolist()
     [-1, 2]
     """
-    return record1(_OPS["negative"], operand(x))
+    return record1(OPS["negative"], operand(x))
 
 
 def positive(x: Any) -> TracedTensor:
@@ -111,7 +109,7 @@ def abs(x: Any) -> TracedTensor:
     >>> abs([-1.5, 3 + 4j]).tolist()
     [1.5, 5.0]
     """
-    return record1(_OPS["abs"], operand(x))
+    return record1(OPS["abs"], operand(x))
 
 
 absolute = abs
@@ -123,7 +121,7 @@ def sign(x: Any) -> TracedTensor:
     >>> sign([-2, 0, 5]).tolist()
     [-1, 0, 1]
     """
-    return record1(_OPS["sign"], operand(x))
+    return record1(OPS["sign"], operand(x))
 
 
 # -- elementary functions ---------------------------------------------------------------------------------------------
@@ -135,7 +133,7 @@ def sqrt(x: Any) -> TracedTensor:
     >>> sqrt([4, 9]).tolist()
     [2.0, 3.0]
     """
-    return unary(_OPS["sqrt"], x)
+    return unary(OPS["sqrt"], x)
 
 
 def exp(x: Any) -> TracedTensor:
@@ -144,7 +142,7 @@ def exp(x: Any) -> TracedTensor:
     >>> exp(0).item()
     1.0
     """
-    return unary(_OPS["exp"], x)
+    return unary(OPS["exp"], x)
 
 
 def expm1(x: Any) -> TracedTensor:
@@ -153,7 +151,7 @@ def expm1(x: Any) -> TracedTensor:
     >>> expm1(1e-20).item()
     1e-20
     """
-    return unary(_OPS["expm1"], x)
+    return unary(OPS["expm1"], x)
 
 
 def log(x: Any) -> TracedTensor:
@@ -162,7 +160,7 @@ def log(x: Any) -> TracedTensor:
     >>> log(1).item()
     0.0
     """
-    return unary(_OPS["log"], x)
+    return unary(OPS["log"], x)
 
 
 def log1p(x: Any) -> TracedTensor:
@@ -171,7 +169,7 @@ def log1p(x: Any) -> TracedTensor:
     >>> log1p(1e-20).item()
     1e-20
     """
-    return unary(_OPS["log1p"], x)
+    return unary(OPS["log1p"], x)
 
 
 def sin(x: Any) -> TracedTensor:
@@ -180,7 +178,7 @@ def sin(x: Any) -> TracedTensor:
     >>> sin(0).item()
     0.0
     """
-    return unary(_OPS["sin"], x)
+    return unary(OPS["sin"], x)
 
 
 def cos(x: Any) -> TracedTensor:
@@ -189,7 +187,7 @@ def cos(x: Any) -> TracedTensor:
     >>> cos(0).item()
     1.0
     """
-    return unary(_OPS["cos"], x)
+    return unary(OPS["cos"], x)
 
 
 def tan(x: Any) -> TracedTensor:
@@ -198,7 +196,7 @@ def tan(x: Any) -> TracedTensor:
     >>> tan(0).item()
     0.0
     """
-    return unary(_OPS["tan"], x)
+    return unary(OPS["tan"], x)
 
 
 def tanh(x: Any) -> TracedTensor:
@@ -207,7 +205,7 @@ def tanh(x: Any) -> TracedTensor:
     >>> tanh(1000.0).item()
     1.0
     """
-    return unary(_OPS["tanh"], x)
+    return unary(OPS["tanh"], x)
 
 
 def arctan(x: Any) -> TracedTensor:
@@ -216,7 +214,7 @@ def arctan(x: Any) -> TracedTensor:
     >>> arctan(0).item()
     0.0
     """
-    return unary(_OPS["arctan"], x)
+    return unary(OPS["arctan"], x)
 
 
 atan = arctan
@@ -228,7 +226,7 @@ def erf(x: Any) -> TracedTensor:
     >>> erf(0).item()
     0.0
     """
-    return unary(_OPS["erf"], x)
+    return unary(OPS["erf"], x)
 
 
 # -- extrema ----------------------------------------------------------------------------------------------------------
@@ -240,7 +238,7 @@ def maximum(x1: Any, x2: Any) -> TracedTensor:
     >>> maximum([1, 5], 3).tolist()
     [3, 5]
     """
-    return binary(_OPS["maximum"], x1, x2)
+    return binary(OPS["maximum"], x1, x2)
 
 
 def minimum(x1: Any, x2: Any) -> TracedTensor:
@@ -249,7 +247,7 @@ def minimum(x1: Any, x2: Any) -> TracedTensor:
     >>> minimum([1, 5], 3).tolist()
     [1, 3]
     """
-    return binary(_OPS["minimum"], x1, x2)
+    return binary(OPS["minimum"], x1, x2)
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None) -> TracedTensor:
@@ -263,131 +261,11 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None) -> TracedTensor:
     bounds = {name: b for name, b in (("greater", a_min), ("less", a_max)) if b is not None}
     x, *given = common(x, *bounds.values())
     for relation, bound in zip(bounds, given, strict=True):
-        inside = record2(_OPS[relation], x, bound)
+        inside = record2(OPS[relation], x, bound)
         if x.type.inexact:  # NaN stays
-            inside = record2(_OPS["logical_or"], inside, record1(_OPS["isnan"], x))
-        x = record(_OPS["where"], (inside, x, bound))
+            inside = record2(OPS["logical_or"], inside, record1(OPS["isnan"], x))
+        x = record(OPS["where"], (inside, x, bound))
     return operand(x)
-
-
-# -- comparisons and logic --------------------------------------------------------------------------------------------
-
-
-def equal(x1: Any, x2: Any) -> TracedTensor:
-    """x1 == x2, as booleans.
-
-    >>> equal([1, 2], 2.0).tolist()
-    [False, True]
-    """
-    return compare(_OPS["equal"], x1, x2)
-
-
-def not_equal(x1: Any, x2: Any) -> TracedTensor:
-    """x1 != x2, as booleans.
-
-    >>> not_equal([1, 2], 2.0).tolist()
-    [True, False]
-    """
-    return compare(_OPS["not_equal"], x1, x2)
-
-
-def less(x1: Any, x2: Any) -> TracedTensor:
-    """x1 < x2 of real operands, as booleans.
-
-    >>> less([1, 2], 2).tolist()
-    [True, False]
-    """
-    return compare(_OPS["less"], x1, x2)
-
-
-def less_equal(x1: Any, x2: Any) -> TracedTensor:
-    """x1 <= x2 of real operands, as booleans.
-
-    >>> less_equal([1, 2], 1).tolist()
-    [True, False]
-    """
-    return compare(_OPS["less_equal"], x1, x2)
-
-
-def greater(x1: Any, x2: Any) -> TracedTensor:
-    """x1 > x2 of real operands, as booleans.
-
-    >>> greater([1, 2], 1).tolist()
-    [False, True]
-    """
-    return compare(_OPS["greater"], x1, x2)
-
-
-def greater_equal(x1: Any, x2: Any) -> TracedTensor:
-    """x1 >= x2 of real operands, as booleans.
-
-    >>> greater_equal([1, 2], 2).tolist()
-    [False, True]
-    """
-    return compare(_OPS["greater_equal"], x1, x2)
-
-
-def logical_and(x1: Any, x2: Any) -> TracedTensor:
-    """Whether both are nonzero.
-
-    >>> logical_and([0, 2], True).tolist()
-    [False, True]
-    """
-    return binary(_OPS["logical_and"], x1, x2)
-
-
-def logical_or(x1: Any, x2: Any) -> TracedTensor:
-    """Whether at least one is nonzero.
-
-    >>> logical_or([0, 2], False).tolist()
-    [False, True]
-    """
-    return binary(_OPS["logical_or"], x1, x2)
-
-
-def logical_xor(x1: Any, x2: Any) -> TracedTensor:
-    """Whether exactly one is nonzero.
-
-    >>> logical_xor([0, 2], True).tolist()
-    [True, False]
-    """
-    return binary(_OPS["logical_xor"], x1, x2)
-
-
-def logical_not(x: Any) -> TracedTensor:
-    """Whether it is zero.
-
-    >>> logical_not([0, 2]).tolist()
-    [True, False]
-    """
-    return record1(_OPS["logical_not"], operand(x))
-
-
-def isnan(x: Any) -> TracedTensor:
-    """Whether it is NaN.
-
-    >>> isnan([1.0, float("nan")]).tolist()
-    [False, True]
-    """
-    return unary(_OPS["isnan"], x)
-
-
-def isfinite(x: Any) -> TracedTensor:
-    """Whether it is neither infinite nor NaN.
-
-    >>> isfinite([1.0, float("inf")]).tolist()
-    [True, False]
-    """
-    return unary(_OPS["isfinite"], x)
-
-
-def isinf(x: Any) -> TracedTensor:
-    """Whether it is infinite, of either sign.
-
-    >>> isinf([1.0, float("-inf")]).tolist()
-    [False, True]
-    """
-    return logical_not(logical_or(isfinite(x := operand(x)), isnan(x)))
 
 
 # -- selection, parts, dtype ------------------------------------------------------------------------------------------
@@ -400,7 +278,7 @@ def where(condition: Any, x: Any, y: Any) -> TracedTensor:
     [1.0, 0.0]
     """
     x, y = common(x, y)
-    made: TracedTensor = record(_OPS["where"], (as_code(operand(condition), "b1"), x, y))
+    made: TracedTensor = record(OPS["where"], (as_code(operand(condition), "b1"), x, y))
     return made
 
 
@@ -420,7 +298,7 @@ def real(x: Any) -> TracedTensor:
     [1.0]
     """
     x = operand(x)
-    return record1(_OPS["real"], x) if x.type.is_complex else x
+    return record1(OPS["real"], x) if x.type.is_complex else x
 
 
 def imag(x: Any) -> TracedTensor:
@@ -431,7 +309,7 @@ def imag(x: Any) -> TracedTensor:
     """
     x = operand(x)
     if x.type.is_complex:
-        return record1(_OPS["imag"], x)
+        return record1(OPS["imag"], x)
     zeros: TracedTensor = promote.apply("broadcast_to", promote.weak(0, x.type.code), shape=x.type.shape)
     return zeros
 
@@ -443,7 +321,7 @@ def conj(x: Any) -> TracedTensor:
     [(1-2j)]
     """
     x = operand(x)
-    return record1(_OPS["conj"], x) if x.type.is_complex else x
+    return record1(OPS["conj"], x) if x.type.is_complex else x
 
 
 conjugate = conj
@@ -455,4 +333,4 @@ def stop_gradient(x: Any) -> TracedTensor:
     >>> stop_gradient(1.5).item()
     1.5
     """
-    return record1(_OPS["stop_gradient"], operand(x))
+    return record1(OPS["stop_gradient"], operand(x))

@@ -1,4 +1,4 @@
-"""Functions of the shape with NumPy's names: reshape, axes, joining, indexing, diagonals.
+"""Functions of the shape with NumPy's names: reshape, axes, joining, diagonals.
 
 In: anything array-like; sizes may be symbolic (`DimExpr`). Out: a `TracedTensor`, not evaluated, of the same dtype
 (joined operands: of their common one). Nothing is copied until it has to be.
@@ -10,16 +10,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.errors import BoundsError, DtypeError, ShapeError
-from nbgraph.op import REGISTRY
-from nbgraph.ops.indexing import normalise_index
+from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.promote import apply, as_code, common, operand
-from nbgraph.trace import Node, record
+from nbgraph.trace import Node
 from nbgraph.types import Shape, Size, code_of
 
 if TYPE_CHECKING:
@@ -301,79 +298,6 @@ def vstack(arrays: Any) -> TracedTensor:
     [[1, 2], [3, 4]]
     """
     return concatenate([atleast_2d(n) for n in _joined("vstack", arrays, None)], 0)
-
-
-# -- indexing ---------------------------------------------------------------------------------------------------------
-
-
-def getitem(x: TracedTensor, index: Any) -> TracedTensor:
-    """x[index] for integers, slices with steps, `...` and None, in any combination."""
-    first = x.type.shape[0] if type(index) is int and x.type.ndim else None
-    if type(first) is int and -first <= index < first:  # a row, which loops and unpacking take often
-        row: TracedTensor = record(_rows(x.type.ndim - 1), (x,), (index % first,))
-        return row
-    op, sizes, newaxes = _normalise(index, x.type.shape)
-    if any(entry[0] != "all" for entry in op.axes):
-        x = record(op, (x,), sizes)
-    return expand_dims(x, newaxes) if newaxes else x
-
-
-@cache
-def _rows(rest: int) -> Any:
-    """The operation x[i] where `rest` dimensions follow."""
-    return REGISTRY["slice"]((("int",), *((("all",),) * rest)))
-
-
-def setitem(x: TracedTensor, index: Any, value: Any) -> TracedTensor:
-    """x with x[index] replaced by value, which broadcasts and is cast to the dtype of x."""
-    op, sizes, newaxes = _normalise(index, x.type.shape)
-    region = getitem(x, index).type
-    value = _cast_into(x, operand(value))
-    try:
-        value = broadcast_to(value, region.shape)
-    except ShapeError:
-        wanted = f"a shape that broadcasts to the region's, {region.shape}"
-        raise ShapeError(
-            "value does not fit", operation="at", position="value", got=value.type.shape, wanted=wanted
-        ) from None
-    if newaxes:
-        value = squeeze(value, newaxes)
-    made: TracedTensor = record(REGISTRY["slice_update"](op.axes), (x, value), sizes)
-    return made
-
-
-def _cast_into(x: TracedTensor, value: TracedTensor) -> TracedTensor:
-    if value.type.is_complex and not x.type.is_complex:
-        raise DtypeError(
-            "the imaginary part would be lost",
-            operation="at",
-            position="value",
-            got=value.type.dtype,
-            wanted=x.type.dtype,
-            hint="take nbg.real of the value",
-        )
-    return as_code(value, x.type.code)
-
-
-def _normalise(index: Any, shape: Shape) -> Any:
-    for item in index if isinstance(index, tuple) else (index,):
-        if _is_advanced(item):
-            raise BoundsError(
-                "indexing with arrays is not there yet",
-                operation="getitem",
-                got=f"an index of type {type(item).__name__}",
-                wanted="integers, slices, ... and None",
-                hint="use slices; nbg.where selects by a mask",
-            )
-    return normalise_index(index, shape)
-
-
-def _is_advanced(item: Any) -> bool:
-    if isinstance(item, bool | np.bool_ | list | tuple):
-        return True
-    if isinstance(item, Node):
-        return item.type.ndim > 0 or item.type.code not in ("i4", "i8")
-    return isinstance(item, np.ndarray) and (item.ndim > 0 or item.dtype.kind not in "iu")
 
 
 # -- diagonals --------------------------------------------------------------------------------------------------------

@@ -45,16 +45,16 @@ class Operand(NamedTuple):
     layout: Layout
 
 
-def generate(fragment: Fragment) -> Source:
-    """The source of a lowered fragment."""
-    body = legalise(fragment)
+def generate(fragment: Fragment, accumulating: frozenset[int] = frozenset()) -> Source:
+    """The source of a lowered fragment; outputs at the places `accumulating` are added to what is there."""
+    body = legalise(fragment, accumulating)
     fusion = Fusion(body)
-    return _Emitter(body, fusion, Storage(body, fusion)).source()
+    return _Emitter(body, fusion, Storage(body, fusion), accumulating).source()
 
 
 class _Emitter:
-    def __init__(self, body: Body, fusion: Fusion, storage: Storage) -> None:
-        self.body, self.fusion, self.storage = body, fusion, storage
+    def __init__(self, body: Body, fusion: Fusion, storage: Storage, accumulating: frozenset[int]) -> None:
+        self.body, self.fusion, self.storage, self.accumulating = body, fusion, storage, accumulating
         # Arrays come first, so that one loop can turn array objects into addresses.
         arrays: list[Word] = [("input", i) for i in range(len(body.inputs))]
         arrays += [("output", i) for i in range(len(body.outputs))]
@@ -154,6 +154,8 @@ class _Emitter:
     def _store(self, buffer: Buffer, index: str, value: str) -> None:
         if buffer.code == "b1":
             value = f"uint8({value})"
+        if buffer.kind == "output" and buffer.number in self.accumulating:
+            value = f"{self.pointer(buffer)}[{index}] + {value}"
         self.line(f"{self.pointer(buffer)}[{index}] = {value}")
 
     # -- kernels -----------------------------------------------------------------------------------------------------

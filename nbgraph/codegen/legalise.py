@@ -62,8 +62,8 @@ class Body:
         return self.layout[v].is_row_major and _count(self.types[v].shape) == _count(self.types[self.base[v]].shape)
 
 
-def legalise(fragment: Fragment) -> Body:
-    """The body of a lowered fragment, made legal."""
+def legalise(fragment: Fragment, accumulating: frozenset[int] = frozenset()) -> Body:
+    """The body of a lowered fragment, made legal; outputs at the places `accumulating` will be added to."""
     body = Body(fragment.inputs, fragment.n_words)
     number = list(range(len(fragment.inputs)))
     for instr in fragment.instrs:
@@ -72,17 +72,23 @@ def legalise(fragment: Fragment) -> Body:
             ins = tuple(v if body.layout[v].is_row_major else body.copy(v) for v in ins)
         new = body.add(instr, ins, [fragment.types[o] for o in instr.outs])
         number.extend(new.outs)
-    body.outputs = _outputs(body, [number[o] for o in fragment.outputs])
+    body.outputs = _outputs(body, [number[o] for o in fragment.outputs], accumulating)
     return body
 
 
-def _outputs(body: Body, outputs: Sequence[int]) -> tuple[int, ...]:
-    """Outputs that are computed, or whole views of something computed that is no other output."""
-    taken = {o for o in outputs if body.is_computed(o)}
+def _outputs(body: Body, outputs: Sequence[int], accumulating: frozenset[int]) -> tuple[int, ...]:
+    """Outputs that are computed, or whole views of something computed that is no other output.
+
+    What is added to an array is made by a copy, which is elementwise, so that the adding is part of a loop nest.
+    """
+    taken = {o for p, o in enumerate(outputs) if body.is_computed(o) and p not in accumulating}
+    first = {o: p for p, o in reversed(list(enumerate(outputs))) if p not in accumulating}
     legal = []
-    for o in outputs:
+    for p, o in enumerate(outputs):
         base = body.base[o]
-        if not body.is_computed(o):
+        if p in accumulating or (o in first and first[o] != p):
+            o = _fresh_copy(body, o)
+        elif not body.is_computed(o):
             if body.is_computed(base) and base not in taken and body.is_whole(o):
                 taken.add(base)
             else:

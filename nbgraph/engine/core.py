@@ -95,31 +95,39 @@ class Engine:
                 coming[step.call.fragment] -= 1
 
     def _run_sum(self, schedule: Schedule, call: SumCall, results: Results) -> None:
-        arrays = [self._value(schedule, i, results) for i in call.inputs]
-        total = np.array(arrays[0])
-        for a in arrays[1:]:
-            total += a
+        arrays = [self._value(schedule, i, results) for i in call.inputs if not schedule.is_added(i)]
+        total = schedule.totals.pop(id(call), None)
+        for a in arrays:
+            total = np.array(a) if total is None else np.add(total, a, out=total)
         results[id(call), 0] = total
         with self._lock:
-            self.counters.operations += len(arrays) - 1
+            self.counters.operations += len(call.inputs) - 1
 
     def _run_call(self, schedule: Schedule, step: Any, results: Results, coming: int) -> None:
         call: FragmentCall = step.call
         places = step.places()
-        program = program_for(call.fragment, frozenset(places.values()))
+        totals = schedule.totals_for(places)
+        program = program_for(call.fragment, frozenset(places.values()), frozenset(totals))
         types, words = schedule.arguments(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = [self._value(schedule, i, results) for i in call.inputs]
-        outs = self.call(call, program, bound, arrays, coming)
+        outs = self.call(call, program, bound, arrays, coming, [totals[s] for s in sorted(totals)])
         for key, slot in places.items():
-            results[key] = outs[program.position[slot]]
+            if slot not in totals:
+                results[key] = outs[program.position[slot]]
 
     def call(
-        self, call: FragmentCall, program: Program, bound: Bound, arrays: Sequence[Array], coming: int
+        self,
+        call: FragmentCall,
+        program: Program,
+        bound: Bound,
+        arrays: Sequence[Array],
+        coming: int,
+        totals: Sequence[Array] = (),
     ) -> list[Array]:
         """Runs a program for a call; a failed operation becomes the user's named error."""
         try:
-            return self.run_bound(bound, arrays, coming)
+            return self.run_bound(bound, arrays, coming, totals)
         except OperationFailed as failure:
             raise failure.named(call.sites, call.fragment) from failure.error
 
@@ -127,14 +135,18 @@ class Engine:
         known = schedule.known(node)
         return results[schedule.key(node)] if known is None else known  # type: ignore[no-any-return]
 
-    def run_bound(self, bound: Bound, arrays: Sequence[Array], coming: int) -> list[Array]:
-        """One call of a program, by the tier it has come to."""
+    def run_bound(
+        self, bound: Bound, arrays: Sequence[Array], coming: int, totals: Sequence[Array] = ()
+    ) -> list[Array]:
+        """One call of a program, by the tier it has come to; its last outputs are added to `totals`."""
         program = bound.program
         self.see(program.fragment)
         if self.jit != "never" and self.native.ready(program, self.ledger(program), coming):
-            return self.native.run_bound(bound, arrays)
+            return self.native.run_bound(bound, arrays, totals)
         start = time.perf_counter()
         outs = interpreter.run(bound, arrays)
+        for total, out in zip(totals, outs[len(outs) - len(totals) :], strict=True):
+            np.add(total, out, out=total)
         seconds = time.perf_counter() - start
         with self._lock:
             self.ledger(program).record(seconds)
@@ -255,7 +267,7 @@ def _settle(row: Row, results: Results) -> None:
             if total is not None:
                 total.data = results[id(call), 0]
         return
-    values = {slot: results[id(call), slot] for slot in row.wanted}
+    values = {slot: results[id(call), slot] for slot in row.wanted if (id(call), slot) in results}
     if call.saved is None:
         _keep(call, values)
     for slot, ref in call.nodes or ():

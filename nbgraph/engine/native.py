@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy import empty
 
 from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Temporary, Word
@@ -179,11 +180,12 @@ class Native:
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
-    def run_bound(self, bound: Bound, arrays: Sequence[Array]) -> list[Array]:
-        """One call of a program that has machine code."""
+    def run_bound(self, bound: Bound, arrays: Sequence[Array], totals: Sequence[Array] = ()) -> list[Array]:
+        """One call of a program that has machine code; its last outputs are added to `totals`."""
         code = self.codes[bound.program]
         placed = placed_for(code, bound)
-        outs = [np.empty(t.shape, t.dtype) for t in bound.out_types]
+        outs = [empty(t.shape, t.dtype) for t in (bound.out_types[: -len(totals)] if totals else bound.out_types)]
+        outs += totals
         ins = [arrays[i] for i in code.picks]
         start = time.perf_counter()
         status = call(code, ins, outs, placed.at(self._scratch.at_least(placed.workspace)))
@@ -202,7 +204,7 @@ def compile_program(program: Program) -> Code:
     from nbgraph.codegen.runtime import compile_source
 
     body, words, picks = program.lowered()
-    return Code(program, compile_source(generate(body)), picks, words)
+    return Code(program, compile_source(generate(body, program.accumulating)), picks, words)
 
 
 def placed_for(code: Code, bound: Bound) -> Placed:

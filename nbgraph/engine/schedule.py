@@ -9,16 +9,20 @@ that must not be computed twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from sys import getrefcount
 from typing import Any
+
+import numpy as np
 
 from nbgraph.errors import BindingError
 from nbgraph.fragment import at_sizes, size_at
 from nbgraph.plans import merge_plan, saved_slots
-from nbgraph.seal import Draft
+from nbgraph.seal import ONLY_REFERENCE, Draft
 from nbgraph.trace import AliasCall, FragmentCall, Node, Pack, Placeholder, SumCall
 from nbgraph.types import Shape, TensorType
 
 Key = tuple[int, int]
+Array = np.ndarray[Any, Any]
 
 
 class Row:
@@ -76,6 +80,9 @@ class Schedule:
         }
         self.rows = self._collect(targets)
         self.steps = self._merge(self.rows)
+        #: Sums in the making, by the id of their call; `_added` maps a result to the sum it only goes into.
+        self.totals: dict[int, Array] = {}
+        self._added = self._find_added()
 
     def key(self, node: Node) -> Key:
         """Where the value of a node without data is among the results."""
@@ -124,6 +131,41 @@ class Schedule:
             if type(row.call) is FragmentCall:
                 row.wanted.update(_kept_slots(row))
         return ordered
+
+    # -- sums --------------------------------------------------------------------------------------------------------
+
+    def _find_added(self) -> dict[Key, SumCall]:
+        """Results that nothing but one sum refers to: they are added where they are made, never stored."""
+        added: dict[Key, SumCall] = {}
+        for row in self.rows:
+            if type(row.call) is SumCall:
+                counts = list(map(getrefcount, row.call.inputs))
+                for node, count in zip(row.call.inputs, counts, strict=True):
+                    if count == ONLY_REFERENCE and type(node.call) is FragmentCall and node.data is None:
+                        added[self.key(node)] = row.call
+        return added
+
+    def is_added(self, node: Node) -> bool:
+        """Whether the value went into its sum where it was made."""
+        return node.data is None and node.op is None and (id(node.call), node.slot) in self._added
+
+    def totals_for(self, places: Mapping[Key, int]) -> dict[int, Array]:
+        """For the slots of a step that only go into a sum: the array they are added to."""
+        if not self._added:
+            return {}
+        found: dict[int, Array] = {}
+        for key, slot in places.items():
+            total = self._added.get(key)
+            if total is not None:
+                found[slot] = self._total(total)
+        return found
+
+    def _total(self, call: SumCall) -> Array:
+        made = self.totals.get(id(call))
+        if made is None:
+            t = at_sizes(call.inputs[0].type, self.sizes)
+            made = self.totals[id(call)] = np.zeros(t.shape, t.dtype)  # type: ignore[arg-type]
+        return made
 
     def _merge(self, rows: Sequence[Row]) -> list[Row | MergedRow]:
         """Rows, where a call and one derived from it that waits for nothing else run as one."""

@@ -1,0 +1,81 @@
+"""The methods behind the operators of a tensor: the hot path of recording.
+
+In: the name of an operation. Out: a method for `self op other` (`forward`) or `other op self` (`reflected`).
+Holds: tensors of one inexact dtype, and such a tensor with a Python number, are recorded at once; everything else goes
+through the function of that name. Operands whose class wants to deal with the operation itself get their chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nbgraph import api
+from nbgraph.errors import DtypeError
+from nbgraph.op import REGISTRY, Op
+from nbgraph.promote import SCALARS, operand, record2, weak
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+_NUMBERS = frozenset((float, int))
+Method = Callable[[Any, Any], Any]
+
+
+def forward(name: str) -> Method:
+    """The method for `self op other`: straight to recording where the dtypes agree, else by the function."""
+    op: Op = REGISTRY[name]()
+    general: Any = getattr(api, name)
+
+    def method(self: TracedTensor, other: Any) -> TracedTensor:
+        t = self.type
+        if t.inexact:
+            if type(other) is type(self):
+                if other.type.code == t.code:
+                    return record2(op, self, other)
+            elif type(other) in _NUMBERS:
+                number = SCALARS.get((other, t.code))
+                return record2(op, self, weak(other, t.code) if number is None else number)
+        return NotImplemented if defers(other) else general(self, other)
+
+    return method
+
+
+def reflected(name: str) -> Method:
+    """The method for `other op self`."""
+    op: Op = REGISTRY[name]()
+    general: Any = getattr(api, name)
+
+    def method(self: TracedTensor, other: Any) -> TracedTensor:
+        t = self.type
+        if t.inexact and type(other) in _NUMBERS:
+            number = SCALARS.get((other, t.code))
+            return record2(op, weak(other, t.code) if number is None else number, self)
+        return NotImplemented if defers(other) else general(other, self)
+
+    return method
+
+
+def bitwise(name: str, reflected: bool = False) -> Method:
+    """The method for `&`, `|` or `^`, of booleans only."""
+    general: Any = getattr(api, name)
+
+    def method(self: TracedTensor, other: Any) -> TracedTensor:
+        if defers(other):
+            return NotImplemented  # type: ignore[no-any-return]
+        a, b = boolean(name, 0, self), boolean(name, 1, operand(other))
+        made: TracedTensor = general(b, a) if reflected else general(a, b)
+        return made
+
+    return method
+
+
+def boolean(name: str, position: int, x: TracedTensor) -> TracedTensor:
+    if x.type.code == "b1":
+        return x
+    raise DtypeError("& | ^ ~ are of booleans", operation=name, position=position, got=x.type.dtype, wanted="bool")
+
+
+def defers(other: Any) -> bool:
+    """Whether the other operand's class wants to, or has to, deal with the operation."""
+    return other is None or isinstance(other, str | bytes) or getattr(other, "__array_ufunc__", other) is None
