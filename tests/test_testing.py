@@ -38,6 +38,20 @@ def test_third_order() -> None:
     check_grads(lambda x: nbg.sin(x) * nbg.exp(x), (0.3,), order=3)
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x**x,
+        lambda x: nbg.maximum(x, 0.9) ** 3,
+        lambda x: nbg.linalg.eigh(nbg.outer(x, x) + nbg.eye(3) * x)[0],
+    ],
+    ids=["power", "maximum", "eigh"],
+)
+def test_third_order_through_what_is_computed_once(f) -> None:
+    """Masks and factors are saved, in each call and in each one derived from it."""
+    check_grads(f, (y,), order=3)
+
+
 @pytest.mark.parametrize("modes", ["fwd", "rev", ("fwd", "rev")])
 def test_a_wrong_first_derivative_is_caught(modes) -> None:
     def half(x):
