@@ -48,15 +48,20 @@ def seal(nodes: Sequence[Node]) -> None:
 
 
 class _Step:
-    """A call on the path: (a piece of) a fragment call, a sum, or an alias."""
+    """A call on the path: (a piece of) a fragment call, a sum, or an alias.
 
-    __slots__ = ("fragment", "inputs", "kind", "origin", "outs", "words")
+    `outs` maps its slots, those that somebody uses, to keys; `origin` is the call and, for a piece, which slot of the
+    call each of its own is.
+    """
+
+    __slots__ = ("fragment", "inputs", "keys", "kind", "origin", "outs", "words")
 
     def __init__(self, kind: str, inputs: Sequence[Node], outs: dict[int, Key]) -> None:
         self.kind, self.inputs, self.outs = kind, inputs, outs
+        self.keys = [key_of(i) for i in inputs]
         self.fragment: Any = None
         self.words: Sequence[Size] = ()
-        self.origin: Any = None  # (call, slot in the fragment -> slot of the call)
+        self.origin: Any = None
 
 
 class Path:
@@ -115,7 +120,7 @@ class Path:
         inside = {i for instr in f.instrs for i in instr.ins}
         cuts = tuple(sorted(s for s in used if s in inside and (id(call), s) in self.wrt))
         if not cuts:
-            step = _Step("call", call.inputs, {s: (id(call), s) for s in range(len(f.inputs), len(f.types))})
+            step = _Step("call", call.inputs, {s: (id(call), s) for s in used})
             step.fragment, step.words, step.origin = f, call.words, (call, None)
             return [step]
         return [self._piece_step(call, piece) for piece in cut_at(f, cuts, tuple(sorted(used)))]
@@ -135,14 +140,15 @@ class Path:
         self.active: set[Key] = set(self.wrt)
         found = []
         for step in steps:
-            if any(key_of(i) in self.active for i in step.inputs):
+            if not self.active.isdisjoint(step.keys):
                 self.active.update(step.outs.values())
                 found.append(step)
         return found
 
     def mask(self, step: _Step) -> tuple[int, ...]:
         """The positions of a step's inputs that depend on a node differentiated by."""
-        return tuple(k for k, i in enumerate(step.inputs) if i.type.inexact and key_of(i) in self.active)
+        active, inputs = self.active, step.inputs
+        return tuple([k for k, key in enumerate(step.keys) if key in active and inputs[k].type.inexact])
 
 
 def call_environment(call: FragmentCall) -> Mapping[Any, Size]:
@@ -156,7 +162,7 @@ def slot_node(call: FragmentCall, slot: int) -> Node:
         return call.inputs[slot]
     env = call_environment(call)
     t = _type_at(call.fragment, slot, env)
-    node = new_node(t, t.inexact and any(i.active for i in call.inputs))
+    node = new_node(t, t.inexact and call.active)
     node.call, node.slot = call, slot
     node.seq = call.seq
     if call.saved is not None:
@@ -183,10 +189,7 @@ def _derived_call(step: _Step, plan: Plan, given: Mapping[tuple[str, int], Node]
             inputs.append(slot_node(call, which if slot_map is None else slot_map[which]))
         else:
             inputs.append(given[source])
-    words: tuple[Size, ...] = ()
-    if plan.words:
-        env = step.fragment.environment([i.type for i in step.inputs], step.words)
-        words = tuple(size_at(w, env) for w in plan.words)
+    words = plan.words_at(step.fragment, tuple([i.type for i in step.inputs]), step.words) if plan.words else ()
     derived = FragmentCall(plan.fragment, tuple(inputs), words, None)
     if slot_map is None:
         derived.origin = (call, plan)
@@ -206,6 +209,7 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
     """Cotangents of `wrt` from (output, cotangent) pairs; None where an output does not depend on it at all,
     a zero node where it does and the derivative is exactly zero."""
     with LOCK:
+        seal([ct for _, ct in outputs])
         path = Path([out for out, _ in outputs], wrt)
         cts: dict[Key, list[Node]] = {}
         for out, ct in outputs:
@@ -233,7 +237,7 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
     mask = path.mask(step)
     if step.kind == "sum":
         for k in mask:
-            cts.setdefault(key_of(step.inputs[k]), []).append(taken[0])
+            cts.setdefault(step.keys[k], []).append(taken[0])
         return
     slots = tuple(sorted(taken))
     plan = vjp_plan(step.fragment, slots, mask)
@@ -241,20 +245,20 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
         return
     derived = _derived_call(step, plan, {("cotangent", s): ct for s, ct in taken.items()})
     derived.nodes = []
-    active = any(i.active for i in derived.inputs)
     for k in mask:
         if k in plan.results:
-            node = _result(derived, plan.results[k], step.inputs[k].type, active)
-            cts.setdefault(key_of(step.inputs[k]), []).append(node)
+            node = _result(derived, plan.results[k], step.inputs[k].type, derived.active)
+            cts.setdefault(step.keys[k], []).append(node)
 
 
 def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node | None]:
     """Tangents of `outputs` from (node, tangent) pairs; None where an output does not depend on any of them."""
     with LOCK:
+        seal([t for _, t in wrt])
         path = Path(outputs, [w for w, _ in wrt])
         tangents: dict[Key, Node] = {key_of(w): t for w, t in wrt}
         needed = {key_of(out) for out in outputs}
-        needed.update(key_of(i) for step in path.steps for i in step.inputs)
+        needed.update(key for step in path.steps for key in step.keys)
         for step in path.steps:
             _push_forward(step, tangents, needed)
         return [_tangent(path, out, tangents) for out in outputs]
@@ -269,7 +273,7 @@ def _tangent(path: Path, out: Node, tangents: dict[Key, Node]) -> Node | None:
 
 def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> None:
     """Moves the tangents of a step's inputs to those of its results that somebody needs."""
-    given = {k: tangents[key_of(i)] for k, i in enumerate(step.inputs) if key_of(i) in tangents}
+    given = {k: tangents[key] for k, key in enumerate(step.keys) if key in tangents}
     wanted = {slot: key for slot, key in step.outs.items() if key in needed and key not in tangents}
     if not given or not wanted:
         return
@@ -281,11 +285,10 @@ def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> N
         return
     derived = _derived_call(step, plan, {("tangent", k): t for k, t in given.items()})
     derived.nodes = []
-    active = any(i.active for i in derived.inputs)
     env = step.fragment.environment([i.type for i in step.inputs], step.words)
     for slot, key in wanted.items():
         if slot in plan.results:
-            tangents[key] = _result(derived, plan.results[slot], _type_at(step.fragment, slot, env), active)
+            tangents[key] = _result(derived, plan.results[slot], _type_at(step.fragment, slot, env), derived.active)
 
 
 def _zeros(like: Node) -> Node:

@@ -15,7 +15,8 @@ import numpy as np
 from nbgraph import api
 from nbgraph.api import diagonal, matmul, matrix_transpose, outer, trace
 from nbgraph.errors import LinAlgError, ShapeError
-from nbgraph.promote import apply, common, operand, to_inexact
+from nbgraph.op import REGISTRY
+from nbgraph.promote import apply, common, operand, record1, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -33,6 +34,8 @@ __all__ = [
     "solve",
     "trace",
 ]
+
+_NORM = REGISTRY["euclidean_norm"]
 
 
 # -- norms ------------------------------------------------------------------------------------------------------------
@@ -77,11 +80,9 @@ def _no_order(ord: Any, axes: tuple[int, ...]) -> ShapeError:
 
 
 def _euclidean(x: TracedTensor, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
-    """sqrt(sum |x|^2), where the root of an exact 0 is cut off from its operand."""
-    squares = api.real(x * api.conj(x)) if x.type.is_complex else x * x
-    total = api.sum(squares, axes, keepdims=keepdims)
-    zero = total == 0
-    return api.where(zero, 0.0, api.sqrt(api.where(zero, 1.0, total)))
+    """sqrt(sum |x|^2), one operation."""
+    made = record1(_NORM(tuple(sorted(axes))), x) if axes else api.abs(x)
+    return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
 
 
 def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> TracedTensor:

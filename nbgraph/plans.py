@@ -29,6 +29,20 @@ class Plan(NamedTuple):
     sources: tuple[tuple[str, int], ...]
     words: tuple[Size, ...]
     results: dict[int, int]
+    #: Values of `words` at calls seen before, by input types and words.
+    known: dict[Any, tuple[Size, ...]]
+
+    def words_at(self, f: Fragment, types: tuple[Any, ...], words: Sequence[Size]) -> tuple[Size, ...]:
+        """The words of a derived call of `f` at these input types and words."""
+        if not self.words:
+            return ()
+        found = self.known.get((types, words))
+        if found is None:
+            env = f.environment(types, words)
+            if len(self.known) > 512:
+                self.known.clear()
+            found = self.known[types, words] = tuple(size_at(w, env) for w in self.words)
+        return found
 
 
 def vjp_plan(f: Fragment, slots: tuple[int, ...], wrt: tuple[int, ...]) -> Plan:
@@ -75,7 +89,7 @@ def _plan(f: Fragment, linear: LinearFragment, results: dict[int, Any], slots: S
     verify(fragment, "derivative")
     slot_of = dict(zip(outputs, fragment.outputs, strict=True))
     sources = tuple(_source(k, slots) for k in graph.inputs)
-    return Plan(fragment, sources, words, {name: slot_of[key] for name, key in kept.items()})
+    return Plan(fragment, sources, words, {name: slot_of[key] for name, key in kept.items()}, {})
 
 
 def _source(key: Input, slots: Sequence[int]) -> tuple[str, int]:
@@ -125,7 +139,7 @@ def _make_merge(f: Fragment, slots: tuple[int, ...], plan: Plan) -> Merged:
     handed = [_handed_key(keys, f, plan, j) for j in range(len(plan.sources))]
     derived = _instantiate(plan, handed)
     wanted = [keys[s] for s in slots]
-    found = {s: derived[s] for s in sorted(set(plan.results.values()))}
+    found = {s: derived[s] for s in sorted({*plan.results.values(), *saved_slots(plan.fragment)})}
     outputs = list(dict.fromkeys([*wanted, *found.values()]))
     extra = [k for k in handed if isinstance(k, Input) and not isinstance(k.id, int)]
     graph = materialize(outputs, (*f.input_keys, *extra))

@@ -28,7 +28,19 @@ from nbgraph.types import CODES, DTYPES
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
-__all__ = ["apply", "as_code", "binary", "common", "compare", "divide", "operand", "power", "result_code", "unary"]
+__all__ = [
+    "along",
+    "apply",
+    "as_code",
+    "binary",
+    "common",
+    "compare",
+    "divide",
+    "operand",
+    "power",
+    "result_code",
+    "unary",
+]
 
 WEAK = {bool: "b1", int: "i8", float: "f8", complex: "c16"}
 
@@ -115,6 +127,19 @@ def apply(name: str, *xs: Node, **params: Any) -> Any:
     """Records an operation by its name, with its parameters and sizes; a tuple where it has several results."""
     op, sizes = REGISTRY[name].bind([x.type for x in xs], **params)
     return record(op, xs, sizes)
+
+
+#: Operations bound before, by name, rank and axis.
+_ALONG: dict[tuple[str, int, Any], Op] = {}
+
+
+def along(name: str, x: Node, axis: Any) -> TracedTensor:
+    """Records an operation that rank and axis (an int, a tuple or list of them, None) say all about."""
+    key = (name, x.type.ndim, tuple(axis) if isinstance(axis, list | range) else axis)
+    op = _ALONG.get(key)
+    if op is None:
+        op = _ALONG[key] = REGISTRY[name].bind([x.type], axis=key[2])[0]
+    return record1(op, x)
 
 
 # -- the common dtype -------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from nbgraph.contraction import (
 )
 from nbgraph.errors import ShapeError
 from nbgraph.op import REGISTRY
-from nbgraph.promote import apply, as_code, common, record2
+from nbgraph.promote import along, as_code, common, record2
 from nbgraph.trace import Node
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _einsum_step(step: Any, values: list[Any]) -> Any:
         return record2(_CONTRACT(step.a, step.b, step.out), values[step.left], values[step.right])
     x = values[step.operand]
     if type(step) is Sum:
-        return as_code(apply("sum", x, axis=step.axes), x.type.code)
+        return as_code(along("sum", x, step.axes), x.type.code)
     if type(step) is Diagonal:
         return diagonal(x, 0, step.axis1, step.axis2)
     return squeeze(x, step.axes) if type(step) is Squeeze else transpose(x, step.axes)

@@ -11,16 +11,11 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
-from nbgraph.op import REGISTRY
-from nbgraph.promote import apply, as_code, operand, record1
+from nbgraph.promote import along, apply, as_code, operand
 from nbgraph.types import code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
-
-
-#: Operations found before, by name, rank and axis.
-_FOUND: dict[tuple[str, int, Any], Any] = {}
 
 
 def _reduce(name: str, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> TracedTensor:
@@ -28,26 +23,17 @@ def _reduce(name: str, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> 
     code = None if dtype is None else code_of(dtype)
     if code is not None:
         x = as_code(x, code)
-    made = record1(_operation(name, x, tuple(axis) if type(axis) is list else axis), x)
+    made = along(name, x, axis)
     if keepdims:
         made = _keep(made, x.type.ndim, axis)
     return made if code is None else as_code(made, code)
-
-
-def _operation(name: str, x: TracedTensor, axis: Any) -> Any:
-    key = (name, x.type.ndim, axis)
-    op = _FOUND.get(key)
-    if op is None:
-        op = _FOUND[key] = REGISTRY[name].bind([x.type], axis=axis)[0]
-    return op
 
 
 def _keep(made: TracedTensor, ndim: int, axis: Any) -> TracedTensor:
     """The reduced dimensions again, with size 1."""
     given = range(ndim) if axis is None else axis if isinstance(axis, tuple | list | range) else (axis,)
     axes = tuple(sorted(operator.index(a) % ndim for a in given))
-    kept: TracedTensor = apply("expand_dims", made, axes=axes) if axes else made
-    return kept
+    return along("expand_dims", made, axes) if axes else made
 
 
 def sum(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
@@ -137,7 +123,7 @@ def argmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
 def _position(name: str, a: Any, axis: Any, keepdims: bool) -> TracedTensor:
     x = operand(a)
     if axis is not None:
-        found: TracedTensor = apply(name, x, axis=operator.index(axis))
+        found = along(name, x, operator.index(axis))
         return _keep(found, x.type.ndim, axis) if keepdims else found
-    found = apply(name, apply("reshape", x, shape=(-1,)) if x.type.ndim != 1 else x, axis=0)
+    found = along(name, apply("reshape", x, shape=(-1,)) if x.type.ndim != 1 else x, 0)
     return _keep(found, x.type.ndim, None) if keepdims else found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.errors import BoundsError, ShapeError
-from nbgraph.promote import apply, as_code, common, operand
+from nbgraph.promote import along, apply, as_code, common, operand
 from nbgraph.trace import Node
 from nbgraph.types import Shape, Size, code_of
 
@@ -129,8 +129,7 @@ def expand_dims(a: Any, axis: Any) -> TracedTensor:
     >>> expand_dims([1, 2], 1).shape
     (2, 1)
     """
-    made: TracedTensor = apply("expand_dims", operand(a), axis=axis)
-    return made
+    return along("expand_dims", operand(a), axis)
 
 
 def squeeze(a: Any, axis: Any = None) -> TracedTensor:
@@ -139,8 +138,8 @@ def squeeze(a: Any, axis: Any = None) -> TracedTensor:
     >>> squeeze([[[1], [2]]]).shape
     (2,)
     """
-    made: TracedTensor = apply("squeeze", operand(a), axis=axis)
-    return made
+    a = operand(a)
+    return along("squeeze", a, tuple(i for i, d in enumerate(a.type.shape) if d == 1) if axis is None else axis)
 
 
 def atleast_1d(a: Any) -> TracedTensor:
@@ -172,8 +171,7 @@ def transpose(a: Any, axes: Any = None) -> TracedTensor:
     >>> transpose([[1, 2], [3, 4]]).tolist()
     [[1, 3], [2, 4]]
     """
-    made: TracedTensor = apply("transpose", operand(a), axes=None if axes is None else tuple(axes))
-    return made
+    return along("transpose", operand(a), None if axes is None else tuple(axes))
 
 
 permute_dims = transpose
@@ -233,8 +231,7 @@ def flip(m: Any, axis: Any = None) -> TracedTensor:
     >>> flip([1, 2, 3]).tolist()
     [3, 2, 1]
     """
-    made: TracedTensor = apply("flip", operand(m), axis=axis)
-    return made
+    return along("flip", operand(m), axis)
 
 
 # -- joining ----------------------------------------------------------------------------------------------------------
@@ -338,5 +335,4 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TracedTens
     5
     """
     d = diagonal(a, offset, axis1, axis2)
-    made: TracedTensor = apply("sum", d, axis=-1)
-    return made
+    return along("sum", d, -1)

@@ -171,16 +171,15 @@ class Schedule:
         """Rows, where a call and one derived from it that waits for nothing else run as one."""
         by_call = {row.id: row for row in rows}
         partner: dict[int, Row] = {}
+        taken: set[int] = set()
         for row in rows:
             origin = row.call.origin if type(row.call) is FragmentCall else None
-            if origin is None or id(origin[0]) not in by_call or id(origin[0]) in partner:
+            if origin is None or id(origin[0]) not in by_call or id(origin[0]) in partner or id(origin[0]) in taken:
                 continue
             if all(kind in ("input", "saved") or self.known(node) is not None for (kind, _), node in _given(row.call)):
                 partner[id(origin[0])] = row
-        merged = {row.id for row in partner.values()}
-        return [
-            MergedRow(row, partner[row.id]) if row.id in partner else row for row in rows if row.id not in merged
-        ]
+                taken.add(row.id)
+        return [MergedRow(row, partner[row.id]) if row.id in partner else row for row in rows if row.id not in taken]
 
     def _row(self, node: Node) -> Row:
         draft = self.home[id(node)][0] if node.op is not None else None
