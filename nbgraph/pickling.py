@@ -55,17 +55,28 @@ def rebuild(table: tuple[str, list[Row]], index: int) -> Any:
     """The tensor that was row `index` of a table."""
     process, rows = table
     with _LOCK:
-        seqs: dict[int, int] = {}
         things: list[Any] = []
+        new = []
         for row in rows:
-            things.append(_made(process, row, things, seqs))
+            key = (process, *_identity(row))
+            thing = _ALIVE.get(key)
+            if thing is None:
+                thing = _shell(row)
+                new.append((row, thing))
+                if isinstance(thing, Node | FragmentCall):  # the others stand behind one node
+                    _ALIVE[key] = thing
+            things.append(thing)
+        seqs = {seq: _next_seq() for seq in sorted({row[1] for row, _ in new})}
+        for row, thing in new:
+            thing.seq = seqs[row[1]]
+            _link(row, thing, things)
         for row, thing in zip(rows, things, strict=True):
             _tie(row, thing, things)
         return things[index]
 
 
 def _below(node: Node) -> list[Any]:
-    """The nodes and calls that a node is made of, oldest first."""
+    """The nodes and calls that a node is made of."""
     seen: dict[int, Any] = {}
     stack: list[Any] = [node]
     while stack:
@@ -76,8 +87,7 @@ def _below(node: Node) -> list[Any]:
         stack.extend(thing.inputs)
         if isinstance(thing, Node) and thing.op is None:
             stack.append(thing.call)
-    # A call may share its number with a node that stands for one of its values; it comes first.
-    return sorted(seen.values(), key=lambda t: (t.seq, isinstance(t, Node)))
+    return list(seen.values())
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
@@ -100,9 +110,10 @@ def _row(thing: Any, number: dict[int, int]) -> Row:
 
 
 def _node_row(node: Node, inputs: tuple[int, ...], number: dict[int, int]) -> Row:
-    call = None if node.op is not None or node.call is None else number[id(node.call)]
+    call = None if node.op is not None else node.call
+    place = None if call is None else (number[id(call)], call.seq)
     types = node.types if isinstance(node, Pack) else None
-    return "node", node.seq, inputs, node.op, node.sizes, node.type, node.active, node.data, call, node.slot, types
+    return "node", node.seq, inputs, node.op, node.sizes, node.type, node.active, node.data, place, node.slot, types
 
 
 def _waiting(references: Any, number: dict[int, int]) -> list[tuple[int, int]] | None:
@@ -113,43 +124,39 @@ def _waiting(references: Any, number: dict[int, int]) -> list[tuple[int, int]] |
     return [(slot, number[id(n)]) for slot, n in nodes if n is not None and id(n) in number]
 
 
-def _made(process: str, row: Row, things: list[Any], seqs: dict[int, int]) -> Any:
-    """The thing of a row, or the one that was made of it before."""
-    state = row[8] if row[0] == "node" else None
-    key = (process, row[0], row[1], None if state is None else id(things[state]), row[0] == "node" and row[3] is None)
-    made = _ALIVE.get(key)
-    if made is None:
-        made = _ALIVE[key] = _new(row, [things[i] for i in row[2]], things)
-        if row[1] not in seqs:
-            seqs[row[1]] = _next_seq()
-        made.seq = seqs[row[1]]
-    return made
+def _identity(row: Row) -> tuple[Any, ...]:
+    """What a row stands for: a value or call of its process; a value once more in each state (open, or of a call)."""
+    if row[0] != "node":
+        return row[0], row[1], None, False
+    return row[0], row[1], row[8] and row[8][1], row[3] is not None
 
 
-def _new(row: Row, inputs: list[Any], things: list[Any]) -> Any:
+def _shell(row: Row) -> Any:
+    """The thing of a row, not linked to others yet."""
     kind = row[0]
     if kind == "node":
-        return _new_node(row, inputs, things)
+        return new_node(row[5], row[6], None if row[10] is None else Pack)
     if kind == "call":
-        call = FragmentCall(row[3], tuple(inputs), row[4])
-        call.saved = row[5] and {slot: _frozen(a) for slot, a in row[5].items()}
-        return call
+        return FragmentCall(row[3], (), row[4])
     if kind == "sum":
-        return SumCall(tuple(inputs))
+        return SumCall(())
     if kind == "placeholder":
         return Placeholder(row[3])
-    return AliasCall(inputs[0]) if kind == "alias" else Dropped(None, 0)
+    return AliasCall(Node()) if kind == "alias" else Dropped(None, 0)
 
 
-def _new_node(row: Row, inputs: list[Any], things: list[Any]) -> Node:
-    _, _, _, op, sizes, t, active, data, call, slot, types = row
-    node = new_node(t, active, None if types is None else Pack)
-    node.op, node.inputs, node.sizes, node.slot = op, tuple(inputs), sizes, slot
-    node.data = tuple(map(_frozen, data)) if isinstance(data, tuple) else _frozen(data)
-    node.call = None if call is None else things[call]
-    if isinstance(node, Pack):
-        node.types = types
-    return node
+def _link(row: Row, thing: Any, things: list[Any]) -> None:
+    """Fills a thing in."""
+    thing.inputs = tuple(things[i] for i in row[2])
+    if row[0] == "call":
+        thing.active = any(i.active for i in thing.inputs)
+        thing.saved = row[5] and {slot: _frozen(a) for slot, a in row[5].items()}
+    elif row[0] == "node":
+        _, _, _, thing.op, thing.sizes, _, _, data, place, thing.slot, types = row
+        thing.data = tuple(map(_frozen, data)) if isinstance(data, tuple) else _frozen(data)
+        thing.call = None if place is None else things[place[0]]
+        if types is not None:
+            thing.types = types
 
 
 def _frozen(data: Any) -> Any:

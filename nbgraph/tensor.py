@@ -21,7 +21,7 @@ from nbgraph.engine import Engine, evaluate
 from nbgraph.errors import ConcretizationError, DtypeError, ShapeError
 from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, boolean, defers, forward, reflected
-from nbgraph.promote import record1
+from nbgraph.promote import operand, record1
 from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
 from nbgraph.trees import tree_map
 from nbgraph.types import Shape, Size, TensorType, code_of
@@ -389,10 +389,10 @@ class _Region:
 # -- helpers ----------------------------------------------------------------------------------------------------------
 
 _UFUNCS: dict[str, Any] = {
-    "bitwise_and": TracedTensor.__and__,
-    "bitwise_or": TracedTensor.__or__,
-    "bitwise_xor": TracedTensor.__xor__,
-    "invert": TracedTensor.__invert__,
+    "bitwise_and": lambda a, b: operand(a) & b,
+    "bitwise_or": lambda a, b: operand(a) | b,
+    "bitwise_xor": lambda a, b: operand(a) ^ b,
+    "invert": lambda a: ~operand(a),
 }
 #: Functions of NumPy that decide or print: they evaluate.
 _DECIDED = frozenset(("allclose", "array_equal", "array_equiv", "array_repr", "array_str", "array2string"))

@@ -81,8 +81,7 @@ def square(x: Any) -> TracedTensor:
     >>> square([1, -3]).tolist()
     [1, 9]
     """
-    x = operand(x)
-    return record2(OPS["multiply"], x, x) if x.type.code == "b1" else promote.power(x, 2)
+    return promote.power(x, 2)
 
 
 def negative(x: Any) -> TracedTensor:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.promote import along, apply, as_code, common, operand
 from nbgraph.trace import Node
@@ -77,7 +78,7 @@ def reshape(a: Any, shape: Any) -> TracedTensor:
 def _shape_of(given: Any) -> Shape:
     """A shape from a size or several, ints made plain."""
     given = given if isinstance(given, tuple | list) else (given,)
-    return tuple(operator.index(d) if hasattr(type(d), "__index__") and type(d) is not int else d for d in given)
+    return tuple(d if type(d) in (int, DimExpr) else operator.index(d) for d in given)
 
 
 def ravel(a: Any) -> TracedTensor:
