@@ -117,8 +117,9 @@ class Path:
     def _fragment_steps(self, call: FragmentCall, used: set[int]) -> list[_Step]:
         """The call as one step, or as pieces where a value inside it is differentiated by and used inside it."""
         f = call.fragment
-        inside = {i for instr in f.instrs for i in instr.ins}
-        cuts = tuple(sorted(s for s in used if s in inside and (id(call), s) in self.wrt))
+        here = sorted({w.slot for w in self.wrt.values() if w.call is call})
+        inside = {i for instr in f.instrs for i in instr.ins} if here else ()
+        cuts = tuple(s for s in here if s in inside)
         if not cuts:
             step = _Step("call", call.inputs, {s: (id(call), s) for s in used})
             step.fragment, step.words, step.origin = f, call.words, (call, None)
@@ -128,6 +129,7 @@ class Path:
     def _piece_step(self, call: FragmentCall, piece: Piece) -> _Step:
         inputs = [call.inputs[k] if kind == "input" else slot_node(call, k) for kind, k in piece.sources]
         self.kept += inputs
+        self.met.update(key_of(i) for i in inputs)
         step = _Step("call", inputs, {mine: (id(call), theirs) for theirs, mine in piece.slots.items()})
         env = call_environment(call) if piece.words else {}
         step.fragment = piece.fragment
@@ -191,8 +193,7 @@ def _derived_call(step: _Step, plan: Plan, given: Mapping[tuple[str, int], Node]
             inputs.append(given[source])
     words = plan.words_at(step.fragment, tuple([i.type for i in step.inputs]), step.words) if plan.words else ()
     derived = FragmentCall(plan.fragment, tuple(inputs), words, None)
-    if slot_map is None:
-        derived.origin = (call, plan)
+    derived.origin = (call if slot_map is None else None, plan)
     return derived
 
 

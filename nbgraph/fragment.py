@@ -202,7 +202,7 @@ class FragmentBuilder:
         self.types: list[TensorType] = []
         self.instrs: list[Instr] = []
         self.words: list[DimExpr] = []
-        self._known: dict[Any, Instr] = {}
+        self._known: dict[Any, Any] = {}
 
     def input(self, type: Any) -> int:
         """A new input of this type (a `TensorType`, `(dtype, shape)`, or anything with `.dtype` and `.shape`)."""
@@ -238,17 +238,18 @@ class FragmentBuilder:
         if isinstance(op, str):
             op, bound = REGISTRY[op].bind(ins, **params)
             sizes = bound if sizes is None else sizes
-        return self.append(op, tuple(values), tuple(sizes or ()))
+        key = (op, tuple(values), tuple(sizes or ()))
+        if key not in self._known:
+            self._known[key] = self.append(*key)
+        return self._known[key]
 
     def append(self, op: Op, values: tuple[int, ...], sizes: Shape) -> Any:
-        """Appends an `Op`; an operation that is there already is returned, not repeated."""
-        found = self._known.get((op, values, sizes))
-        if found is None:
-            found = self._known[op, values, sizes] = Instr(op, values, sizes, len(self.types))
-            t = op.infer(self.cx, [self.types[v] for v in values], sizes)
-            self.types.extend(t if isinstance(t, tuple) else (t,))
-            self.instrs.append(found)
-        return found.first if op.n_out == 1 else tuple(found.outs)
+        """Appends an `Op` in any case; `op` merges equal operations."""
+        instr = Instr(op, values, sizes, len(self.types))
+        t = op.infer(self.cx, [self.types[v] for v in values], sizes)
+        self.types.extend(t if isinstance(t, tuple) else (t,))
+        self.instrs.append(instr)
+        return instr.first if op.n_out == 1 else tuple(instr.outs)
 
     def build(self, outputs: Any) -> Fragment:
         """The finished fragment; operations that no output needs are dropped."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, chain
+from itertools import chain
 from operator import add, attrgetter
 from sys import getrefcount
 from typing import Any, NamedTuple
@@ -41,19 +41,17 @@ class Draft(NamedTuple):
 class _Plan(NamedTuple):
     """What a region's structure says, whatever its sizes.
 
-    `slots[k]` is the fragment's slot for the k-th node, `inputs` picks the fragment's inputs from the region's
-    operands from outside, `words` its words from the region's sizes; `fallible` are nodes whose lines are kept.
+    `slots[k]` is the fragment's slot for the k-th node, `words` picks its words from the region's sizes; `fallible`
+    are nodes whose lines are kept.
     """
 
     fragment: Fragment
     slots: tuple[int, ...]
-    inputs: tuple[int, ...]
     words: tuple[int, ...]
     fallible: tuple[int, ...]
 
 
-#: By signature; None marks a structure in which values of scalars or sizes decide what is merged.
-_PLANS: dict[Any, _Plan | None] = {}
+_PLANS: dict[Any, _Plan] = {}
 _PLANS_LIMIT = 4096
 
 
@@ -152,7 +150,7 @@ def _draft_chunk(chunk: Sequence[Node], base: int, targets: Sequence[Node] = ())
     plan = _PLANS.get(key)
     if plan is None:
         plan = _plan_for(key, signature)
-    if len(targets) == 1 and _PLANS[key] is not None:
+    if len(targets) == 1:
         root = next(k for k, node in enumerate(chunk) if node is targets[0])
         remember(chunk, list(signature.operands()), outside, root, plan, spare)
     return _draft(chunk, outside, plan, live)
@@ -166,7 +164,7 @@ def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: _Plan, live: Se
         words = tuple([raw[j] for j in plan.words])
     slots = plan.slots
     sites = [(slots[k], chunk[k].call) for k in plan.fallible] if plan.fallible else None
-    call = FragmentCall(plan.fragment, tuple([outside[j] for j in plan.inputs]), words, sites)
+    call = FragmentCall(plan.fragment, tuple(outside), words, sites)
     return Draft(call, [(slots[k], chunk[k]) for k in live])
 
 
@@ -185,75 +183,38 @@ def _live(chunk: Sequence[Node], spare: Sequence[int]) -> list[int]:
 
 
 def _plan_for(key: Any, signature: _Signature) -> _Plan:
-    plan, exact = _Merging(signature).plan()
+    plan = _build(signature)
     if len(_PLANS) >= _PLANS_LIMIT:
         for stale in list(_PLANS)[: _PLANS_LIMIT // 2]:
             del _PLANS[stale]
-    _PLANS[key] = plan if exact else None
+    _PLANS[key] = plan
     return plan
 
 
-class _Merging:
-    """Builds the fragment of a signature: merges common subexpressions, runs the shape rules over symbols.
+def _build(signature: _Signature) -> _Plan:
+    """The plan of a signature: shape rules run over symbols.
 
-    Operations are equal if their operands are, scalars and sizes by value. `exact` says that no scalar or size had a
-    say in it, so that the plan serves every region of this signature.
+    Equal operations stay apart here, since one may differentiate by one of them; programs merge them.
     """
-
-    def __init__(self, signature: _Signature) -> None:
-        self.signature = signature
-        self.results: dict[int, int] = {}  # position -> result number
-        self.used: dict[int, int] = {}  # operand from outside -> input number
-        self.steps: list[tuple[Any, tuple[int, ...], int]] = []  # operation, operands (~: input), position
-        self.exact = True
-        made: dict[Any, int] = {}
-        shapes: set[Any] = set()
-        n = 0
-        for position, (node, refs) in enumerate(zip(signature.nodes, signature.operands(), strict=True)):
-            op = node.op
-            assert op is not None
-            if type(op) is Projection:
-                self.results[position] = self.results[refs[0]] + op.index
-                continue
-            operands = tuple(self.results[r] if r >= 0 else r for r in refs)
-            values = tuple(self._value(r) for r in operands)
-            pattern = (op, tuple(v if type(v) is int else None for v in values))
-            if pattern in shapes and (node.sizes or None in pattern[1]):
-                self.exact = False
-            shapes.add(pattern)
-            known = made.get((op, values, node.sizes))
-            if known is None:
-                known = made[op, values, node.sizes] = n
-                n += op.n_out
-                inputs = tuple(r if r >= 0 else ~self.used.setdefault(~r, len(self.used)) for r in operands)
-                self.steps.append((op, inputs, position))
-            self.results[position] = known
-
-    def _value(self, ref: int) -> Any:
-        """What an operand is: a number, or for a scalar its value."""
-        if ref >= 0:
-            return ref
-        node = self.signature.outside[~ref]
-        return (node.type.code, node.data.tobytes()) if node.slot == SCALAR and node.call is None else ref
-
-    def plan(self) -> tuple[_Plan, bool]:
-        """The plan, and whether it serves every region of the signature."""
-        nodes, n = self.signature.nodes, len(self.used)
-        b = FragmentBuilder()
-        for j in self.used:
-            b.input(_anonymous(self.signature.outside[j].type))
-        starts = list(accumulate((len(node.sizes) for node in nodes), initial=0))
-        raw: dict[Any, int] = {}
-        for op, operands, position in self.steps:
-            words = tuple(b.word() for _ in nodes[position].sizes)
-            raw.update({w.symbol: starts[position] + k for k, w in enumerate(words)})
-            b.append(op, tuple(~r if r < 0 else r + n for r in operands), words)
-        fragment, words_used = b.finish(b.instrs, _sinks(b.instrs))
-        verify(fragment, "seal")
-        fallible = tuple(p for op, _, p in self.steps if op.fallible)
-        slots = tuple(self.results[p] + n for p in range(len(nodes)))
-        picks = tuple(raw[w.symbol] for w in words_used)  # type: ignore[union-attr]
-        return _Plan(fragment, slots, tuple(self.used), picks, fallible), self.exact
+    nodes, n = signature.nodes, len(signature.outside)
+    b = FragmentBuilder()
+    for node in signature.outside:
+        b.input(_anonymous(node.type))
+    slots: list[int] = []
+    for node, refs in zip(signature.nodes, signature.operands(), strict=True):
+        op = node.op
+        assert op is not None
+        if type(op) is Projection:
+            slots.append(slots[refs[0]] + op.index)
+            continue
+        slots.append(len(b.types))
+        operands = tuple(~r if r < 0 else slots[r] for r in refs)
+        b.append(op, operands, tuple(b.word() for _ in node.sizes))
+    fragment, words = b.finish(b.instrs, _sinks(b.instrs))
+    verify(fragment, "seal")
+    fallible = tuple(k for k in range(len(nodes)) if nodes[k].op.fallible)  # type: ignore[union-attr]
+    assert len(fragment.inputs) == n
+    return _Plan(fragment, tuple(slots), tuple(w.symbol[1] for w in words), fallible)  # type: ignore[union-attr]
 
 
 def _anonymous(t: TensorType) -> TensorType:

@@ -87,7 +87,7 @@ class FragmentCall:
         self.seq = _next_seq()
         self.nodes: list[tuple[int, weakref.ref[Node]]] | None = None
         self.saved: dict[int, Any] | None = None
-        self.origin: Any = None  # (call, plan) of a derived call
+        self.origin: Any = None  # of a derived call: (call, plan), the call None if it was only a piece
         self.version: Any = None
 
 

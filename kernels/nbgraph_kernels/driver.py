@@ -7,6 +7,9 @@ Holds: the tables stay the caller's. `driver` writes nothing itself; `entry` wri
 
 Words of `driver`: address of the rows, number of rows. A row is two words: a function's address, its
     table's address. Returns 0, or at the first nonzero status `((row + 1) << 32) | (status & 0xffffffff)`.
+Words of `objects_driver`: address of the rows, number of rows, byte offset of the data pointer in an array
+    object. A row is three words: a function's address, its table's address, how many words at the start of
+    that table are `id()`s of arrays; these are replaced by data addresses before the call. Returns as `driver`.
 Words of `entry`: function, number of objects, byte offset of the data pointer in an array object (see
     `arrays.array_data_offset`), the `id()` of that many NumPy arrays, further words. Replaces each id by
     the array's data address and calls the function with the table that starts there. Returns its status.
@@ -27,7 +30,7 @@ _table = POINTERS["i8"]
 
 def build(name: str, dtype: str) -> Callable[[Any], int]:
     """The Python function of kernel `name`; `dtype` is ""."""
-    return {"driver": driver, "entry": entry, "patch": patch}[name]
+    return {"driver": driver, "objects_driver": objects_driver, "entry": entry, "patch": patch}[name]
 
 
 def driver(w: Any) -> int:
@@ -35,6 +38,19 @@ def driver(w: Any) -> int:
     rows = _table(w[0])
     for row in range(w[1]):
         status = call_at(rows[2 * row], rows[2 * row + 1])
+        if status != 0:
+            return ((row + 1) << 32) | (status & 0xFFFFFFFF)
+    return 0
+
+
+def objects_driver(w: Any) -> int:
+    """Call every row of a table whose words begin with array objects; stop at the first that fails."""
+    rows = _table(w[0])
+    for row in range(w[1]):
+        words = _table(rows[3 * row + 1])
+        for position in range(rows[3 * row + 2]):
+            words[position] = _table(words[position] + w[2])[0]
+        status = call_at(rows[3 * row], rows[3 * row + 1])
         if status != 0:
             return ((row + 1) << 32) | (status & 0xFFFFFFFF)
     return 0

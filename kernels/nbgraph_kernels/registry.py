@@ -72,6 +72,7 @@ _DECLARATIONS = {
     "argmax": _Declaration("search", _EVERY),
     "argmin": _Declaration("search", _EVERY),
     "driver": _Declaration("driver", ("",)),
+    "objects_driver": _Declaration("driver", ("",)),
     "entry": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
 }

@@ -192,7 +192,7 @@ class _Emitter:
         self.failing.append(self._instr.op)
         self.line(f"status = call({self.word('kernel', name, code)}, ({', '.join([*externals, *given])},))")
         self.line("if status != 0:")
-        self.line(f"    return ({len(self.failing)} << 32) | (status & 0xffffffff)")
+        self.line(f"    return ({len(self.failing)} << 24) | (status & 0xffffff)")
 
 
 class _Nest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph.engine import interpreter
+from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
@@ -83,27 +85,30 @@ class Engine:
 
     def run(self, schedule: Schedule, results: Results) -> None:
         """Runs every row; results by key."""
-        coming: dict[Fragment, int] = {}
-        for step in schedule.steps:
-            if type(step.call) is FragmentCall:
-                coming[step.call.fragment] = coming.get(step.call.fragment, 0) + 1
+        coming = Counter(step.call.fragment for step in schedule.steps if type(step.call) is FragmentCall)
+        batch = Batch(self.native, schedule, results)
         for step in schedule.steps:
             if type(step.call) is SumCall:
-                self._run_sum(schedule, step.call, results)
+                self._run_sum(schedule, step.call, results, batch)
             else:
-                self._run_call(schedule, step, results, coming[step.call.fragment])
+                self._run_step(schedule, step, results, coming[step.call.fragment], batch)
                 coming[step.call.fragment] -= 1
+        batch.flush()
 
-    def _run_sum(self, schedule: Schedule, call: SumCall, results: Results) -> None:
-        arrays = [self._value(schedule, i, results) for i in call.inputs if not schedule.is_added(i)]
+    def _run_sum(self, schedule: Schedule, call: SumCall, results: Results, batch: Batch) -> None:
+        others = [i for i in call.inputs if not schedule.is_added(i)]
         total = schedule.totals.pop(id(call), None)
-        for a in arrays:
+        if others:
+            batch.flush()
+        for i in others:
+            a = self._value(schedule, i, results)
             total = np.array(a) if total is None else np.add(total, a, out=total)
         results[id(call), 0] = total
         with self._lock:
             self.counters.operations += len(call.inputs) - 1
 
-    def _run_call(self, schedule: Schedule, step: Any, results: Results, coming: int) -> None:
+    def _run_step(self, schedule: Schedule, step: Any, results: Results, coming: int, batch: Batch) -> None:
+        """One call: added to the batch where it has machine code, else interpreted."""
         call: FragmentCall = step.call
         places = step.places()
         totals = schedule.totals_for(places)
@@ -111,15 +116,21 @@ class Engine:
         types, words = schedule.arguments(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = [self._value(schedule, i, results) for i in call.inputs]
-        outs = self.call(call, program, bound, arrays, coming, [totals[s] for s in sorted(totals)])
+        self.see(program.fragment)
+        if self.jit != "never" and self.native.ready(program, self.ledger(program), coming):
+            batch.add(call, bound, places, arrays, totals)
+            return
+        batch.flush()
+        outs = self.call(call, bound, arrays, coming, [totals[s] for s in sorted(totals)])
         for key, slot in places.items():
             if slot not in totals:
                 results[key] = outs[program.position[slot]]
+        for key, _ in schedule.released_by(call):
+            results.pop(key, None)
 
     def call(
         self,
         call: FragmentCall,
-        program: Program,
         bound: Bound,
         arrays: Sequence[Array],
         coming: int,
@@ -216,7 +227,7 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
         slots.update(saved_slots(call.fragment))
     program = program_for(call.fragment, frozenset(slots))
     engine.counters.evals += 1
-    outs = engine.call(call, program, program.bind(tuple(map(_type, call.inputs)), call.words), arrays, 1)
+    outs = engine.call(call, program.bind(tuple(map(_type, call.inputs)), call.words), arrays, 1)
     position = program.position
     values = {slot: outs[position[slot]] for slot in slots}
     with LOCK:

@@ -12,7 +12,7 @@ import threading
 import time
 from array import array
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Code:
 class Placed:
     """Code at concrete sizes: the words after the arrays, with temporaries relative to the workspace."""
 
-    __slots__ = ("_at", "base", "offsets", "rest", "workspace")
+    __slots__ = ("_at", "base", "offsets", "relative", "rest", "workspace")
 
     def __init__(self, code: Code, bound: Bound) -> None:
         source = code.machine.source
@@ -52,6 +52,7 @@ class Placed:
         self.offsets, self.workspace = plan_workspace(source.temporaries, env)
         first = code.n_inputs + len(bound.out_types)
         self.rest = [self._word(what, env) for what in source.words[first:]]
+        self.relative = [first + k for k, (_, relative) in enumerate(self.rest) if relative]
         self.base, self._at = -1, []
 
     def _word(self, what: Word, env: Any) -> tuple[int, bool]:
@@ -108,13 +109,13 @@ def _address(kind: str, *what: str) -> int:
 
 
 @cache
-def _entry() -> tuple[Any, int, int]:
-    """The compiled entry, and the offset of the data pointer in an array object."""
+def entry_point(name: str) -> tuple[Any, int]:
+    """A driver kernel as a function of Python, and the offset of the data pointer in an array object."""
     import nbgraph_kernels as kernels
     from nbgraph_kernels.arrays import array_data_offset
 
-    made = kernels.kernel("entry")
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(made.address), array_data_offset(), made.address
+    made = kernels.kernel(name)
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(made.address), array_data_offset()
 
 
 class _Scratch(threading.local):
@@ -187,16 +188,39 @@ class Native:
         outs = [empty(t.shape, t.dtype) for t in (bound.out_types[: -len(totals)] if totals else bound.out_types)]
         outs += totals
         ins = [arrays[i] for i in code.picks]
-        start = time.perf_counter()
-        status = call(code, ins, outs, placed.at(self._scratch.at_least(placed.workspace)))
-        counters = self.engine.counters
-        counters.run_seconds += time.perf_counter() - start
-        counters.hits += 1
-        counters.operations += bound.program.n_ops
+        machine, offset = code.machine.address, self._entry[1]
+        words = [machine, len(ins) + len(outs), offset, *map(id, ins), *map(id, outs)]
+        words += placed.at(self.workspace(placed.workspace))
+        status = self.timed(self._entry[0], array("q", words))
+        self.count(1, bound.program.n_ops)
         if status:
-            failing = code.machine.source.failing[(status >> 32) - 1]
-            raise OperationFailed.from_status(failing, status & 0xFFFFFFFF)
+            raise self.failure(bound.program, status)
         return outs
+
+    def workspace(self, nbytes: int) -> int:
+        """The address of this thread's workspace."""
+        return self._scratch.at_least(nbytes)
+
+    @cached_property
+    def _entry(self) -> tuple[Any, int]:
+        return entry_point("entry")
+
+    def timed(self, function: Any, table: array[int]) -> int:
+        """The status of compiled code called on a table of words."""
+        start = time.perf_counter()
+        status: int = function(table.buffer_info()[0])
+        self.engine.counters.run_seconds += time.perf_counter() - start
+        return status
+
+    def count(self, calls: int, operations: int) -> None:
+        counters = self.engine.counters
+        counters.hits += calls
+        counters.operations += operations
+
+    def failure(self, program: Program, status: int) -> OperationFailed:
+        """What a status of a program's code says."""
+        op = self.codes[program].machine.source.failing[(status >> 24) - 1]
+        return OperationFailed.from_status(op, status & 0xFFFFFF)
 
 
 def compile_program(program: Program) -> Code:
@@ -213,11 +237,3 @@ def placed_for(code: Code, bound: Bound) -> Placed:
     if placed is None:
         placed = bound.native[code] = Placed(code, bound)
     return placed  # type: ignore[no-any-return]
-
-
-def call(code: Code, ins: Sequence[Array], outs: Sequence[Array], rest: Sequence[int]) -> int:
-    """Calls machine code on arrays; the arrays' addresses are read in compiled code. Returns the status."""
-    entry, offset, _ = _entry()
-    words = [code.machine.address, len(ins) + len(outs), offset, *map(id, ins), *map(id, outs), *rest]
-    table = array("q", words)
-    return entry(table.buffer_info()[0])  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ that must not be computed twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from sys import getrefcount
 from typing import Any
@@ -80,9 +81,9 @@ class Schedule:
         }
         self.rows = self._collect(targets)
         self.steps = self._merge(self.rows)
-        #: Sums in the making, by the id of their call; `_added` maps a result to the sum it only goes into.
+        #: Sums in the making, by the id of their call.
         self.totals: dict[int, Array] = {}
-        self._added = self._find_added()
+        self._survey({id(n) for n in targets})
 
     def key(self, node: Node) -> Key:
         """Where the value of a node without data is among the results."""
@@ -134,16 +135,49 @@ class Schedule:
 
     # -- sums --------------------------------------------------------------------------------------------------------
 
-    def _find_added(self) -> dict[Key, SumCall]:
-        """Results that nothing but one sum refers to: they are added where they are made, never stored."""
-        added: dict[Key, SumCall] = {}
+    def _survey(self, targets: set[int]) -> None:
+        """Finds what need not be kept: results of derived calls that only steps of this schedule read.
+
+        A cotangent is worth nothing once the calls below it have run, and a second derivative computes it again.
+        `_added` are those that go into one sum and nowhere else: they are added where they are made. `_released` are
+        the others, by the call that reads them last.
+        """
+        nodes: list[int] = []
+        reads: list[Key] = []
+        last: dict[Key, int] = {}
         for row in self.rows:
-            if type(row.call) is SumCall:
-                counts = list(map(getrefcount, row.call.inputs))
-                for node, count in zip(row.call.inputs, counts, strict=True):
-                    if count == ONLY_REFERENCE and type(node.call) is FragmentCall and node.data is None:
-                        added[self.key(node)] = row.call
-        return added
+            for i in row.call.inputs:
+                nodes.append(id(i))
+                if i.data is None and i.op is None:
+                    reads.append((id(i.call), i.slot))
+        for step in self.steps:
+            if type(step) is MergedRow:
+                nodes.extend(map(id, step.call.inputs))
+            for i in step.call.inputs:
+                if i.data is None and i.op is None:
+                    last[id(i.call), i.slot] = id(step.call)
+        uses, times = Counter(nodes), Counter(reads)
+        self._passing: dict[Key, TensorType] = {}
+        for row in self.rows:
+            if type(row.call) is FragmentCall and row.call.origin is not None and row.call.nodes:
+                self._passing.update(_passing(row, uses, targets))
+        sums = {id(row.call): row.call for row in self.rows if type(row.call) is SumCall}
+        self._added: dict[Key, SumCall] = {}
+        self._released: dict[int, list[tuple[Key, TensorType]]] = {}
+        for key, t in self._passing.items():
+            reader = last.get(key, 0)
+            if reader in sums and times[key] == 1:
+                self._added[key] = sums[reader]
+            else:
+                self._released.setdefault(reader, []).append((key, t))
+
+    def is_passing(self, key: Key) -> bool:
+        """Whether only steps of this schedule read a result."""
+        return key in self._passing
+
+    def released_by(self, call: Any) -> list[tuple[Key, TensorType]]:
+        """The results, with their types, that are not needed once a call has run."""
+        return self._released.get(id(call), [])
 
     def is_added(self, node: Node) -> bool:
         """Whether the value went into its sum where it was made."""
@@ -174,7 +208,7 @@ class Schedule:
         taken: set[int] = set()
         for row in rows:
             origin = row.call.origin if type(row.call) is FragmentCall else None
-            if origin is None or id(origin[0]) not in by_call or id(origin[0]) in partner or id(origin[0]) in taken:
+            if origin is None or origin[0] is None or id(origin[0]) not in by_call or id(origin[0]) in partner or id(origin[0]) in taken:
                 continue
             if all(kind in ("input", "saved") or self.known(node) is not None for (kind, _), node in _given(row.call)):
                 partner[id(origin[0])] = row
@@ -192,6 +226,24 @@ class Schedule:
             )
         assert type(call) in (FragmentCall, SumCall), call
         return Row(call, draft)
+
+
+def _passing(row: Row, uses: Mapping[int, int], targets: set[int]) -> dict[Key, TensorType]:
+    """Results of a call whose nodes are referred to by inputs of scheduled calls only, with their types."""
+    slots = [slot for slot, _ in row.call.nodes]
+    nodes = [ref() for _, ref in row.call.nodes]
+    found: dict[Key, TensorType] = {}
+    kept: set[Key] = set()
+    for slot, node, count in zip(slots, nodes, list(map(getrefcount, nodes)), strict=True):
+        if node is None:
+            continue
+        key = (row.id, slot)
+        found[key] = node.type
+        if id(node) in targets or count != ONLY_REFERENCE + uses.get(id(node), 0) or not node.type.concrete:
+            kept.add(key)
+    for key in kept:
+        del found[key]
+    return found
 
 
 def _given(call: FragmentCall) -> Iterable[Any]:
