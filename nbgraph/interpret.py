@@ -31,6 +31,6 @@ def interpret(fragment: Fragment, arrays: Sequence[Array], words: Sequence[int] 
 
 def own(value: Any, t: TensorType) -> Array:
     """A value as an array of exactly type `t`, in memory of its own."""
-    result = np.empty(t.shape, t.dtype)  # type: ignore[arg-type]
+    result = np.empty(t.shape, t.dtype)
     result[...] = value
     return result

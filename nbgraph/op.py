@@ -145,9 +145,7 @@ class Op:
 
     def transpose(self, b: Any, ct: Any, ins: Any, active: Sequence[bool], sizes: Shape) -> Any:
         """Cotangents of the active operands, of a call that is linear in them together."""
-        raise DifferentiationError(
-            "is not linear in its operands, so it has no transpose", operation=self.name
-        )
+        raise DifferentiationError("is not linear in its operands, so it has no transpose", operation=self.name)
 
     def simplify(self, b: Any, ins: Any, sizes: Shape) -> Any:
         """An equal but cheaper value for these operands, or None (a rewrite rule kept beside its operation)."""

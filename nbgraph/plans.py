@@ -77,7 +77,7 @@ def jvp_plan(f: Fragment, wrt: tuple[int, ...], slots: tuple[int, ...]) -> Plan:
             linear = differentiate(view, [keys[s] for s in slots], [keys[i] for i in wrt])
             plan = _plan(f, linear, dict(zip(slots, linear.tangent_outputs, strict=True)), ())
             f.cache["jvp", wrt, slots] = plan
-        return plan  # type: ignore[no-any-return]
+        return plan
 
 
 def _plan(f: Fragment, linear: LinearFragment, results: dict[int, Any], slots: Sequence[int]) -> Plan:
@@ -95,7 +95,8 @@ def _plan(f: Fragment, linear: LinearFragment, results: dict[int, Any], slots: S
 def _source(key: Input, slots: Sequence[int]) -> tuple[str, int]:
     if isinstance(key.id, int):
         return "input", key.id
-    kind, which = key.id  # type: ignore[misc]
+    name: Any = key.id
+    kind, which = name
     return kind, slots[which] if kind == "cotangent" else which
 
 
@@ -107,7 +108,7 @@ def saved_slots(f: Fragment) -> tuple[int, ...]:
         found = f.cache["saved"] = tuple(
             o for instr in f.instrs if not instr.op.unique for o in instr.outs if instr.op.n_out > 1 or o in used
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 class Merged(NamedTuple):
@@ -131,7 +132,7 @@ def merge_plan(f: Fragment, slots: tuple[int, ...], plan: Plan) -> Merged:
         cached = f.cache.get(("merge", slots, plan.fragment))
         if cached is None:
             cached = f.cache["merge", slots, plan.fragment] = _make_merge(f, slots, plan)
-        return cached  # type: ignore[no-any-return]
+        return cached
 
 
 def _make_merge(f: Fragment, slots: tuple[int, ...], plan: Plan) -> Merged:
@@ -197,7 +198,7 @@ def cut_at(f: Fragment, slots: tuple[int, ...], wanted: tuple[int, ...]) -> list
             if rest:
                 pieces.append(_piece(f, slots, rest))
             cached = f.cache["cut", slots, wanted] = pieces
-        return cached  # type: ignore[no-any-return]
+        return cached
 
 
 def _piece(f: Fragment, given: tuple[int, ...], wanted: tuple[int, ...]) -> Piece:

@@ -123,10 +123,22 @@ def to_inexact(x: TracedTensor) -> TracedTensor:
     return x if x.type.inexact else record1(_ASTYPE["f8"], x)
 
 
+#: Operations and sizes bound before, by everything that they depend on.
+_BOUND: dict[Any, Any] = {}
+_BOUND_LIMIT = 20_000
+
+
 def apply(name: str, *xs: Node, **params: Any) -> Any:
     """Records an operation by its name, with its parameters and sizes; a tuple where it has several results."""
-    op, sizes = REGISTRY[name].bind([x.type for x in xs], **params)
-    return record(op, xs, sizes)
+    types = [x.type for x in xs]
+    key = (name, *types, *params.items())
+    found = _BOUND.get(key)
+    if found is None:
+        found = REGISTRY[name].bind(types, **params)
+        if len(_BOUND) >= _BOUND_LIMIT:
+            _BOUND.clear()
+        _BOUND[key] = found
+    return record(found[0], xs, found[1])
 
 
 #: Operations bound before, by name, rank and axis.

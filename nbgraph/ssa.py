@@ -118,7 +118,7 @@ def program_for(fragment: Fragment, slots: frozenset[int], summed: frozenset[int
     found = fragment.cache.get((slots, summed))
     if found is None:
         found = fragment.cache[slots, summed] = _find_program(fragment, slots, summed)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _find_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int]) -> Program:

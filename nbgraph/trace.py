@@ -79,7 +79,19 @@ class FragmentCall:
     executable version that ran, so that a replay is exact; `sites` the user's lines of operations that may fail.
     """
 
-    __slots__ = ("__weakref__", "active", "fragment", "inputs", "nodes", "origin", "saved", "seq", "sites", "version", "words")
+    __slots__ = (
+        "__weakref__",
+        "active",
+        "fragment",
+        "inputs",
+        "nodes",
+        "origin",
+        "saved",
+        "seq",
+        "sites",
+        "version",
+        "words",
+    )
 
     def __init__(self, fragment: Fragment, inputs: tuple[Node, ...], words: Shape, sites: Any = None) -> None:
         self.fragment, self.inputs, self.words, self.sites = fragment, inputs, words, sites

@@ -140,9 +140,7 @@ def structure(tree: Tree) -> TreeDef:
     return flatten(tree)[1]
 
 
-def register(
-    cls: type[C], flatten: Callable[[C], Flattened], unflatten: Callable[[Any, Sequence[Tree]], C]
-) -> None:
+def register(cls: type[C], flatten: Callable[[C], Flattened], unflatten: Callable[[Any, Sequence[Tree]], C]) -> None:
     """Make a class a container: `flatten(x)` gives (children, meta), `unflatten(meta, children)` undoes it.
 
     `meta` is hashable and compares by value: it is part of the structure.
@@ -156,9 +154,7 @@ def register(
     """
     if cls in _NODES:
         raise ValueError(f"{cls.__name__} is a container already")
-    _NODES[cls] = _Node(
-        flatten, unflatten, lambda meta, shown: _call(cls, ([meta] if meta else []) + [*shown])
-    )
+    _NODES[cls] = _Node(flatten, unflatten, lambda meta, shown: _call(cls, ([meta] if meta else []) + [*shown]))
 
 
 def _find(cls: type) -> _Node | None:

@@ -72,17 +72,45 @@ def _cast_into(x: TracedTensor, value: TracedTensor) -> TracedTensor:
     return as_code(value, x.type.code)
 
 
+#: What basic indices of shapes have come to.
+_NORMALISED: dict[Any, Any] = {}
+_NORMALISED_LIMIT = 20_000
+
+
 def _normalise(index: Any, shape: Shape) -> Any:
-    for item in index if isinstance(index, tuple) else (index,):
-        if _is_advanced(item):
-            raise BoundsError(
-                "indexing with arrays is not there yet",
-                operation="getitem",
-                got=f"an index of type {type(item).__name__}",
-                wanted="integers, slices, ... and None",
-                hint="use slices; nbg.where selects by a mask",
-            )
-    return normalise_index(index, shape)
+    """The operation for an index of a shape, its sizes, and its new axes."""
+    items = index if isinstance(index, tuple) else (index,)
+    parts = [_hashable(item) for item in items]
+    key = None if False in parts else (shape, *parts)
+    found = _NORMALISED.get(key)
+    if found is None:
+        for item in items:
+            _check_basic(item)
+        found = normalise_index(index, shape)
+        if len(_NORMALISED) >= _NORMALISED_LIMIT:
+            _NORMALISED.clear()
+        if key is not None:
+            _NORMALISED[key] = found
+    return found
+
+
+def _hashable(item: Any) -> Any:
+    """Something to remember an item of an index by; False if there is nothing."""
+    if type(item) is slice:
+        part = (item.start, item.stop, item.step)
+        return part if all(type(p) is int or p is None for p in part) else False
+    return (item,) if type(item) is int or item is None or item is Ellipsis else False
+
+
+def _check_basic(item: Any) -> None:
+    if _is_advanced(item):
+        raise BoundsError(
+            "indexing with arrays is not there yet",
+            operation="getitem",
+            got=f"an index of type {type(item).__name__}",
+            wanted="integers, slices, ... and None",
+            hint="use slices; nbg.where selects by a mask",
+        )
 
 
 def _is_advanced(item: Any) -> bool:

@@ -31,7 +31,7 @@ class Fusion:
     def __init__(self, body: Body) -> None:
         self.body = body
         self.steps: list[Step] = []
-        self.home: dict[int, int] = {v: -1 for v in range(len(body.inputs))}
+        self.home: dict[int, int] = dict.fromkeys(range(len(body.inputs)), -1)
         #: Values that are one element of their nest while it runs.
         self.elements: set[int] = set()
         for instr in body.instrs:

@@ -39,9 +39,12 @@ def compile_source(source: Source) -> Machine:
 @cache
 def _namespace() -> dict[str, Any]:
     import numba
+
     from nbgraph_kernels import lowering, words
 
-    scalars = {n: getattr(numba, n) for n in ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")}
+    scalars = {
+        n: getattr(numba, n) for n in ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
+    }
     helpers = {f.__name__: lowering.helper(f) for f in (sign, complex_sign, complex_arctan)}
     return {**words.POINTERS, **scalars, **helpers, "call": words.call, "math": math, "np": np}
 

@@ -78,7 +78,7 @@ class Batch:
             wanted = keys.get(p, [])
             passing = wanted and all(self.schedule.is_passing(key) for key in wanted)
             spare = self._spare.get(t) if passing else None
-            a = spare.pop() if spare else np.empty(t.shape, t.dtype)  # type: ignore[arg-type]
+            a = spare.pop() if spare else np.empty(t.shape, t.dtype)
             for key in wanted:
                 self.results[key] = a
             outs.append(a)

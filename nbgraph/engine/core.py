@@ -97,7 +97,7 @@ class Engine:
 
     def _run_sum(self, schedule: Schedule, call: SumCall, results: Results, batch: Batch) -> None:
         others = [i for i in call.inputs if not schedule.is_added(i)]
-        total = schedule.totals.pop(id(call), None)
+        total: Any = schedule.totals.pop(id(call), None)
         if others:
             batch.flush()
         for i in others:
@@ -144,7 +144,7 @@ class Engine:
 
     def _value(self, schedule: Schedule, node: Node, results: Results) -> Array:
         known = schedule.known(node)
-        return results[schedule.key(node)] if known is None else known  # type: ignore[no-any-return]
+        return results[schedule.key(node)] if known is None else known
 
     def run_bound(
         self, bound: Bound, arrays: Sequence[Array], coming: int, totals: Sequence[Array] = ()

@@ -19,7 +19,8 @@ import numpy as np
 from numpy import empty
 
 from nbgraph.codegen import generate
-from nbgraph.codegen.emit import Temporary, Word
+from nbgraph.codegen.emit import Word
+from nbgraph.codegen.storage import Temporary
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import describe, user_frame
@@ -53,7 +54,8 @@ class Placed:
         first = code.n_inputs + len(bound.out_types)
         self.rest = [self._word(what, env) for what in source.words[first:]]
         self.relative = [first + k for k, (_, relative) in enumerate(self.rest) if relative]
-        self.base, self._at = -1, []
+        self.base = -1
+        self._at: list[int] = []
 
     def _word(self, what: Word, env: Any) -> tuple[int, bool]:
         """A word's value, and whether it is relative to the workspace."""
@@ -74,7 +76,7 @@ class Placed:
 
 def _body_environment(code: Code, bound: Bound) -> Any:
     """Sizes in the symbols of the lowered body."""
-    env = {("w", k): size_at(w, bound.env) for k, w in enumerate(code.words)}
+    env: dict[Any, Any] = {("w", k): size_at(w, bound.env) for k, w in enumerate(code.words)}
     for j, i in enumerate(code.picks):
         for axis in range(len(code.program.fragment.inputs[i].shape)):
             env["d", j, axis] = bound.env["d", i, axis]
@@ -236,4 +238,4 @@ def placed_for(code: Code, bound: Bound) -> Placed:
     placed = bound.native.get(code)
     if placed is None:
         placed = bound.native[code] = Placed(code, bound)
-    return placed  # type: ignore[no-any-return]
+    return placed

@@ -74,7 +74,9 @@ class CompiledProgram:
 
     def __init__(self, engine: Any, recipe: Recipe) -> None:
         self.engine, self.recipe = engine, recipe
-        self.programs = [None if s.fragment is None else program_for(s.fragment, frozenset(s.slots)) for s in recipe.steps]
+        self.programs = [
+            None if s.fragment is None else program_for(s.fragment, frozenset(s.slots)) for s in recipe.steps
+        ]
         for p in dict.fromkeys(p for p in self.programs if p is not None):
             engine.see(p.fragment)
             engine.native.compile(p)

@@ -198,7 +198,7 @@ class Schedule:
         made = self.totals.get(id(call))
         if made is None:
             t = at_sizes(call.inputs[0].type, self.sizes)
-            made = self.totals[id(call)] = np.zeros(t.shape, t.dtype)  # type: ignore[arg-type]
+            made = self.totals[id(call)] = np.zeros(t.shape, t.dtype)
         return made
 
     def _merge(self, rows: Sequence[Row]) -> list[Row | MergedRow]:
@@ -208,7 +208,13 @@ class Schedule:
         taken: set[int] = set()
         for row in rows:
             origin = row.call.origin if type(row.call) is FragmentCall else None
-            if origin is None or origin[0] is None or id(origin[0]) not in by_call or id(origin[0]) in partner or id(origin[0]) in taken:
+            if (
+                origin is None
+                or origin[0] is None
+                or id(origin[0]) not in by_call
+                or id(origin[0]) in partner
+                or id(origin[0]) in taken
+            ):
                 continue
             if all(kind in ("input", "saved") or self.known(node) is not None for (kind, _), node in _given(row.call)):
                 partner[id(origin[0])] = row
@@ -268,7 +274,7 @@ def _kept_slots(row: Row) -> Iterable[int]:
 
 def draft_slots(draft: Draft) -> set[int]:
     """The slots of a draft that live nodes stand for."""
-    slots = set()
+    slots: set[int] = set()
     for slot, node in draft.nodes:
         slots.update(range(slot, slot + len(node.types)) if isinstance(node, Pack) else (slot,))
     return slots

@@ -56,14 +56,10 @@ class Concatenate(Assembly):
 
     def _check(self, position: int, t: TensorType, first: TensorType) -> None:
         if t.code != first.code:
-            raise DtypeError(
-                "dtypes differ", operation=self.name, position=position, got=t.dtype, wanted=first.dtype
-            )
+            raise DtypeError("dtypes differ", operation=self.name, position=position, got=t.dtype, wanted=first.dtype)
         if t.ndim != first.ndim:
             wanted = f"{first.ndim} dimensions"
-            raise ShapeError(
-                "ranks differ", operation=self.name, position=position, got=t.shape, wanted=wanted
-            )
+            raise ShapeError("ranks differ", operation=self.name, position=position, got=t.shape, wanted=wanted)
 
     def _same(self, cx: Sizes, position: int, t: TensorType, a: Size, b: Size) -> Size:
         try:

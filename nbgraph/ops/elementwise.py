@@ -429,8 +429,10 @@ class Abs(_Unary):
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         # Re(conj(sign z) dz), with sign z = z / |z| and 0 at 0.
         direction = b.emit(Sign(), ins[0])
-        return b.real(b.mul(tangents[0], b.conj(direction))) if b.type(ins[0]).is_complex else b.mul(
-            tangents[0], direction
+        return (
+            b.real(b.mul(tangents[0], b.conj(direction)))
+            if b.type(ins[0]).is_complex
+            else b.mul(tangents[0], direction)
         )
 
 
@@ -861,11 +863,9 @@ class Literal(Elementwise):
 
     def scalar(self, code: str, *xs: str) -> str:
         kind = self.code[0]
-        value = {"b": bool, "i": int, "f": float, "c": complex}[kind](self.value)  # type: ignore[arg-type]
+        value = {"b": bool, "i": int, "f": float, "c": complex}[kind](self.value)
         return f"{DTYPES[self.code].name}({value!r})" if kind != "b" else repr(value)
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         yield Sample(cls(code, 1), ())
-
-

@@ -61,9 +61,7 @@ def _check_any(name: str, shape: Shape, axes: tuple[int, ...]) -> None:
     """Raises where there is nothing to choose from."""
     if any(shape[a] == 0 for a in axes):
         wanted = f"at least one element along axes {axes}"
-        raise ShapeError(
-            "there is nothing to choose from", operation=name, position=0, got=shape, wanted=wanted
-        )
+        raise ShapeError("there is nothing to choose from", operation=name, position=0, got=shape, wanted=wanted)
 
 
 class _Reduction(Reduction):
@@ -174,9 +172,7 @@ class ProdOthers(Op):
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         if not ins[0].inexact:
-            raise DtypeError(
-                "unsupported dtype", operation=self.name, position=0, got=ins[0].dtype, wanted=INEXACT
-            )
+            raise DtypeError("unsupported dtype", operation=self.name, position=0, got=ins[0].dtype, wanted=INEXACT)
         return ins[0]
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
@@ -212,9 +208,7 @@ class ProdOthers(Op):
         first, second = (
             b.sub(_spread(b, b.sum(t, axes=self.axes), self.axes, b.shape(x)), t) for t in (regular, singular)
         )
-        chosen = b.where(
-            b.equal(rest, b.lit(0, rest)), first, b.where(b.equal(rest, b.lit(1, rest)), second, none)
-        )
+        chosen = b.where(b.equal(rest, b.lit(0, rest)), first, b.where(b.equal(rest, b.lit(1, rest)), second, none))
         return b.mul(ratio, chosen)
 
     @classmethod
@@ -254,9 +248,7 @@ class _Extremum(_Reduction):
             tied = np.array([[1, 0, 1], [0, 0, 0]], code)
             yield Sample(cls((1,)), (tied,), smooth=False)
             if code[0] == "f":
-                yield Sample(
-                    cls((1,)), (np.array([[1, np.nan, 2], [np.inf, -np.inf, 0]], code),), smooth=False
-                )
+                yield Sample(cls((1,)), (np.array([[1, np.nan, 2], [np.inf, -np.inf, 0]], code),), smooth=False)
 
 
 @final

@@ -133,9 +133,7 @@ def _resolved(old: Shape, new: Shape) -> Shape:
             operation="reshape",
             position=0,
             got=old,
-            wanted=f"a number of elements that {rest} divides"
-            if rest != 0
-            else "sizes that are not 0 beside -1",
+            wanted=f"a number of elements that {rest} divides" if rest != 0 else "sizes that are not 0 beside -1",
         )
     left: Size = total // rest
     return (*new[: unknown[0]], left, *new[unknown[0] + 1 :])
@@ -260,8 +258,7 @@ class BroadcastTo(_Linear):
             raise ShapeError("does not broadcast", operation=cls.name, position=0, got=x.shape, wanted=shape)
         axes: list[int | str] = ["one" if d == 1 else "repeat" for d in shape[:lead]]
         axes += [
-            "repeat" if d == 1 and s != 1 else k
-            for k, (d, s) in enumerate(zip(x.shape, shape[lead:], strict=True))
+            "repeat" if d == 1 and s != 1 else k for k, (d, s) in enumerate(zip(x.shape, shape[lead:], strict=True))
         ]
         return cls(tuple(axes)), tuple(d for d, a in zip(shape, axes, strict=True) if a == "repeat")
 
@@ -365,9 +362,7 @@ class Squeeze(_Linear):
         for a in self.axes:
             if ins[0].shape[a] != 1:
                 wanted = f"size 1 along axis {a}"
-                raise ShapeError(
-                    "cannot squeeze", operation=self.name, position=0, got=ins[0].shape, wanted=wanted
-                )
+                raise ShapeError("cannot squeeze", operation=self.name, position=0, got=ins[0].shape, wanted=wanted)
         return ins[0].with_shape(self._kept(ins[0].shape))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
@@ -403,9 +398,7 @@ class Flip(_Linear):
     @classmethod
     def bind(cls, types: Sequence[TensorType], **kwargs: Any) -> tuple[Op, Shape]:
         given = _keyword(kwargs)
-        return cls(
-            tuple(sorted(_axes(cls.name, types[0].ndim, range(types[0].ndim) if given is None else given)))
-        ), ()
+        return cls(tuple(sorted(_axes(cls.name, types[0].ndim, range(types[0].ndim) if given is None else given)))), ()
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         return ins[0]
