@@ -67,9 +67,14 @@ def rebuild(table: tuple[str, list[Row]], index: int) -> Any:
                     _ALIVE[key] = thing
             things.append(thing)
         seqs = {seq: _next_seq() for seq in sorted({row[1] for row, _ in new})}
+        made = {id(thing) for _, thing in new}
         for row, thing in new:
-            thing.seq = seqs[row[1]]
             _link(row, thing, things)
+            thing.seq = seqs[row[1]]
+        for _, thing in new:
+            if isinstance(thing, Node) and type(thing.call) is FragmentCall and id(thing.call) not in made:
+                # A further value of a call that was there: no younger than those that came with it.
+                thing.seq = max((i.seq for i in thing.call.inputs), default=0)
         for row, thing in zip(rows, things, strict=True):
             _tie(row, thing, things)
         return things[index]
