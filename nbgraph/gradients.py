@@ -98,7 +98,8 @@ def _why_not(w: Any) -> tuple[str, str] | None:
 def _unused(operation: str, position: int, got: Any, message: str) -> DifferentiationError:
     return DifferentiationError(
         message, operation=operation, position=f"{position} of wrt", got=got,
-        hint="differentiate by a tensor that was used (.eval() values carry no history); allow_unused=True gives zeros",
+        hint="differentiate by a tensor that was used (.eval() values carry no history)"
+        + ("" if operation == "jvp" else "; allow_unused=True gives zeros"),
     )  # fmt: skip
 
 
