@@ -20,6 +20,8 @@ MODULES = sorted(
     if path.name != "__main__.py"
 )
 BLOCK = re.compile(r"^```python[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
 def blocks(text: str) -> list[str]:
@@ -32,9 +34,11 @@ def test_blocks_are_found() -> None:
     assert blocks(text) == ["\n" + "x = 1\n", "\n" * 10 + "y = x\n"]
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page.read_text("utf-8"))], ids=lambda page: page.name
-)
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page.read_text("utf-8"))], ids=name_of)
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
@@ -48,7 +52,16 @@ def test_docstrings(name: str) -> None:
     assert outcome.failed == 0, f"{outcome.failed} examples of {name} failed, see the output above"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def links(text: str) -> list[str]:
+    """The files that a page links to; what looks like a link in a code block is none."""
+    return LINK.findall(FENCED.sub("", text))
+
+
+def test_links_are_found() -> None:
+    text = "[a](a.md)\n```python\nx[0](y)\n```\n[b](b.md#part) [c](https://c) [d](#here)\n"
+    assert links(text) == ["a.md", "b.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert [link for link in links(page.read_text("utf-8")) if not (page.parent / link).exists()] == []
