@@ -1,0 +1,1 @@
+"""Benchmarks against other libraries, one workload a file; `python -m bench` lists them. Not part of the package."""

@@ -1,0 +1,113 @@
+"""Reports: rows as a table (by rich, if it is installed) and as JSON.
+
+In: a result, `{"benchmark", "workload", "environment", "rows"}`. Out: text on standard output; a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+KINDS = ("cold", "first", "warm")
+
+
+def compare(rows: Sequence[Row], baseline: str) -> None:
+    """Adds times an iteration, and warm times relative to the baseline's at the same point."""
+    measured = [r for r in rows if "K" in r]
+    base = {(r["n"], r["K"]): r.get("warm_ms") for r in measured if r["implementation"] == baseline}
+    for row in measured:
+        for kind in KINDS:
+            ms = row.get(f"{kind}_ms")
+            row[f"{kind}_us_per_iteration"] = None if ms is None else ms * 1e3 / row["K"]
+        ms, other = row.get("warm_ms"), base.get((row["n"], row["K"]))
+        row["warm_ratio"] = ms / other if ms and other else None
+        row["baseline"] = baseline
+
+
+def write_json(result: dict[str, Any], file: str) -> None:
+    """Writes the whole result, or leaves what was there."""
+    temporary = Path(f"{file}.part")
+    temporary.write_text(json.dumps(result, indent=1) + "\n")
+    os.replace(temporary, file)
+
+
+def show(result: dict[str, Any], hide_absent: bool = False) -> None:
+    """The environment, the table, and the notes of the implementations in it."""
+    rows = [r for r in result["rows"] if not (hide_absent and r["status"] == "absent")]
+    print(f"{result['workload']}\n{environment_text(result['environment'])}")
+    order = {name: k for k, name in enumerate(dict.fromkeys(r["implementation"] for r in rows))}
+    rows = sorted(rows, key=lambda r: ("n" not in r, r.get("n", 0), r.get("K", 0), order[r["implementation"]]))
+    baseline = next((r["baseline"] for r in rows if "baseline" in r), "baseline")
+    head = ["n", "K", "implementation"]
+    head += [f"{kind} ms" for kind in KINDS] + [f"{kind} µs/it" for kind in KINDS] + [f"warm / {baseline}", "remark"]
+    table(head, [_cells(r) for r in rows], text_columns=("implementation", "remark"))
+    for name in order:
+        note = next(r["note"] for r in rows if r["implementation"] == name)
+        if note:
+            print(f"{name}: {note}")
+
+
+def _cells(row: Row) -> list[str]:
+    times = [row.get(f"{kind}_ms") for kind in KINDS] + [row.get(f"{kind}_us_per_iteration") for kind in KINDS]
+    status = "" if row["status"] == "ok" else row["status"]
+    remark = ", ".join(text for text in (status, row.get("detail"), row.get("remark")) if text)
+    return [
+        str(row.get("n", "")),
+        str(row.get("K", "")),
+        row["implementation"],
+        *map(number, [*times, row.get("warm_ratio")]),
+        remark,
+    ]
+
+
+def number(x: float | None) -> str:
+    """Three digits."""
+    if x is None:
+        return "-"
+    return f"{x:.0f}" if abs(x) >= 100 else f"{x:.3g}"
+
+
+def environment_text(env: dict[str, Any]) -> str:
+    """Processor, versions, and the BLAS libraries in use with their choice of core."""
+    lines = [f"{env['cpu']}, {env['threads']} thread, Python {env['python']}, {env['system']}, commit {env['commit']}"]
+    in_use = env.get("in_use", {}).values()
+    versions = {name: v for used in in_use for name, v in used["versions"].items()}
+    lines.append(", ".join(f"{name} {v}" for name, v in versions.items()))
+    for name, used in env.get("in_use", {}).items():
+        pools = (" ".join(str(v) for v in pool.values() if v is not None) for pool in used["thread_pools"])
+        lines.append(f"  {name}: {'; '.join(pools)}" if used["thread_pools"] else "")
+    return "\n".join(line for line in lines if line)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Sequence[str] = ()) -> None:
+    """Prints a table; columns are numbers, aligned right, unless named."""
+    try:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ModuleNotFoundError:
+        print(plain_table(head, rows, text_columns))
+        return
+    made = Table(box=box.SIMPLE_HEAD)
+    for name in head:
+        made.add_column(name, justify="left" if name in text_columns else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*map(Text, row))  # as it is: no markup in messages
+    Console(width=None if sys.stdout.isatty() else 180).print(made)
+
+
+def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Sequence[str] = ()) -> str:
+    """The same as text."""
+    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = (c.ljust(w) if h in text_columns else c.rjust(w) for c, w, h in zip(cells, widths, head, strict=True))
+        return "  ".join(parts).rstrip()
+
+    return "\n".join([line(head), line(["-" * w for w in widths]), *map(line, rows)])

@@ -1,0 +1,212 @@
+"""The benchmarks: what is compared is right, and the harness does what its report says. Nothing is timed here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import harness, loops, report, workload
+from bench.__main__ import BENCHMARKS, main
+from bench.loops import POWER, power_data, power_reference
+from bench.peers.power import nbgraph_loop, numba_hand
+
+ROOT = Path(__file__).parents[1]
+
+
+# -- what is compared ------------------------------------------------------------------------------------------------
+
+
+def test_reference_agrees_with_differences() -> None:
+    data, h = power_data(3), 1e-6
+    _, gradient = power_reference(3, 5, data)
+    for i, j in np.ndindex(3, 3):
+        e = np.zeros((3, 3))
+        e[i, j] = h
+        up, down = (power_reference(3, 5, data._replace(a=data.a + s * e))[0] for s in (1, -1))
+        assert (up - down) / (2 * h) == pytest.approx(gradient[i, j], rel=1e-7, abs=1e-9)
+
+
+def test_the_matrix_is_positive_and_converges_slowly_enough() -> None:
+    for n in (8, 64):
+        a = power_data(n).a
+        moduli = np.sort(np.abs(np.linalg.eigvals(a)))
+        assert a.min() >= 0 and 0.9 < moduli[-1] < 1.1 and 0.3 < moduli[-2] < 0.8
+
+
+@pytest.mark.parametrize("blas", [False, True])
+def test_numba_by_hand_is_right(blas: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(numba, "njit", lambda *_, **__: lambda f: f)  # as Python: compiling takes seconds
+    data = power_data(4)
+    power = numba_hand._compiled.__wrapped__(blas)
+    assert workload.error(power(data.a, data.x, 6, data.tol), power_reference(4, 6, data)) < 1e-12
+
+
+def test_numba_by_hand_stops_when_converged() -> None:
+    numba = pytest.importorskip("numba")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba, "njit", lambda *_, **__: lambda f: f)
+        power = numba_hand._compiled.__wrapped__(False)
+    data = power_data(4)
+    assert workload.error(power(data.a, data.x, 500, 1e300), power_reference(4, 1, data)) < 1e-12
+
+
+def test_nbgraph_is_right() -> None:
+    data = power_data(4)
+    assert workload.error(nbgraph_loop.make(4, 6, data, jit="never")(), power_reference(4, 6, data)) < 1e-12
+    assert "0 compiled" in nbgraph_loop.remark("never")
+
+
+def test_every_implementation_has_its_two_functions() -> None:
+    for name in POWER.implementations:
+        module = POWER.module(name)
+        assert callable(module.available) and callable(module.make), name
+    assert POWER.baseline in POWER.implementations
+
+
+def test_error_sees_what_is_wrong() -> None:
+    good = (2.0, np.ones((2, 2)))
+    assert workload.error(good, good) == 0
+    assert workload.error((2.0, np.ones((2, 2)) * 1.5), good) == 0.5
+    assert workload.error((3.0, np.ones((2, 2))), good) == 0.5
+    assert workload.error((2.0, np.ones(2)), good) == float("inf")
+    assert workload.error((float("nan"), np.ones((2, 2))), good) == float("inf")
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    loops.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_arguments() -> None:
+    options = parsed("--n", "8,64", "--K", "10", "--only", "nbgraph,torch", "--repeats", "4", "--no-limits")
+    assert (options.n, options.K, options.repeats, options.limits) == ([8, 64], [10], 4, False)
+    assert POWER.select(options.only) == ["nbgraph auto", "nbgraph always", "torch eager"]
+    assert POWER.select(parsed().only) == list(POWER.implementations)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--n", "0"], ["--K", "ten"], ["--only", "torhc"], ["--what"]], ids=lambda a: a[0]
+)
+def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["loops", *arguments])
+    assert stop.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_help_lists_the_benchmarks_and_imports_nothing_heavy() -> None:
+    code = "import sys, bench.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([x for x in ('numpy', 'numba', 'torch', 'jax', 'nbgraph') if x in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert all(name in out for name in BENCHMARKS)
+    assert out.splitlines()[-1] == "[]"
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+
+def _seen_inside() -> Iterator[dict[str, Any]]:
+    """Runs in a measuring process."""
+    import os
+
+    print("noise that a library prints")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    yield {"threads": os.environ["OMP_NUM_THREADS"], "core": os.environ.get("OPENBLAS_CORETYPE"), "cores": cores}
+    raise ValueError("broke off")
+
+
+def test_measuring_processes_are_pinned_and_failures_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    results, failure = harness.isolated("test_bench:_seen_inside", 60)
+    assert results == [{"threads": "1", "core": None, "cores": 1}]
+    assert failure == "ValueError: broke off"
+    assert "Traceback" in capsys.readouterr().err
+
+
+def _never_done() -> Iterator[dict[str, Any]]:
+    """Runs in a measuring process."""
+    yield {"first": "result"}
+    time.sleep(600)
+
+
+def test_a_process_out_of_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    results, failure = harness.isolated("test_bench:_never_done", 0.5)
+    assert failure == "not done after 0.5 s"
+    assert results in ([], [{"first": "result"}])  # what there was by then is kept
+
+
+class Canned(workload.Driver):
+    """A driver whose processes answer at once."""
+
+    def __init__(self, answers: dict[str, Any], smoke: bool = False) -> None:
+        options = argparse.Namespace(points=[(8, 10), (8, 100)], repeats=3, seconds=1, smoke=smoke, limits=True)
+        super().__init__(POWER, options, lambda _: None)
+        self.answers, self.asked = answers, 0
+
+    def _ask(self, name: str, points: Any, repeats: int, before: Any) -> Any:
+        self.asked += 1
+        answer = self.answers[name]
+        if isinstance(answer, str):
+            raise workload.Absent(answer)
+        times = {"warm_ms": answer, "warm_min_ms": answer} if repeats else {}
+        return {(n, K): {"n": n, "K": K, "status": "ok", "call_ms": 5.0} | times for n, K in points}, None
+
+
+def test_rows_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    driver = Canned({"nbgraph auto": 1.0, "torch eager": 2.0, "casadi": "casadi is not installed"})
+    for name in driver.answers:
+        driver.run(name)
+    assert driver.asked == 3 + 3 + 1  # two cold and one for the others; a library that is absent is asked for once
+    report.compare(driver.rows, POWER.baseline)
+    first = driver.rows[0]
+    assert (first["cold_ms"], first["first_ms"], first["warm_ms"], first["warm_ratio"]) == (5.0, 5.0, 1.0, 0.5)
+    assert first["warm_us_per_iteration"] == 100.0
+    environment = {"cpu": "a processor", "threads": 1, "python": "3", "system": "s", "commit": None, "in_use": {}}
+    result = {"workload": "w", "environment": environment, "rows": driver.rows}
+    report.write_json(result, str(tmp_path / "out.json"))
+    assert json.loads((tmp_path / "out.json").read_text()) == result
+    report.show(result)
+    out = capsys.readouterr().out
+    assert "casadi is not installed" in out and "a processor" in out
+    report.show(result, hide_absent=True)
+    assert "casadi" not in capsys.readouterr().out
+
+
+def test_limits_are_said_in_the_row() -> None:
+    driver = Canned({"jax unrolled": 1.0})
+    driver.options.points = [(8, 1000)]
+    driver.run("jax unrolled")
+    assert driver.rows[0]["status"] == "skipped" and driver.asked == 0
+
+
+def test_plain_table() -> None:
+    text = report.plain_table(["n", "name"], [["8", "a"], ["512", "bc"]], text_columns=("name",))
+    assert text.splitlines() == ["  n  name", "---  ----", "  8  a", "512  bc"]
+    assert [report.number(x) for x in (None, 0.012345, 12.345, 12345.6)] == ["-", "0.0123", "12.3", "12346"]
+
+
+def test_the_fitted_line_is_found() -> None:
+    from bench.compile_cost import fit
+
+    rows = [{"seconds": 0.05 + 0.03 * a + 0.001 * b, "body": [a, b]} for a, b in ((1, 1), (1, 9), (4, 2), (9, 30))]
+    assert fit(rows, "body") == pytest.approx([0.05, 0.03, 0.001])
+    assert all(r["by body"] == pytest.approx(r["seconds"]) for r in rows)
