@@ -36,9 +36,9 @@ def write_json(result: dict[str, Any], file: str) -> None:
     os.replace(temporary, file)
 
 
-def show(result: dict[str, Any], hide_absent: bool = False) -> None:
+def show(result: dict[str, Any], only_measured: bool = False) -> None:
     """The environment, the table, and the notes of the implementations in it."""
-    rows = [r for r in result["rows"] if not (hide_absent and r["status"] == "absent")]
+    rows = [r for r in result["rows"] if not (only_measured and r["status"] in ("absent", "skipped"))]
     print(f"{result['workload']}\n{environment_text(result['environment'])}")
     order = {name: k for k, name in enumerate(dict.fromkeys(r["implementation"] for r in rows))}
     rows = sorted(rows, key=lambda r: ("n" not in r, r.get("n", 0), r.get("K", 0), order[r["implementation"]]))

@@ -187,7 +187,7 @@ def test_rows_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     report.show(result)
     out = capsys.readouterr().out
     assert "casadi is not installed" in out and "a processor" in out
-    report.show(result, hide_absent=True)
+    report.show(result, only_measured=True)
     assert "casadi" not in capsys.readouterr().out
 
 
