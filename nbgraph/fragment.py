@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from nbgraph.dims import DimExpr, dim, evaluate, substitute, symbols
 from nbgraph.errors import BindingError, NbgraphError
@@ -44,7 +44,7 @@ class Fragment:
     """
 
     __slots__ = ("__weakref__", "cache", "inputs", "instrs", "n_words", "outputs", "types")
-    _table: weakref.WeakValueDictionary[Any, Fragment] = weakref.WeakValueDictionary()
+    _table: ClassVar[weakref.WeakValueDictionary[Any, Fragment]] = weakref.WeakValueDictionary()
 
     inputs: tuple[TensorType, ...]
     instrs: tuple[Instr, ...]

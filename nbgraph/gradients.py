@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbgraph import api, derive
 from nbgraph.errors import DifferentiationError, DtypeError, ShapeError
 from nbgraph.promote import as_code, operand, weak
-from nbgraph.trace import Dropped, Node
+from nbgraph.trace import Node
 from nbgraph.trees import flatten, unflatten
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _why_not(w: Any) -> tuple[str, str] | None:
         return "not a tensor", "make it with TracedTensor.from_tensor and compute with that"
     if not w.type.inexact:
         return "integers and booleans have no derivative", "convert it with .astype('float64')"
-    if not w.active and w.op is None and (w.call is None or type(w.call) is Dropped):
+    if not w.active and w.op is None and w.call is None:
         return "a constant is not differentiated by", "make it with TracedTensor.from_tensor"
     return None
 

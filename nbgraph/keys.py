@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Hashable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from nbgraph.op import Op, Sizes
 from nbgraph.types import Shape, TensorType
@@ -43,7 +43,7 @@ class Input(GlobalValKey):
     """A value that comes from outside. `linear` inputs are tangents or cotangents."""
 
     __slots__ = ("id", "linear")
-    _table: weakref.WeakValueDictionary[Any, Input] = weakref.WeakValueDictionary()
+    _table: ClassVar[weakref.WeakValueDictionary[Any, Input]] = weakref.WeakValueDictionary()
     id: Hashable
 
     def __new__(cls, id: Hashable, type: TensorType, linear: bool = False) -> Input:
@@ -67,7 +67,7 @@ class GlobalOpKey:
     """Structural identity of an operation: primitive with its parameters, input keys, sizes, mode."""
 
     __slots__ = ("__weakref__", "inputs", "mode", "op", "sizes", "types")
-    _table: weakref.WeakValueDictionary[Any, GlobalOpKey] = weakref.WeakValueDictionary()
+    _table: ClassVar[weakref.WeakValueDictionary[Any, GlobalOpKey]] = weakref.WeakValueDictionary()
     op: Op
     inputs: tuple[GlobalValKey, ...]
     sizes: Shape
@@ -102,7 +102,7 @@ class Derived(GlobalValKey):
     """Result `slot` of an operation."""
 
     __slots__ = ("op_key", "slot")
-    _table: weakref.WeakValueDictionary[Any, Derived] = weakref.WeakValueDictionary()
+    _table: ClassVar[weakref.WeakValueDictionary[Any, Derived]] = weakref.WeakValueDictionary()
     op_key: GlobalOpKey
     slot: int
 

@@ -168,6 +168,8 @@ class Source(Op):
 class Kernel(Op):
     """A result that a kernel computes, from row-major operands unless `takes_layouts`."""
 
+    #: The kernel's name in `nbgraph_kernels`.
+    kernel: ClassVar[str] = ""
     takes_layouts: ClassVar[bool] = False
 
     def workspace(self, ins: Sequence[TensorType], sizes: Shape) -> Size:

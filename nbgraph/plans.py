@@ -14,7 +14,7 @@ from nbgraph.fragment import Fragment, size_at
 from nbgraph.keys import GlobalOpKey, GlobalValKey, Input
 from nbgraph.linearize import differentiate
 from nbgraph.materialize import MaterializedGraph, close, materialize
-from nbgraph.resolve import LinearFragment, view_of
+from nbgraph.resolve import LinearFragment, saved_slots, view_of
 from nbgraph.transpose import transpose
 from nbgraph.types import Size
 from nbgraph.verify import verify
@@ -98,17 +98,6 @@ def _source(key: Input, slots: Sequence[int]) -> tuple[str, int]:
     name: Any = key.id
     kind, which = name
     return kind, slots[which] if kind == "cotangent" else which
-
-
-def saved_slots(f: Fragment) -> tuple[int, ...]:
-    """Values that a backward pass may need and must not recompute: factors, and masks and indices that are used."""
-    found = f.cache.get("saved")
-    if found is None:
-        used = {i for instr in f.instrs for i in instr.ins if any(f.types[o].inexact for o in instr.outs)}
-        found = f.cache["saved"] = tuple(
-            o for instr in f.instrs if not instr.op.unique for o in instr.outs if instr.op.n_out > 1 or o in used
-        )
-    return found
 
 
 class Merged(NamedTuple):

@@ -100,18 +100,32 @@ def _keys_of(f: Fragment | LinearFragment) -> tuple[list[GlobalValKey], tuple[In
     return list(f.output_keys), f.input_keys
 
 
+def saved_slots(f: Fragment) -> tuple[int, ...]:
+    """Values that a backward pass may need and must not recompute: factors, and masks and indices that are used."""
+    found = f.cache.get("saved")
+    if found is None:
+        used: set[int] = set()  # what an inexact value is made of, directly or through masks
+        for instr in reversed(f.instrs):
+            if any(f.types[o].inexact or o in used for o in instr.outs):
+                used.update(instr.ins)
+        made_once = [instr for instr in f.instrs if not instr.op.unique]
+        found = f.cache["saved"] = tuple(o for i in made_once for o in i.outs if i.op.n_out > 1 or o in used)
+    return found
+
+
 def view_of(fragment: Fragment) -> tuple[ResolvedView, list[GlobalValKey]]:
     """The view of one fragment for a derivative that runs in another call, and the keys of its values.
 
     Results that may not be computed twice (`Op.unique`) go by `Input(("saved", slot))`: they come from the call.
     """
     keys: list[GlobalValKey] = list(fragment.input_keys)
+    saved = set(saved_slots(fragment))
     definitions = []
     for instr in fragment.instrs:
         ins = tuple(keys[i] for i in instr.ins)
         op_key = GlobalOpKey(instr.op, ins, instr.sizes)
         outs = op_key.results()
-        if not instr.op.unique:
+        if instr.first in saved:
             outs = tuple(Input(("saved", instr.first + s), t) for s, t in enumerate(op_key.types))
         definitions.append(Definition(instr.op, ins, instr.sizes, outs))
         keys.extend(outs)

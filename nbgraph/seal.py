@@ -28,7 +28,7 @@ from nbgraph.verify import verify
 
 _seq, _op, _inputs, _klass = attrgetter("seq"), attrgetter("op"), attrgetter("inputs"), attrgetter("type.klass")
 #: What `getrefcount` says, by way of `map`, of an object that only its list refers to.
-ONLY_REFERENCE = list(map(getrefcount, [object()]))[0]
+(ONLY_REFERENCE,) = map(getrefcount, [object()])
 
 
 class Draft(NamedTuple):
@@ -127,8 +127,7 @@ def _sign(nodes: Sequence[Node]) -> _Signature:
     refs: list[Any] = list(map(position.get, map(id, operands)))
     outside: list[Node] = []
     known: dict[int, int] = {}
-    k = 0
-    for node in operands:
+    for k, node in enumerate(operands):
         if refs[k] is None:
             # A scalar is an operand of its own at every use, so that no value is ever structure.
             number = None if node.slot == SCALAR and node.call is None else known.get(id(node))
@@ -136,7 +135,6 @@ def _sign(nodes: Sequence[Node]) -> _Signature:
                 number = known[id(node)] = ~len(outside)
                 outside.append(node)
             refs[k] = number
-        k += 1
     return _Signature(nodes, refs, tuple(map(len, map(_inputs, nodes))), outside)
 
 

@@ -74,9 +74,10 @@ class Projection(Op):
 class FragmentCall:
     """One operation in the graph of calls: a fragment applied to nodes.
 
-    `active` says whether a differentiable leaf can be reached, so that history is kept. `nodes` lists weakly which node stands for which slot while the call has not run; `saved` holds results that must
-    not be computed twice (`Op.unique`); `origin` is the call that a backward call was derived from, `version` the
-    executable version that ran, so that a replay is exact; `sites` the user's lines of operations that may fail.
+    `active` says whether a differentiable leaf can be reached, so that history is kept. `nodes` lists weakly which
+    node stands for which slot while the call has not run; `saved` holds results that must not be computed twice
+    (`Op.unique`); `origin` says what a derived call was derived from; `sites` are the user's lines of operations that
+    may fail.
     """
 
     __slots__ = (
@@ -89,7 +90,6 @@ class FragmentCall:
         "saved",
         "seq",
         "sites",
-        "version",
         "words",
     )
 
@@ -100,7 +100,6 @@ class FragmentCall:
         self.nodes: list[tuple[int, weakref.ref[Node]]] | None = None
         self.saved: dict[int, Any] | None = None
         self.origin: Any = None  # of a derived call: (call, plan), the call None if it was only a piece
-        self.version: Any = None
 
 
 class SumCall:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class TypeClass:
     """What of a type is structure: dtype code and, for each dimension, whether it is literally 1."""
 
     __slots__ = ("code", "ones")
-    _table: dict[tuple[str, tuple[bool, ...]], TypeClass] = {}
+    _table: ClassVar[dict[tuple[str, tuple[bool, ...]], TypeClass]] = {}
 
     code: str
     ones: tuple[bool, ...]
@@ -79,7 +79,7 @@ class TensorType:
     """
 
     __slots__ = ("code", "concrete", "dtype", "inexact", "itemsize", "klass", "nbytes", "ndim", "shape", "size")
-    _table: dict[tuple[str, Shape], TensorType] = {}
+    _table: ClassVar[dict[tuple[str, Shape], TensorType]] = {}
 
     code: str
     dtype: np.dtype[Any]

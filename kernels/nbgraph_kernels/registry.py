@@ -119,6 +119,11 @@ def kernel(name: str, dtype: str = "") -> Kernel:
     return made
 
 
+def is_made(name: str, dtype: str = "") -> bool:
+    """Whether the kernel is compiled or installed already."""
+    return (name, dtype) in _MADE
+
+
 def install(name: str, dtype: str, object_code: bytes, symbol: str) -> Kernel:
     """Take the kernel from object code that an earlier process made (`Kernel.object_code`): no numba is
     needed.

@@ -177,7 +177,7 @@ class Engine:
         found = self._ledgers.get(program)
         if found is None:
             with self._lock:
-                found = self._ledgers.setdefault(program, Ledger(program.body))
+                found = self._ledgers.setdefault(program, Ledger(program))
         return found
 
 

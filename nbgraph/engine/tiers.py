@@ -2,27 +2,38 @@
 
 In: what a program has cost so far and is about to cost. Out: whether to compile it now.
 Holds: under `auto` a structure is compiled when the time spent interpreting it reaches the predicted cost of compiling
-it, so the total is never worse than about twice the better choice.
+it, so the total is never worse than about twice the better choice. The kernels that a program would be the first to
+use are part of that cost.
 """
 
 from __future__ import annotations
 
-from nbgraph.fragment import Fragment
-from nbgraph.kinds import Kernel, Reduction
+from functools import cached_property
 
-#: Seconds: a fitted line over fragments (bench/compile_cost.py): a base, each loop nest, each operation.
-BASE, PER_NEST, PER_OPERATION = 0.06, 0.035, 0.004
+from nbgraph.fragment import Fragment
+from nbgraph.kinds import Assembly, Kernel, Reduction
+from nbgraph.ssa import Program
+
+#: Seconds, a fitted line over lowered programs (`python -m bench compile`): a base, each loop nest, each operation,
+#: each kernel call.
+BASE, PER_NEST, PER_OPERATION, PER_CALL = 0.025, 0.015, 0.0024, 0.03
+#: Seconds to compile a kernel that no program has used yet.
+FIRST_USE = {"matmul": 1.2, "solve": 0.2, "eigh": 0.2}
+FIRST_USE_OF_OTHERS = 0.15
 
 
 class Ledger:
     """What one program has cost an engine: interpreting so far, the prediction for compiling."""
 
-    __slots__ = ("calls", "predicted", "spent")
-
-    def __init__(self, body: Fragment) -> None:
+    def __init__(self, program: Program) -> None:
+        self.program = program
         self.spent = 0.0
         self.calls = 0
-        self.predicted = predicted_seconds(body)
+
+    @cached_property
+    def predicted(self) -> float:
+        """The predicted seconds of compiling the program."""
+        return predicted_seconds(self.program.lowered()[0])
 
     def record(self, seconds: float) -> None:
         self.spent += seconds
@@ -30,12 +41,21 @@ class Ledger:
 
     def pays(self, coming: int) -> bool:
         """Whether compiling pays now, with `coming` further calls known."""
-        if self.spent >= self.predicted:
-            return True
-        return self.calls > 0 and self.spent / self.calls * coming >= self.predicted
+        ahead = max(self.spent, self.spent / self.calls * coming if self.calls else 0.0)
+        return ahead >= BASE and ahead >= self.predicted
 
 
 def predicted_seconds(body: Fragment) -> float:
-    """The predicted cost of compiling a body."""
-    nests = 1 + sum(isinstance(instr.op, (Reduction, Kernel)) for instr in body.instrs)
-    return BASE + PER_NEST * nests + PER_OPERATION * len(body.instrs)
+    """The predicted cost of compiling a lowered body."""
+    from nbgraph_kernels import registry
+
+    total = BASE + PER_NEST + PER_OPERATION * len(body.instrs)
+    for instr in body.instrs:
+        if isinstance(instr.op, Kernel):
+            name, code = instr.op.kernel, body.types[instr.ins[0]].code
+            total += PER_CALL
+            if not registry.is_made(name, code):
+                total += FIRST_USE.get(name, FIRST_USE_OF_OTHERS)
+        elif isinstance(instr.op, (Reduction, Assembly)):
+            total += PER_NEST
+    return total

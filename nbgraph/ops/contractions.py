@@ -220,6 +220,7 @@ class Matmul3(Kernel):
     """
 
     name = "matmul3"
+    kernel = "matmul"
     takes_layouts = True
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:

@@ -71,6 +71,7 @@ class Solve(Kernel):
     """
 
     name = "solve"
+    kernel = "solve"
     fallible = True
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
@@ -139,6 +140,7 @@ class Eigh(Kernel):
     """
 
     name = "eigh"
+    kernel = "eigh"
     params = ("broadening",)
     broadening: float
     n_out = 2

@@ -411,6 +411,7 @@ class ArgMax(_Position):
     """Index of the largest element along an axis, int64."""
 
     name = "argmax"
+    kernel = "argmax"
     function = np.argmax
 
 
@@ -419,4 +420,5 @@ class ArgMin(_Position):
     """Index of the smallest element along an axis, int64."""
 
     name = "argmin"
+    kernel = "argmin"
     function = np.argmin
