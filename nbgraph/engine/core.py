@@ -26,7 +26,7 @@ from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import NbgraphError
 from nbgraph.fragment import Fragment
-from nbgraph.plans import saved_slots
+from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.ssa import Bound, Program, program_for
 from nbgraph.trace import LOCK, FragmentCall, Node, SumCall, value_of

@@ -17,7 +17,8 @@ import numpy as np
 
 from nbgraph.errors import BindingError
 from nbgraph.fragment import at_sizes, size_at
-from nbgraph.plans import merge_plan, saved_slots
+from nbgraph.plans import merge_plan
+from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft
 from nbgraph.trace import AliasCall, FragmentCall, Node, Pack, Placeholder, SumCall
 from nbgraph.types import Shape, TensorType
