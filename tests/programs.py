@@ -112,6 +112,17 @@ def _spectral(xp: Any, a: Any, k: int) -> Any:
     return xp.einsum("...ij,...j,...kj->...ik", v, f, xp.conj(v))
 
 
+def _matrices(x: Any, y: Any) -> bool:
+    fits = 1 <= x.ndim <= 2 and 1 <= y.ndim <= 2 and x.shape[-1] == y.shape[max(0, y.ndim - 2)]
+    return fits and _floating(x)
+
+
+def _einsum(xp: Any, x: Any, y: Any, k: int) -> Any:
+    if k % 4 == 3 and x.shape == y.shape:
+        return xp.einsum("ij,kl,li->jk", x, y, x)
+    return xp.einsum(("ij,jk->ki", "ii,ik->k", "ij,ik->", "ij,jk->ik")[k % 4], x, y)
+
+
 def _unary(name: str, apply: Callable[[Any, Any], Any], fits: Callable[[Any], bool] = _floating) -> Operation:
     return Operation(name, 1, fits, lambda xp, x, k: apply(xp, x))
 
@@ -157,14 +168,10 @@ OPERATIONS = (
     Operation("prod", 1, _floating, lambda xp, x, k: xp.prod(x, axis=_axis(x, k))),
     Operation("norm", 1, _floating, lambda xp, x, k: xp.linalg.norm(x + 0.1)),
     # products
-    Operation("matmul", 2, lambda x, y: _floating(x) and x.ndim and y.ndim and x.shape[-1] == y.shape[max(0, y.ndim - 2)]
-              and x.ndim <= 2 and y.ndim <= 2, lambda xp, x, y, k: (x @ y) * 0.5),
+    Operation("matmul", 2, _matrices, lambda xp, x, y, k: (x @ y) * 0.5),
     Operation("outer", 2, lambda x, y: x.ndim == y.ndim == 1 and _broadcast(x[:1], y[:1]),
               lambda xp, x, y, k: xp.outer(x, y)),
-    Operation("einsum", 2, lambda x, y: _square(x) and x.ndim == 2 and y.shape[:1] == x.shape[:1] and y.ndim == 2,
-              lambda xp, x, y, k: xp.einsum(("ij,jk->ki", "ii,ik->k", "ij,ik->", "ij,kl,li->jk")[k % 4],
-                                            x, y, *([x] if k % 4 == 3 and y.shape == x.shape else []))
-              if k % 4 < 3 or y.shape == x.shape else xp.einsum("ij,jk->ik", x, y)),
+    Operation("einsum", 2, lambda x, y: _square(x) and x.ndim == y.ndim == 2 and x.shape[0] == y.shape[0], _einsum),
     Operation("tensordot", 2, lambda x, y: x.ndim and y.ndim and x.shape[-1] == y.shape[0] and _floating(x),
               lambda xp, x, y, k: xp.tensordot(x, y, 1)),
     # shapes
@@ -214,7 +221,8 @@ class Program(NamedTuple):
     steps: tuple[Step, ...]
 
     def __repr__(self) -> str:
-        lines = [f"%{i}: {a.dtype}{list(a.shape)}{' constant' * (i in self.constants)}" for i, a in enumerate(self.leaves)]
+        lines = [f"%{i}: {a.dtype}{list(a.shape)}" for i, a in enumerate(self.leaves)]
+        lines += [f"constants: {sorted(self.constants)}"] * bool(self.constants)
         for i, (operation, operands, k) in enumerate(self.steps, len(self.leaves)):
             lines.append(f"%{i} = {operation.name}({', '.join(f'%{o}' for o in operands)}; {k})")
         return "\n".join(lines)
@@ -259,17 +267,15 @@ def decode(leaf_genes: Sequence[int], genes: Sequence[Gene], seed: int = 0, dtyp
     leaves = [_leaf(rng, shapes[g % 9], dtypes[g // 9 % len(dtypes)]) for g in leaf_genes]
     constants = frozenset(i for i, g in enumerate(leaf_genes) if g // 81 % 4 == 3)
     pool, steps = list(leaves), []
-    seen = set()
     for gene in genes:
         step = _step(gene, pool)
-        if step is None or step in seen:
+        if step is None:
             continue
         with np.errstate(all="ignore"):
             value = np.asarray(step.apply(np, pool))
         if value.size <= ELEMENTS and value.size and np.isfinite(value).all() and np.abs(value).max() <= LARGEST:
             pool.append(value)
             steps.append(step)
-            seen.add(step)
     return Program(tuple(leaves), constants, tuple(steps))
 
 

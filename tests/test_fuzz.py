@@ -1,7 +1,7 @@
 """Random programs with random evals in between give what a plain evaluation gives.
 
-The law: every value and every gradient equals the oracle, whatever was evaluated before, in whatever order, by whichever
-engine and thread, whichever handles were dropped and whatever the user did to the arrays that came in.
+The law: every value and every gradient equals the oracle, whatever was evaluated before, in whatever order, by
+whichever engine and thread, whichever handles were dropped and whatever the user did to the arrays that came in.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ LEAVES = st.lists(NUMBER, min_size=1, max_size=4)
 def close_to(got: Any, wanted: Any, what: str, rtol: float = 1e-9) -> None:
     """Equal in dtype and shape, and up to rounding relative to the largest element."""
     got, wanted = np.asarray(got), np.asarray(wanted)
-    assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape), f"{what}: {got.dtype}{got.shape}, {wanted.dtype}{wanted.shape}"
+    assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape), what
     if got.dtype.kind in "bi":
         np.testing.assert_array_equal(got, wanted, what)
         return
@@ -74,7 +74,8 @@ class Play:
         self.rng = random.Random(str(actions))
         self.wanted, self.last = program.values(), program.last_uses()
         self.pool: list[Any] = []
-        self.pending: list[tuple[Any, Any, str]] = []
+        #: Gradients taken on the way: of what, by what, and the lazy results.
+        self.gradients: list[tuple[int, list[int], list[Any]]] = []
         self.log: list[str] = []
         for a, i in zip(program.leaves, range(len(program.leaves)), strict=True):
             mine = a.copy()
@@ -91,8 +92,9 @@ class Play:
         return self.rng.choice(self.engines)
 
     def act(self, action: int) -> None:
-        doings = (self.nothing, self.eval_last, self.eval_some, self.drop, self.differentiate, self.show, self.elsewhere)
-        doing = doings[action % len(doings)]
+        doing = (
+            self.nothing, self.eval_last, self.eval_some, self.drop, self.differentiate, self.show, self.elsewhere,
+        )[action]  # fmt: skip
         self.log.append(f"after %{len(self.pool) - 1}: {doing.__name__}")
         doing()
 
@@ -121,7 +123,8 @@ class Play:
         k = self.rng.choice(targets)
         below = [i for i in targets if i in self.program.ancestors(k)]
         wrt = self.rng.sample(below, min(2, len(below)))
-        found = loss_of(nbg, [self.pool[k]]).grad([self.pool[i] for i in wrt])
+        found = gradients(self, [k], wrt)
+        self.gradients.append((k, wrt, found))
         if self.rng.random() < 0.5:
             nbg.eval(*found, engine=self.engine())
 
@@ -181,7 +184,8 @@ def law(program: Program, actions: list[int], engines: list[nbg.Engine], order: 
 
 
 def gradients(play: Play, outputs: list[int], wrt: list[int]) -> list[Any]:
-    found: list[Any] = loss_of(nbg, [play.pool[o] for o in outputs]).grad([play.pool[i] for i in wrt], allow_unused=True)
+    loss = loss_of(nbg, [play.pool[o] for o in outputs])
+    found: list[Any] = loss.grad([play.pool[i] for i in wrt], allow_unused=True)
     return found
 
 
@@ -191,8 +195,15 @@ def check_gradients(play: Play, plain: Play, outputs: list[int], wrt: list[int],
     lazy = [gradients(p, outputs, wrt) for p in (play, plain)]
     values = [nbg.eval(*gs, engine=p.engine()) for gs, p in zip(lazy, (play, plain), strict=True)]
     single = all(x.dtype not in (np.float32, np.complex64) for x in program.values())
+    for k, by, found in play.gradients:
+        for i, got, g in zip(by, found, gradients(plain, [k], by), strict=True):
+            close_to(got.eval(play.engine()), g.eval(NEVER), f"early gradient of %{k} by %{i} of\n{play}", 1e-8)
+    loss = loss_of(nbg, [play.pool[o] for o in outputs])
+    tolerance = {"rel": 1e-8, "abs": 1e-8} if single else {"rel": 1e-2, "abs": 1e-2}
     for i, got, wanted in zip(wrt, *values, strict=True):
         close_to(got, wanted, f"gradient by %{i} of\n{play}", 1e-8)
+        pushed = loss.jvp(play.pool[i], vs[i]).eval(play.engine())
+        assert pushed == pytest.approx(inner(wanted, vs[i]), **tolerance), f"tangent along %{i} of\n{play}"
         difference = derivative(lambda t, i=i: moved_loss(program, outputs, {i: t * vs[i]})) if single else None
         if difference is not None:
             assert inner(got, vs[i]) == pytest.approx(difference, rel=1e-6, abs=1e-6), f"by %{i} of\n{play}"
@@ -209,7 +220,8 @@ def check_second(play: Play, lazy: list[Any], outputs: list[int], wrt: list[int]
         found = along.grad(play.pool[j], allow_unused=True).eval(play.engine())
         difference = second_derivative(lambda s, t, k=k, j=j: twice_moved(program, outputs, k, s * vs[k], j, t * vs[j]))
         if difference is not None:
-            assert inner(found, vs[j]) == pytest.approx(difference, rel=1e-4, abs=1e-4), f"by %{k}, then %{j} of\n{play}"
+            what = f"second derivative by %{k}, then by %{j} of\n{play}"
+            assert inner(found, vs[j]) == pytest.approx(difference, rel=1e-4, abs=1e-4), what
 
 
 def moved_loss(program: Program, outputs: list[int], moved: dict[int, Any]) -> float:
@@ -329,10 +341,17 @@ def check_loop(loop: Loop, engines: list[nbg.Engine], count: int, evals: str, to
     rng = random.Random(seed)
     held: list[Any] = []
 
+    chance = {
+        "none": lambda k: False,
+        "random": lambda k: rng.random() < 0.4,
+        "third": lambda k: k % 3 == 0,
+        "end": lambda k: k > count - 3,
+    }[evals]
+
     def between(k: int, x: Any) -> None:
         if keep and k % keep == 0:
             held.append(x)
-        if evals == "random" and rng.random() < 0.4 or evals == "third" and k % 3 == 0 or evals == "end" and k > count - 3:
+        if chance(k):
             (rng.choice(held) if held and rng.random() < 0.3 else x).eval(rng.choice(engines))
 
     wanted = [np.asarray(x) for x in loop.run(np, loop.start, loop.p, loop.w, count, tol)]
@@ -368,9 +387,12 @@ def check_loop(loop: Loop, engines: list[nbg.Engine], count: int, evals: str, to
         assert inner(second, vs[1]) == pytest.approx(difference, rel=1e-4, abs=1e-5), "second derivative"
 
 
+EVALS = st.sampled_from(["none", "random", "third", "end"])
+TOLERANCES = st.sampled_from([0.0, 0.1, 1e-3])
+
+
 @settings(FUZZ, max_examples=40)
-@given(GENES, st.integers(0, 99), st.integers(1, 3), st.sampled_from(["none", "random", "third", "end"]), st.integers(1, 30),
-       st.sampled_from([0.0, 0.1, 1e-3]), st.integers(0, 3))  # fmt: skip
+@given(GENES, st.integers(0, 99), st.integers(1, 3), EVALS, st.integers(1, 30), TOLERANCES, st.integers(0, 3))
 def test_loops_wherever_they_are_evaluated(genes, seed, period, evals, count, tol, keep) -> None:
     check_loop(Loop(genes, seed, period), [NEVER, AUTO], count, evals, tol, keep, seed)
 
