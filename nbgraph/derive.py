@@ -93,6 +93,9 @@ class Path:
             if entry is None:
                 entry = found[id(call)] = (call, node, set())
                 stack.extend(call.inputs)
+                if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
+                    # What it was derived from it depends on, if only by an exact zero.
+                    stack.extend(call.origin[0].inputs)
             entry[2].add(node.slot)
         return sorted(found.values(), key=lambda e: e[0].seq)
 

@@ -87,6 +87,9 @@ def _plan(f: Fragment, linear: LinearFragment, results: dict[int, Any], slots: S
     graph = materialize(outputs, (*f.input_keys, *linear.tangent_inputs))
     fragment, words = close(graph)
     verify(fragment, "derivative")
+    # Masks that a derivative rule made are made again at the next order: only the primal's own are saved.
+    factors = tuple(o for i in fragment.instrs if i.op.n_out > 1 and not i.op.unique for o in i.outs)
+    fragment.cache.setdefault("saved", factors)
     slot_of = dict(zip(outputs, fragment.outputs, strict=True))
     sources = tuple(_source(k, slots) for k in graph.inputs)
     return Plan(fragment, sources, words, {name: slot_of[key] for name, key in kept.items()}, {})

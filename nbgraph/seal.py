@@ -73,7 +73,7 @@ def draft(targets: Sequence[Node]) -> list[Draft]:
 
 def _open_region(targets: Iterable[Node]) -> list[Node]:
     """The open nodes below `targets` in recording order, which is a topological one."""
-    stack = [t for t in targets if t.op is not None]
+    stack = [t for t in targets if t.op is not None and not _is_sealed(t)]
     seen: set[int] = set()
     region: list[Node] = []
     while stack:
@@ -86,10 +86,18 @@ def _open_region(targets: Iterable[Node]) -> list[Node]:
             continue
         region.append(node)
         for i in node.inputs:
-            if i.op is not None:
+            if i.op is not None and not _is_sealed(i):
                 stack.append(i)
     region.sort(key=_seq)
     return region
+
+
+def _is_sealed(node: Node) -> bool:
+    """Whether a node that looks open has its value, because its commit was interrupted; completes that."""
+    if node.data is None:
+        return False
+    node.op, node.inputs, node.sizes = None, (), ()
+    return True
 
 
 def _adopt(node: Node) -> None:
@@ -161,7 +169,7 @@ def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: _Plan, live: Se
         raw = [size for node in chunk for size in node.sizes]
         words = tuple([raw[j] for j in plan.words])
     slots = plan.slots
-    sites = [(slots[k], chunk[k].call) for k in plan.fallible] if plan.fallible else None
+    sites = [(slots[k], chunk[k].call) for k in plan.fallible if type(chunk[k].call) is tuple] if plan.fallible else None
     call = FragmentCall(plan.fragment, tuple(outside), words, sites)
     return Draft(call, [(slots[k], chunk[k]) for k in live])
 
@@ -227,12 +235,16 @@ def _sinks(instrs: Sequence[Instr]) -> list[int]:
 
 
 def commit(d: Draft, values: Any) -> None:
-    """Makes a draft part of the graph. `values` maps slots to arrays, or is None where the call has not run."""
+    """Makes a draft part of the graph. `values` maps slots to arrays, or is None where the call has not run.
+
+    An interrupt between any two statements leaves a graph that gives the same values: a node is open until its value
+    is set, and sealed from then on, whatever else it still says.
+    """
     call = d.call
+    history: Any = call
     if values is None:
         call.nodes = [(slot, weakref.ref(node)) for slot, node in d.nodes if not isinstance(node, Pack)]
-    history: Any = call
-    if values is not None and not call.active:
+    elif not call.active:
         history = Dropped(user_frame(), call.seq)
     for slot, node in d.nodes:
         if node.op is None:  # another thread was first

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.keys import GlobalValKey
 from nbgraph.materialize import MaterializedGraph, close, materialize
@@ -42,6 +44,7 @@ class Program:
         place = {k: p for p, k in enumerate(stored)}
         self.position = {s: place[k] for s, k in wanted.items() if s not in summed}
         self.position.update({s: len(stored) + p for p, s in enumerate(sorted(summed))})
+        self.summed = tuple(sorted(summed))
         self.accumulating = frozenset(range(len(stored), len(self.outputs)))
         self.n_ops = len(self.body.instrs)
         self._bound: dict[Any, Bound] = {}
@@ -67,6 +70,15 @@ class Program:
                 check_sizes(self.fragment, types, words)
             bound = self._bound[key] = Bound(self, types, words)
         return bound
+
+    def accumulators(self, totals: Mapping[int, Any], types: Sequence[TensorType]) -> list[Any]:
+        """The arrays that the outputs `summed` are added to: the given ones by slot, zeros for the others."""
+        first = len(self.outputs) - len(self.summed)
+        found = []
+        for p, slot in enumerate(self.summed, first):
+            t = types[p]
+            found.append(totals[slot] if slot in totals else np.zeros(t.shape, t.dtype))
+        return found
 
     def __str__(self) -> str:
         from nbgraph.pretty import fragment_text
@@ -123,9 +135,10 @@ def program_for(fragment: Fragment, slots: frozenset[int], summed: frozenset[int
 
 def _find_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int]) -> Program:
     with fragment.lock:
-        made: list[Program] = fragment.cache.setdefault(("programs", summed), [])
+        made: list[Program] = fragment.cache.setdefault("programs", [])
         for p in made:
-            if slots <= p.position.keys():
+            # Adding to zeros is storing, so a program that adds more than is asked serves too.
+            if slots <= p.position.keys() and summed <= set(p.summed) <= slots:
                 return p
         if len(made) >= _MAX_PROGRAMS:
             slots = slots.union(*(p.position for p in made))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,24 @@ def _namespace() -> dict[str, Any]:
     scalars = {
         n: getattr(numba, n) for n in ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
     }
-    helpers = {f.__name__: lowering.helper(f) for f in (sign, complex_sign, complex_arctan)}
+    helpers: dict[str, Any] = {}
+    for f in (
+        sign,
+        complex_divide,
+        complex_sign,
+        complex_sqrt,
+        complex_tan,
+        complex_arctan,
+        complex_power,
+        complex_integer_power,
+    ):
+        helpers[f.__name__] = lowering.helper(_with_globals(f, helpers))
     return {**words.POINTERS, **scalars, **helpers, "call": words.call, "math": math, "np": np}
+
+
+def _with_globals(function: Any, helpers: dict[str, Any]) -> Any:
+    """The function with the helpers made before it in place of the Python functions it names."""
+    return FunctionType(function.__code__, {**function.__globals__, **helpers}, function.__name__)
 
 
 def sign(x: Any) -> Any:
@@ -58,14 +75,75 @@ def sign(x: Any) -> Any:
     return x
 
 
+def complex_divide(a: Any, b: Any) -> Any:
+    """a / b by Smith's method (Comm. ACM 5, 435 (1962)), with NumPy's results at zero and infinity."""
+    x, y, c, d = a.real, a.imag, b.real, b.imag
+    if abs(c) >= abs(d):
+        if c == 0 and d == 0:
+            return complex(x / abs(c), y / abs(c))
+        ratio = d / c
+        scale = 1.0 / (c + d * ratio)
+        return complex((x + y * ratio) * scale, (y - x * ratio) * scale)
+    ratio = c / d
+    scale = 1.0 / (d + c * ratio)
+    return complex((x * ratio + y) * scale, (y * ratio - x) * scale)
+
+
 def complex_sign(z: Any) -> Any:
     """z / |z|, 0 at 0."""
     r = abs(z)
     if r == 0:
-        return z * 0
-    return z / r
+        return complex(0.0, 0.0)
+    return complex(z.real / r, z.imag / r)
+
+
+def complex_sqrt(z: Any) -> Any:
+    """The root in the right half plane: of the larger part directly, the other by division."""
+    x, y = z.real, z.imag
+    if x == 0 and y == 0:
+        return complex(0.0, y)
+    r = math.sqrt((abs(x) + abs(complex(x, y))) * 0.5)
+    other = abs(y) / (2.0 * r)
+    if x >= 0:
+        return complex(r, math.copysign(other, y))
+    return complex(other, math.copysign(r, y))
+
+
+def complex_tan(z: Any) -> Any:
+    """(sin 2x + i sinh 2y) / (cos 2x + cosh 2y); +-i where cosh overflows."""
+    x, y = 2.0 * z.real, 2.0 * z.imag
+    if abs(y) > 700.0:
+        return complex(0.0, math.copysign(1.0, y))
+    below = math.cos(x) + math.cosh(y)
+    return complex(math.sin(x) / below, math.sinh(y) / below)
 
 
 def complex_arctan(z: Any) -> Any:
     """arctan z = (i/2) (log(1 - iz) - log(1 + iz))."""
     return (np.log(1 - z * 1j) - np.log(1 + z * 1j)) * 0.5j
+
+
+def complex_integer_power(z: Any, n: int) -> Any:
+    """z^n by squaring."""
+    result, square, left = complex(1.0, 0.0), complex(z.real, z.imag), abs(n)
+    while left > 0:
+        if left % 2 == 1:
+            result = result * square
+        square = square * square
+        left = left // 2
+    if n < 0:
+        return complex_divide(complex(1.0, 0.0), result)
+    return result
+
+
+def complex_power(z: Any, w: Any) -> Any:
+    """z^w = exp(w log z); 1 for w = 0, 0 for z = 0; a small integer w by squaring, as NumPy does."""
+    if w.real == 0 and w.imag == 0:
+        return complex(1.0, 0.0)
+    if z.real == 0 and z.imag == 0:
+        if w.real > 0 and w.imag == 0:
+            return complex(0.0, 0.0)
+        return complex(math.nan, math.nan)
+    if w.imag == 0 and abs(w.real) < 100 and w.real == math.floor(w.real):
+        return complex_integer_power(z, int(w.real))
+    return np.exp(complex(w.real, w.imag) * np.log(complex(z.real, z.imag)))

@@ -68,13 +68,13 @@ class Batch:
 
     def _outputs(self, bound: Bound, places: Mapping[Key, int], totals: Mapping[int, Array]) -> list[Array]:
         """Arrays for a step's outputs, entered as results where somebody wants them."""
-        position = bound.program.position
+        program, position = bound.program, bound.program.position
         keys: dict[int, list[Key]] = {}
         for key, slot in places.items():
             if slot not in totals:
                 keys.setdefault(position[slot], []).append(key)
         outs = []
-        for p, t in enumerate(bound.out_types[: len(bound.out_types) - len(totals)]):
+        for p, t in enumerate(bound.out_types[: len(bound.out_types) - len(program.summed)]):
             wanted = keys.get(p, [])
             passing = wanted and all(self.schedule.is_passing(key) for key in wanted)
             spare = self._spare.get(t) if passing else None
@@ -82,7 +82,11 @@ class Batch:
             for key in wanted:
                 self.results[key] = a
             outs.append(a)
-        return outs + [totals[s] for s in sorted(totals)]
+        added = program.accumulators(totals, bound.out_types) if program.summed else []
+        for a, slot in zip(added, program.summed, strict=True):
+            for key in keys.get(position[slot], ()):
+                self.results[key] = a
+        return outs + added
 
     def _release(self, call: FragmentCall) -> None:
         """Arrays whose last reader was this call are free for later steps."""

@@ -121,7 +121,7 @@ class Engine:
             batch.add(call, bound, places, arrays, totals)
             return
         batch.flush()
-        outs = self.call(call, bound, arrays, coming, [totals[s] for s in sorted(totals)])
+        outs = self.call(call, bound, arrays, coming, program.accumulators(totals, bound.out_types))
         for key, slot in places.items():
             if slot not in totals:
                 results[key] = outs[program.position[slot]]
@@ -227,7 +227,8 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
         slots.update(saved_slots(call.fragment))
     program = program_for(call.fragment, frozenset(slots))
     engine.counters.evals += 1
-    outs = engine.call(call, program.bind(tuple(map(_type, call.inputs)), call.words), arrays, 1)
+    bound = program.bind(tuple(map(_type, call.inputs)), call.words)
+    outs = engine.call(call, bound, arrays, 1, program.accumulators({}, bound.out_types) if program.summed else ())
     position = program.position
     values = {slot: outs[position[slot]] for slot in slots}
     with LOCK:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
+import warnings
 from array import array
 from collections.abc import Sequence
 from functools import cache, cached_property
@@ -141,16 +142,27 @@ class Native:
         self.engine = engine
         self.codes: dict[Program, Code] = {}
         self.log: list[str] = []
+        self._refused: set[Program] = set()
         self._scratch = _Scratch()
 
     def ready(self, program: Program, ledger: Ledger, coming: int) -> bool:
         """Whether the program has machine code, after compiling it if that is due."""
         if program in self.codes:
             return True
-        if self.engine.jit == "always" or ledger.pays(coming):
+        if self.engine.jit == "always":
             self.compile(program)
             return True
-        return False
+        return program not in self._refused and ledger.pays(coming) and self._try(program)
+
+    def _try(self, program: Program) -> bool:
+        """Compiles under `auto`; what cannot be compiled is interpreted, with a warning once."""
+        try:
+            self.compile(program)
+        except Exception as error:
+            self._refused.add(program)
+            warnings.warn(f"nbgraph interprets a fragment that did not compile: {error}", RuntimeWarning, stacklevel=2)
+            return False
+        return True
 
     def compile(self, program: Program) -> Code:
         """The machine code of a program, made once."""
@@ -171,7 +183,11 @@ class Native:
         counters.compile_seconds += seconds
         counters.code_bytes += code.machine.code_bytes
         others = [p for p in self.codes if p.fragment is program.fragment]
-        new = f"outputs {program.slots} beyond {others[0].slots}" if others else "structure"
+        new = "structure"
+        if others:
+            new = f"outputs: slots {program.slots}, {program.summed} added up, where there were " + "; ".join(
+                f"{p.slots}, {p.summed} added up" for p in others
+            )
         self.log.append(
             f"compile {counters.compiled}: new {new}, {seconds * 1e3:.0f} ms, {code.machine.code_bytes} bytes, "
             f"asked for at {describe(user_frame())}\n{fragment_text(program.body, 'program')}"

@@ -92,15 +92,23 @@ class CompiledProgram:
         for step, program in zip(self.recipe.steps, self.programs, strict=True):
             ins = [values[i] for i in step.sources]
             values += [sum(ins[1:], ins[0])] if program is None else self._call(step, program, ins, sizes)
-        outputs = [np.array(values[o]) if o < self._given else values[o] for o in self.recipe.outputs]
-        return unflatten(self.recipe.structure, outputs)
+        return unflatten(self.recipe.structure, self._own(values))
+
+    def _own(self, values: Sequence[Array]) -> list[Array]:
+        """The outputs, none of which shares memory with an input, a constant or another output."""
+        taken = set(map(id, values[: self._given]))
+        outputs = []
+        for a in [values[o] for o in self.recipe.outputs]:
+            outputs.append(np.array(a) if id(a) in taken else a)
+            taken.add(id(a))
+        return outputs
 
     def _call(self, step: Step, program: Program, ins: Sequence[Array], sizes: Mapping[Any, int]) -> list[Array]:
         types = tuple([type_of_array(a) for a in ins])
         words = tuple([size_at(w, sizes) for w in step.words]) if sizes else step.words
         bound = program.bind(types, words, check=True)
         try:
-            outs = self.engine.native.run_bound(bound, ins)
+            outs = self.engine.native.run_bound(bound, ins, program.accumulators({}, bound.out_types))
         except OperationFailed as failure:
             raise failure.named(None, program.fragment) from failure.error
         return [outs[program.position[s]] for s in step.slots]

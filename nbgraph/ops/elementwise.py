@@ -146,8 +146,10 @@ class Divide(_Binary):
     name = "divide"
     codes = INEXACT
     function = np.divide
-    template = "({} / {})"
     low, high = 0.5, 2.0
+
+    def scalar(self, code: str, *xs: str) -> str:
+        return f"complex_divide({xs[0]}, {xs[1]})" if code[0] == "c" else f"({xs[0]} / {xs[1]})"
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         (_, y), (dx, dy) = ins, tangents
@@ -183,8 +185,10 @@ class Power(_Binary):
     name = "power"
     codes = INEXACT
     function = np.power
-    template = "({} ** {})"
     low, high = 0.5, 2.0
+
+    def scalar(self, code: str, *xs: str) -> str:
+        return f"complex_power({xs[0]}, {xs[1]})" if code[0] == "c" else f"({xs[0]} ** {xs[1]})"
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         (x, y), (dx, dy) = ins, tangents
@@ -217,6 +221,8 @@ class IntegerPower(Elementwise):
 
     def scalar(self, code: str, *xs: str) -> str:
         n, x = abs(self.exponent), xs[0]
+        if code[0] == "c":
+            return f"complex_integer_power({x}, {self.exponent})"
         power = f"({'*'.join([x] * n)})" if 1 <= n <= 4 else f"({x} ** {n})"
         if n == 0:
             power = f"({x} * 0 + 1)"
@@ -252,6 +258,8 @@ class RealPower(Elementwise):
         return np.power(ins[0], ins[0].dtype.type(self.exponent))
 
     def scalar(self, code: str, *xs: str) -> str:
+        if code[0] == "c":
+            return f"complex_power({xs[0]}, complex128({self.exponent!r}))"
         return f"({xs[0]} ** {DTYPES[code].name}({self.exponent!r}))"
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
@@ -276,6 +284,9 @@ class Sqrt(_Unary):
     codes = INEXACT
     function = np.sqrt
     low = 0.3
+
+    def scalar(self, code: str, *xs: str) -> str:
+        return f"complex_sqrt({xs[0]})" if code[0] == "c" else super().scalar(code, *xs)
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         return b.div(b.mul(tangents[0], 0.5), out)
@@ -363,6 +374,9 @@ class Tan(_Unary):
     codes = INEXACT
     function = np.tan
     low, high = -1.2, 1.2
+
+    def scalar(self, code: str, *xs: str) -> str:
+        return f"complex_tan({xs[0]})" if code[0] == "c" else super().scalar(code, *xs)
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.add(b.mul(y, y), 1)
