@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,27 @@ def test_links_are_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links(page.read_text("utf-8")) if not (page.parent / link).exists()] == []
+
+
+MAP = ROOT / "docs" / "map.md"
+
+
+def test_the_map_names_every_file() -> None:
+    """Of the library, the kernels, the tests and the benchmarks; and no file that is not there."""
+    text = MAP.read_text("utf-8")
+    files = {
+        str(p.relative_to(ROOT)) for top in ("nbgraph", "kernels", "tests", "bench") for p in (ROOT / top).rglob("*.py")
+    }
+    named = set(re.findall(r"`((?:nbgraph|kernels|tests|bench)/[\w/]+\.py)`", text))
+    folders = tuple(re.findall(r"`(bench/[\w/]+/)`", text))
+    assert sorted(f for f in files - named if not f.startswith(folders)) == [], "add them to docs/map.md"
+    assert sorted(named - files) == [], "take them out of docs/map.md"
+
+
+def test_the_map_has_the_layers() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (contract,) = (c for c in settings["tool"]["importlinter"]["contracts"] if c["id"] == "layers")
+    enforced = [sorted(re.findall(r"\w+", layer)) for layer in contract["layers"]]
+    diagram = MAP.read_text("utf-8").split("```text\n")[1].split("```")[0]
+    drawn = [sorted(re.findall(r"\w+", line.split("   ")[0])) for line in diagram.splitlines()]
+    assert drawn == enforced
