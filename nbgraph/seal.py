@@ -169,7 +169,9 @@ def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: _Plan, live: Se
         raw = [size for node in chunk for size in node.sizes]
         words = tuple([raw[j] for j in plan.words])
     slots = plan.slots
-    sites = [(slots[k], chunk[k].call) for k in plan.fallible if type(chunk[k].call) is tuple] if plan.fallible else None
+    sites = (
+        [(slots[k], chunk[k].call) for k in plan.fallible if type(chunk[k].call) is tuple] if plan.fallible else None
+    )
     call = FragmentCall(plan.fragment, tuple(outside), words, sites)
     return Draft(call, [(slots[k], chunk[k]) for k in live])
 

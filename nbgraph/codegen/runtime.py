@@ -69,10 +69,10 @@ def _with_globals(function: Any, helpers: dict[str, Any]) -> Any:
 def sign(x: Any) -> Any:
     """-1, 0 or 1; NaN of NaN."""
     if x > 0:
-        return x * 0 + 1
+        return 1 + 0 * min(x, 0)
     if x < 0:
-        return x * 0 - 1
-    return x
+        return 0 * max(x, 0) - 1
+    return x + abs(x)  # 0 of either zero, NaN of NaN
 
 
 def complex_divide(a: Any, b: Any) -> Any:
@@ -94,6 +94,11 @@ def complex_sign(z: Any) -> Any:
     r = abs(z)
     if r == 0:
         return complex(0.0, 0.0)
+    if math.isinf(r):
+        re, im = math.isinf(z.real), math.isinf(z.imag)
+        if re and im:
+            return complex(math.nan, math.nan)
+        return complex(math.copysign(1.0, z.real), 0.0) if re else complex(0.0, math.copysign(1.0, z.imag))
     return complex(z.real / r, z.imag / r)
 
 

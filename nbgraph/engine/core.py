@@ -96,12 +96,11 @@ class Engine:
         batch.flush()
 
     def _run_sum(self, schedule: Schedule, call: SumCall, results: Results, batch: Batch) -> None:
-        others = [i for i in call.inputs if not schedule.is_added(i)]
+        others = [s for s in schedule.sources(call) if not schedule.is_added(s)]
         total: Any = schedule.totals.pop(id(call), None)
         if others:
             batch.flush()
-        for i in others:
-            a = self._value(schedule, i, results)
+        for a in values_of(others, results):
             total = np.array(a) if total is None else np.add(total, a, out=total)
         results[id(call), 0] = total
         with self._lock:
@@ -115,7 +114,7 @@ class Engine:
         program = program_for(call.fragment, frozenset(places.values()), frozenset(totals))
         types, words = schedule.arguments(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
-        arrays = [self._value(schedule, i, results) for i in call.inputs]
+        arrays = values_of(schedule.sources(call), results)
         self.see(program.fragment)
         if self.jit != "never" and self.native.ready(program, self.ledger(program), coming):
             batch.add(call, bound, places, arrays, totals)
@@ -141,10 +140,6 @@ class Engine:
             return self.run_bound(bound, arrays, coming, totals)
         except OperationFailed as failure:
             raise failure.named(call.sites, call.fragment) from failure.error
-
-    def _value(self, schedule: Schedule, node: Node, results: Results) -> Array:
-        known = schedule.known(node)
-        return results[schedule.key(node)] if known is None else known
 
     def run_bound(
         self, bound: Bound, arrays: Sequence[Array], coming: int, totals: Sequence[Array] = ()
@@ -181,6 +176,11 @@ class Engine:
         return found
 
 
+def values_of(sources: Sequence[Any], results: Results) -> list[Array]:
+    """Arrays, given as such or as keys of results."""
+    return [results[s] if type(s) is tuple else s for s in sources]
+
+
 def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any = None) -> list[Array]:
     """The values of nodes, computed together; only what is not known yet runs."""
     engine = engine or default_engine()
@@ -213,7 +213,7 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
     if schedule.rows:
         engine.counters.evals += 1
         engine.run(schedule, results)
-    values = [engine._value(schedule, n, results) for n in nodes]
+    values = values_of(schedule.targets, results)
     with LOCK:
         _commit(schedule, drafts, results)
     return values
@@ -244,7 +244,7 @@ def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> lis
     results: Results = {}
     engine.counters.evals += 1
     engine.run(schedule, results)
-    return [np.array(engine._value(schedule, n, results)) for n in nodes]
+    return [np.array(a) for a in values_of(schedule.targets, results)]
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:

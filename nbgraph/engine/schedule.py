@@ -84,7 +84,7 @@ class Schedule:
         self.steps = self._merge(self.rows)
         #: Sums in the making, by the id of their call.
         self.totals: dict[int, Array] = {}
-        self._survey({id(n) for n in targets})
+        self._survey(targets)
 
     def key(self, node: Node) -> Key:
         """Where the value of a node without data is among the results."""
@@ -136,32 +136,23 @@ class Schedule:
 
     # -- sums --------------------------------------------------------------------------------------------------------
 
-    def _survey(self, targets: set[int]) -> None:
-        """Finds what need not be kept: results of derived calls that only steps of this schedule read.
+    def _survey(self, targets: Sequence[Node]) -> None:
+        """Reads everything off the nodes that running needs: another thread may change them meanwhile.
 
-        A cotangent is worth nothing once the calls below it have run, and a second derivative computes it again.
-        `_added` are those that go into one sum and nowhere else: they are added where they are made. `_released` are
-        the others, by the call that reads them last.
+        Also finds what need not be kept: results of derived calls that only steps of this schedule read. A cotangent
+        is worth nothing once the calls below it have run, and a second derivative computes it again. `_added` are
+        those that go into one sum and nowhere else: they are added where they are made. `_released` are the others,
+        by the call that reads them last.
         """
-        nodes: list[int] = []
-        reads: list[Key] = []
+        self.targets = [self._source(n) for n in targets]
+        self._sources = {id(step.call): list(map(self._source, step.call.inputs)) for step in self.steps}
         last: dict[Key, int] = {}
-        for row in self.rows:
-            for i in row.call.inputs:
-                nodes.append(id(i))
-                if i.data is None and i.op is None:
-                    reads.append((id(i.call), i.slot))
-        for step in self.steps:
-            if type(step) is MergedRow:
-                nodes.extend(map(id, step.call.inputs))
-            for i in step.call.inputs:
-                if i.data is None and i.op is None:
-                    last[id(i.call), i.slot] = id(step.call)
-        uses, times = Counter(nodes), Counter(reads)
-        self._passing: dict[Key, TensorType] = {}
-        for row in self.rows:
-            if type(row.call) is FragmentCall and row.call.origin is not None and row.call.nodes:
-                self._passing.update(_passing(row, uses, targets))
+        times: Counter[Key] = Counter()
+        for call, sources in self._sources.items():
+            keys = [s for s in sources if type(s) is tuple]
+            times.update(keys)
+            last.update(dict.fromkeys(keys, call))
+        self._passing = self._find_passing({id(n) for n in targets})
         sums = {id(row.call): row.call for row in self.rows if type(row.call) is SumCall}
         self._added: dict[Key, SumCall] = {}
         self._released: dict[int, list[tuple[Key, TensorType]]] = {}
@@ -172,6 +163,26 @@ class Schedule:
             else:
                 self._released.setdefault(reader, []).append((key, t))
 
+    def _source(self, node: Node) -> Any:
+        """The value of a node, or its key among the results."""
+        known = self.known(node)
+        return self.key(node) if known is None else known
+
+    def sources(self, call: Any) -> list[Any]:
+        """For each input of a call its value, or its key among the results."""
+        return self._sources[id(call)]
+
+    def _find_passing(self, targets: set[int]) -> dict[Key, TensorType]:
+        uses = Counter(id(i) for row in self.rows for i in row.call.inputs)
+        for step in self.steps:
+            if type(step) is MergedRow:
+                uses.update(map(id, step.call.inputs))
+        passing: dict[Key, TensorType] = {}
+        for row in self.rows:
+            if type(row.call) is FragmentCall and row.call.origin is not None and row.call.nodes:
+                passing.update(_passing(row, uses, targets))
+        return passing
+
     def is_passing(self, key: Key) -> bool:
         """Whether only steps of this schedule read a result."""
         return key in self._passing
@@ -180,9 +191,9 @@ class Schedule:
         """The results, with their types, that are not needed once a call has run."""
         return self._released.get(id(call), [])
 
-    def is_added(self, node: Node) -> bool:
-        """Whether the value went into its sum where it was made."""
-        return node.data is None and node.op is None and (id(node.call), node.slot) in self._added
+    def is_added(self, source: Any) -> bool:
+        """Whether a value goes into its sum where it is made."""
+        return type(source) is tuple and source in self._added
 
     def totals_for(self, places: Mapping[Key, int]) -> dict[int, Array]:
         """For the slots of a step that only go into a sum: the array they are added to."""
