@@ -67,6 +67,7 @@ def _eigh_externals(dtype: str) -> tuple[str, ...]:
 _EVERY = (*_REAL, *_COMPLEX, "i4", "i8", "b1")
 _DECLARATIONS = {
     "matmul": _Declaration("matmul", _EVERY, _matmul_externals, fastmath=frozenset({"contract"})),
+    "gemm": _Declaration("gemm", _REAL + _COMPLEX, _matmul_externals, fastmath=frozenset({"contract"})),
     "solve": _Declaration("lapack", _REAL + _COMPLEX, _solve_externals, sizes.solve_workspace),
     "eigh": _Declaration("lapack", _REAL + _COMPLEX, _eigh_externals, sizes.eigh_workspace),
     "argmax": _Declaration("search", _EVERY),

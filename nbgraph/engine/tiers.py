@@ -18,7 +18,7 @@ from nbgraph.ssa import Program
 #: each kernel call.
 BASE, PER_NEST, PER_OPERATION, PER_CALL = 0.025, 0.015, 0.0024, 0.03
 #: Seconds to compile a kernel that no program has used yet.
-FIRST_USE = {"matmul": 1.2, "solve": 0.2, "eigh": 0.2}
+FIRST_USE = {"gemm": 0.3, "matmul": 1.0, "solve": 0.2, "eigh": 0.2}
 FIRST_USE_OF_OTHERS = 0.15
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from nbgraph.contraction import common_size
 from nbgraph.errors import DtypeError, ShapeError
-from nbgraph.kinds import Kernel
+from nbgraph.kinds import Kernel, Layout
 from nbgraph.op import Op, Sample, Sizes, sample_array
 from nbgraph.types import Shape, Size, TensorType
 
@@ -220,7 +220,7 @@ class Matmul3(Kernel):
     """
 
     name = "matmul3"
-    kernel = "matmul"
+    kernel = "gemm"
     takes_layouts = True
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
@@ -232,8 +232,9 @@ class Matmul3(Kernel):
     def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
         (x, y), (out,) = ins, outs
         nbatch, m, k = x.type.shape
+        blas_reads = x.type.inexact and all(_has_unit_stride(v.layout) for v in (x, y, out))
         lw.call(
-            "matmul", x.type.code, out.address, x.address, y.address, nbatch, m, y.type.shape[2], k,
+            "gemm" if blas_reads else "matmul", x.type.code, out.address, x.address, y.address, nbatch, m, y.type.shape[2], k,
             *out.layout.strides, *x.layout.strides, *y.layout.strides, 0, 0, 0,
         )  # fmt: skip
 
@@ -250,6 +251,11 @@ class Matmul3(Kernel):
 
 
 _LIKE_MATMUL: Contract = Contract((0, 1, 2), (0, 2, 3), (0, 1, 3))
+
+
+def _has_unit_stride(layout: Layout) -> bool:
+    """Whether a matrix of the batch is known to be contiguous along its rows or its columns."""
+    return any(s == 1 or _is_one(d) for s, d in zip(layout.strides[1:], layout.shape[1:], strict=True))
 
 
 def _is_one(d: Size) -> bool:

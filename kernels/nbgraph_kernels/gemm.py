@@ -1,0 +1,75 @@
+"""Batched matrix products for layouts that BLAS reads: C = A B, or C += A B.
+
+In:    the words of `matmul` (see there); conj_a and conj_b are not read.
+Out:   c. Status 0 always.
+Holds: what `matmul` holds. A matrix without a unit stride is multiplied by plain loops: right, but slow.
+       One function without helpers: a quarter of `matmul`'s time to compile, and most programs need no more.
+Source: BLAS xGEMM, xGEMV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .products import SCALARS
+from .words import ELEMENTS, POINTERS, fortran, slot
+
+TINY = 5**3
+"""Where xGEMM overtakes the loops (see `matmul`)."""
+
+_LIMIT = 2**31 - 1
+_PLAIN, _TRANSPOSED = ord("N"), ord("T")
+
+
+def build(name: str, dtype: str) -> Callable[[Any], int]:
+    """The Python function of `gemm` for elements of `dtype`."""
+    elements, scalar, size = POINTERS[dtype], SCALARS[dtype], ELEMENTS[dtype].bitwidth // 8
+
+    def gemm(w: Any) -> int:
+        c, a, b, m, n, k, keep = w[2], w[3], w[4], w[6], w[7], w[8], w[20]
+        c_row, c_column, a_row, a_column, b_row, b_column = w[10], w[11], w[13], w[14], w[16], w[17]
+        step_c, step_a, step_b = w[9] * size, w[12] * size, w[15] * size
+        if c_row != 1 and m > 1 or m == 1:  # C^T = B^T A^T: a row-major C by columns
+            a, b, step_a, step_b, m, n = b, a, step_b, step_a, n, m
+            c_row, c_column = c_column, c_row
+            a_row, a_column, b_row, b_column = b_column, b_row, a_column, a_row
+        # A dimension of size 1 has no stride to speak of.
+        plain_a, plain_b = a_row == 1 or m == 1, b_row == 1 or k == 1
+        lead_a = (a_column if k > 1 else m) if plain_a else (a_row if m > 1 else k)
+        lead_b = (b_column if n > 1 else k) if plain_b else (b_row if k > 1 else n)
+        lead_c = c_column if n > 1 else m
+        fits_a = (plain_a and lead_a >= m) or (not plain_a and a_column == 1 and lead_a >= k)
+        fits_b = (plain_b and lead_b >= k) or (not plain_b and b_column == 1 and lead_b >= n)
+        fits_c = (c_row == 1 or m == 1) and lead_c >= m and max(lead_a, lead_b, lead_c) <= _LIMIT
+        if m * n * k > TINY and fits_a and fits_b and fits_c:
+            letter_a = slot(np.uint8(_PLAIN if plain_a else _TRANSPOSED))
+            letter_b = slot(np.uint8(_PLAIN if plain_b else _TRANSPOSED))
+            height, width, depth = slot(np.int32(m)), slot(np.int32(n)), slot(np.int32(k))
+            at_a, at_b, at_c = slot(np.int32(lead_a)), slot(np.int32(lead_b)), slot(np.int32(lead_c))
+            one, beta = slot(scalar(1)), slot(scalar(keep))
+            if n == 1 and 0 < b_row <= _LIMIT and 0 < c_row <= _LIMIT:
+                next_b, next_c = slot(np.int32(b_row)), slot(np.int32(c_row))
+                rows, columns = (height, depth) if plain_a else (depth, height)
+                for _ in range(w[5]):
+                    fortran(w[1], (letter_a, rows, columns, one, a, at_a, b, next_b, beta, c, next_c))
+                    c, a, b = c + step_c, a + step_a, b + step_b
+                return 0
+            for _ in range(w[5]):
+                fortran(w[0], (letter_a, letter_b, height, width, depth, one, a, at_a, b, at_b, beta, c, at_c))
+                c, a, b = c + step_c, a + step_a, b + step_b
+            return 0
+        for _ in range(w[5]):
+            to, left, right = elements(c), elements(a), elements(b)
+            for j in range(n):
+                for i in range(m):
+                    total = to[i * c_row + j * c_column] if keep != 0 else scalar(0)
+                    for p in range(k):
+                        total = total + left[i * a_row + p * a_column] * right[p * b_row + j * b_column]
+                    to[i * c_row + j * c_column] = total
+            c, a, b = c + step_c, a + step_a, b + step_b
+        return 0
+
+    return gemm
