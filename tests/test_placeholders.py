@@ -311,13 +311,11 @@ def test_a_program_pickles():
 def test_a_key_is_the_same_in_every_process():
     paths = [*sys.path, str(Path(__file__).parent)]
     code = f"import sys; sys.path[:0] = {paths}; import test_placeholders as t; print(t.program_of(t.Engine()).key)"
-    keys = [
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": seed}
-        ).stdout
+    told = [
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, env={"PYTHONHASHSEED": seed})
         for seed in "12"
     ]
-    assert {k.decode().strip() for k in keys} == {program_of(Engine()).key}
+    assert {t.stdout.decode().strip() for t in told} == {program_of(Engine()).key}
 
 
 def test_a_program_shows_its_source_and_its_ssa():
