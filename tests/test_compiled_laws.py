@@ -256,6 +256,34 @@ def test_special_values(code):
     both(lambda x, y: [getattr(nbg, n)(x, y) for n in pairs.split()], a, b)
 
 
+COMPLEX = "exp log sqrt sin cos tan tanh arctan expm1 log1p abs sign square"
+
+
+@pytest.mark.parametrize("name", COMPLEX.split())
+def test_complex_functions_all_over_the_plane(name):
+    """Both parts small, near 1 and large: the same to rounding, relative to the modulus, and finite where it is."""
+    re = [0.0, 1e-17, 1e-9, 1e-3, 1.0, 20.0, 700.0, 1e15]
+    z = np.array(
+        [complex(a, b) for a in [*re, *(-r for r in re)] for b in (0.0, 1e-17, 1e-9, 1e-3, 1.0, 300.0, -1e-9, -1.0)]
+    )
+    want, got = (getattr(nbg, name)(TracedTensor.from_tensor(z)).eval(Engine(jit=jit)) for jit in ("never", "always"))
+    finite = np.isfinite(want)
+    np.testing.assert_array_less(np.abs(got - want)[finite], 4e-14 * np.abs(want)[finite] + 1e-300)
+
+
+@pytest.mark.parametrize("code", ["f4", "c8", "f8"])
+def test_long_sums_are_accurate(code):
+    """Errors do not grow with the length: sums are not taken one after another."""
+    x = np.full(3_000_000, 0.1, code)
+
+    def sums(x):
+        return nbg.sum(x), nbg.mean(x), nbg.sum(nbg.sin(x) * 2), nbg.sum(x[None], 1)[0], nbg.linalg.norm(x)
+
+    want, got = (nbg.eval(*sums(TracedTensor.from_tensor(x)), engine=Engine(jit=jit)) for jit in ("never", "always"))
+    for g, w in zip(got, want, strict=True):
+        assert abs(g - w) <= 30 * np.finfo(code).eps * abs(w)
+
+
 def test_a_large_reduction_and_a_long_chain():
     def chain(x):
         for _ in range(60):
