@@ -79,6 +79,8 @@ class Op:
     #: False where another driver or another run may give another correct answer (eigenvectors, argmax, masks):
     #: such results are saved for the backward pass, never recomputed.
     unique: ClassVar[bool] = True
+    #: True where a result costs much more to compute again than to keep: it is saved for the backward pass, too.
+    costly: bool = False
     #: True where it can fail at run time (LAPACK's info); the user's line is then kept with the node.
     fallible: ClassVar[bool] = False
     #: What a failure means, for the message.

@@ -101,14 +101,17 @@ def _keys_of(f: Fragment | LinearFragment) -> tuple[list[GlobalValKey], tuple[In
 
 
 def saved_slots(f: Fragment) -> tuple[int, ...]:
-    """Values that a backward pass may need and must not recompute: factors, and masks and indices that are used."""
+    """Values that a backward pass may need and that are kept for it.
+
+    Factors, and masks and indices that are used, must not be computed twice; products are not worth computing twice.
+    """
     found = f.cache.get("saved")
     if found is None:
         used: set[int] = set()  # what an inexact value is made of, directly or through masks
         for instr in reversed(f.instrs):
             if any(f.types[o].inexact or o in used for o in instr.outs):
                 used.update(instr.ins)
-        made_once = [instr for instr in f.instrs if not instr.op.unique]
+        made_once = [instr for instr in f.instrs if not instr.op.unique or instr.op.costly]
         found = f.cache["saved"] = tuple(o for i in made_once for o in i.outs if i.op.n_out > 1 or o in used)
     return found
 

@@ -60,7 +60,7 @@ def _bounds(words: Sequence[Any]) -> list[int]:
                 start = k = earlier + (end - earlier) // period * period
                 continue
         k += 1
-    return [*dict.fromkeys(b for b in [*bounds, *_even(start, n)] if 0 < b < n)]
+    return sorted({b for b in [*bounds, *_even(start, n)] if 0 < b < n})
 
 
 def _repeats_until(words: Sequence[Any], start: int, period: int) -> int:

@@ -22,6 +22,9 @@ from nbgraph.types import DTYPES, Shape, Size, TensorType
 #: ("external", routine).
 Word = tuple[Any, ...]
 
+#: Elements that a reduction accumulates before they are added to the total.
+BLOCK = 256
+
 _PREFIX = {"input": "in", "output": "out", "temporary": "tmp"}
 
 
@@ -214,19 +217,44 @@ class _Nest:
         for instr, depth in inner.items():
             if depth is None:
                 self._initialise_memory(instr)
+        self.blocked = [i for i, depth in inner.items() if depth is not None and depth < len(shape)]
         for axis, d in enumerate(shape):
             self._start_accumulators(inner, axis)
-            e.line(f"for {self.loops[axis]} in range({e.size(d)}):")
+            last = axis == len(shape) - 1
+            if last and self.blocked:
+                self._open_block(d)
+            e.line(f"for {self.loops[axis]} in {self._range(d, last)}:")
             e.depth += 1
         self._start_accumulators(inner, len(shape))
         for instr in self.step.instrs:
             self._statement(instr, inner)
         for axis in range(len(shape), -1, -1):
+            if axis == len(shape) - 1 and self.blocked:
+                self._close_block()
             for instr, depth in inner.items():
                 if depth == axis:
                     self._finish(instr)
             if axis:
                 e.depth -= 1
+
+    # A reduction is made block by block, so that its error grows with the number of blocks and the length of one, not
+    # with the number of elements.
+
+    def _range(self, d: Size, last: bool) -> str:
+        if last and self.blocked:
+            return f"range(block, min(block + {BLOCK}, {self.e.size(d)}))"
+        return f"range({self.e.size(d)})"
+
+    def _open_block(self, d: Size) -> None:
+        self.e.line(f"for block in range(0, {self.e.size(d)}, {BLOCK}):")
+        self.e.depth += 1
+        for instr in self.blocked:
+            self.e.line(f"b{instr.first} = {self._start_value(instr)}")
+
+    def _close_block(self) -> None:
+        for instr in self.blocked:
+            self.e.line(self._combined(instr, f"a{instr.first}", f"b{instr.first}"))
+        self.e.depth -= 1
 
     def _plan(self, reductions: Sequence[Instr], depth: int) -> dict[Instr, int | None]:
         """For each reduction: the loop depth at which its scalar accumulator lives, None if it lives in memory."""
@@ -279,7 +307,7 @@ class _Nest:
             if inner[instr] is None:
                 self._accumulate_memory(instr, op, code, x)
             else:
-                self.e.line(f"v{instr.first} = {_cast(code, op.combine(code, f'v{instr.first}', x))}")
+                self.e.line(self._combined(instr, f"{'b' if instr in self.blocked else 'a'}{instr.first}", x))
             return
         if isinstance(op, SourceOp):
             text = op.element(code, self.loops, [self.e.size(s) for s in instr.sizes])
@@ -306,13 +334,27 @@ class _Nest:
     def _start_accumulators(self, inner: dict[Instr, int | None], depth: int) -> None:
         for instr, at in inner.items():
             if at == depth:
-                code = self.body.types[instr.first].code
-                op = instr.op
-                assert isinstance(op, Reduction)
-                self.e.line(f"v{instr.first} = {_cast(code, op.initial(code))}")
+                self.e.line(f"a{instr.first} = {self._start_value(instr)}")
+
+    def _start_value(self, instr: Instr) -> str:
+        op, code = instr.op, self._wide(instr)
+        assert isinstance(op, Reduction)
+        return _cast(code, op.initial(self.body.types[instr.first].code))
+
+    def _combined(self, instr: Instr, acc: str, x: str) -> str:
+        """The statement that takes one more value into an accumulator."""
+        op, code = instr.op, self._wide(instr)
+        assert isinstance(op, Reduction)
+        return f"{acc} = {_cast(code, op.combine(code, acc, x))}"
+
+    def _wide(self, instr: Instr) -> str:
+        """The dtype of an accumulator: single precision is accumulated in double."""
+        code = self.body.types[instr.first].code
+        return {"f4": "f8", "c8": "c16"}.get(code, code)
 
     def _finish(self, instr: Instr) -> None:
         v = instr.first
+        self.e.line(f"v{v} = {_cast(self.body.types[v].code, f'a{v}')}")
         if v in self.storage.buffers:
             loops = [] if self.flat else self._kept_loops(instr)
             self.e._store(self.storage.buffers[v], self.e._index(self.body.layout[v], loops), f"v{v}")

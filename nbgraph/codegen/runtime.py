@@ -47,16 +47,7 @@ def _namespace() -> dict[str, Any]:
         n: getattr(numba, n) for n in ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
     }
     helpers: dict[str, Any] = {}
-    for f in (
-        sign,
-        complex_divide,
-        complex_sign,
-        complex_sqrt,
-        complex_tan,
-        complex_arctan,
-        complex_power,
-        complex_integer_power,
-    ):
+    for f in _HELPERS:
         helpers[f.__name__] = lowering.helper(_with_globals(f, helpers))
     return {**words.POINTERS, **scalars, **helpers, "call": words.call, "math": math, "np": np}
 
@@ -124,8 +115,46 @@ def complex_tan(z: Any) -> Any:
 
 
 def complex_arctan(z: Any) -> Any:
-    """arctan z = (i/2) (log(1 - iz) - log(1 + iz))."""
-    return (np.log(1 - z * 1j) - np.log(1 + z * 1j)) * 0.5j
+    """Re = atan2(2x, 1 - x^2 - y^2) / 2, Im = log1p(4y / (x^2 + (1 - y)^2)) / 4 (Abramowitz & Stegun 4.4.39)."""
+    x, y = z.real, z.imag
+    below = x * x + (1.0 - y) * (1.0 - y)
+    return complex(0.5 * math.atan2(2.0 * x, (1.0 - y) * (1.0 + y) - x * x), 0.25 * math.log1p(4.0 * y / below))
+
+
+def complex_tanh(z: Any) -> Any:
+    """(sinh 2x + i sin 2y) / (cosh 2x + cos 2y); +-1 where cosh overflows."""
+    x, y = 2.0 * z.real, 2.0 * z.imag
+    if abs(x) > 700.0:
+        return complex(math.copysign(1.0, x), 0.0)
+    below = math.cosh(x) + math.cos(y)
+    return complex(math.sinh(x) / below, math.sin(y) / below)
+
+
+def complex_exp(z: Any) -> Any:
+    """e^x (cos y + i sin y), with an imaginary part of 0 where y is 0."""
+    r = math.exp(z.real)
+    if z.imag == 0:
+        return complex(r, z.imag)
+    return complex(r * math.cos(z.imag), r * math.sin(z.imag))
+
+
+def complex_expm1(z: Any) -> Any:
+    """expm1(x) cos y - 2 sin(y/2)^2 + i e^x sin y."""
+    half = math.sin(0.5 * z.imag)
+    return complex(math.expm1(z.real) * math.cos(z.imag) - 2.0 * half * half, math.exp(z.real) * math.sin(z.imag))
+
+
+def complex_sin(z: Any) -> Any:
+    """sin x cosh y + i cos x sinh y, each part 0 where one of its factors is."""
+    x, y = z.real, z.imag
+    re = x if x == 0 else math.sin(x) * math.cosh(y)
+    return complex(re, y if y == 0 else math.cos(x) * math.sinh(y))
+
+
+def complex_cos(z: Any) -> Any:
+    """cos x cosh y - i sin x sinh y, the imaginary part 0 where one of its factors is."""
+    x, y = z.real, z.imag
+    return complex(math.cos(x) * math.cosh(y), -(x * y) if x == 0 or y == 0 else -math.sin(x) * math.sinh(y))
 
 
 def complex_integer_power(z: Any, n: int) -> Any:
@@ -152,3 +181,21 @@ def complex_power(z: Any, w: Any) -> Any:
     if w.imag == 0 and abs(w.real) < 100 and w.real == math.floor(w.real):
         return complex_integer_power(z, int(w.real))
     return np.exp(complex(w.real, w.imag) * np.log(complex(z.real, z.imag)))
+
+
+#: In an order in which each uses only those before it.
+_HELPERS = (
+    sign,
+    complex_divide,
+    complex_sign,
+    complex_sqrt,
+    complex_tan,
+    complex_arctan,
+    complex_tanh,
+    complex_exp,
+    complex_expm1,
+    complex_sin,
+    complex_cos,
+    complex_integer_power,
+    complex_power,
+)

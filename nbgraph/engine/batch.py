@@ -117,4 +117,4 @@ class Batch:
         call, bound = self._calls[(status >> 32) - 1]
         failure = self.native.failure(bound.program, status & 0xFFFFFFFF)
         assert isinstance(failure, OperationFailed)
-        raise failure.named(call.sites, call.fragment) from failure.error
+        raise failure.named(call) from failure.error

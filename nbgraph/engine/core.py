@@ -139,7 +139,7 @@ class Engine:
         try:
             return self.run_bound(bound, arrays, coming, totals)
         except OperationFailed as failure:
-            raise failure.named(call.sites, call.fragment) from failure.error
+            raise failure.named(call) from failure.error
 
     def run_bound(
         self, bound: Bound, arrays: Sequence[Array], coming: int, totals: Sequence[Array] = ()

@@ -20,14 +20,25 @@ class OperationFailed(Exception):
     @classmethod
     def from_status(cls, op: Any, status: int) -> OperationFailed:
         """A kernel's status: LAPACK's info if positive."""
-        return cls(op, np.linalg.LinAlgError(f"failed with info {status}: {op.failure}"))
+        return cls(op, np.linalg.LinAlgError(f"{op.failure} (LAPACK info {status})"))
 
-    def named(self, sites: Any, fragment: Fragment) -> Exception:
+    def named(self, call: Any) -> Exception:
         """The user's error: operation and the line that recorded it."""
         if not isinstance(self.error, np.linalg.LinAlgError):
             return self.error
-        where = next((site for slot, site in sites or () if _op_at(fragment, slot) is self.op), None)
+        where = self._line(call)
+        while where is None and call is not None and call.origin is not None:
+            # A derived call fails where the operation that it is derived from was recorded.
+            call = call.origin[0]
+            where = None if call is None else self._line(call)
         return LinAlgError(str(self.error), operation=self.op.name, where=describe(where) if where else None)
+
+    def _line(self, call: Any) -> Any:
+        """The user's line of the failed operation in a call, or of another one of its kind."""
+        sites = [(_op_at(call.fragment, slot), site) for slot, site in (call.sites if call is not None else None) or ()]
+        same = [site for op, site in sites if op is self.op]
+        alike = [site for op, site in sites if type(op) is type(self.op)]
+        return next(iter(same + alike), None)
 
 
 def _op_at(fragment: Fragment, slot: int) -> Any:

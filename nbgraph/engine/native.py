@@ -12,9 +12,9 @@ import threading
 import time
 import warnings
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy import empty
@@ -30,6 +30,7 @@ from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Bound, Program
 
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
 _ALIGN = 64
 
 
@@ -171,7 +172,7 @@ class Native:
             if code is not None:
                 return code
             start = time.perf_counter()
-            code = compile_program(program)
+            code = uninterrupted(lambda: compile_program(program))
             seconds = time.perf_counter() - start
             self._count(program, code, seconds)
             self.codes[program] = code
@@ -246,7 +247,34 @@ def compile_program(program: Program) -> Code:
     from nbgraph.codegen.runtime import compile_source
 
     body, words, picks = program.lowered()
-    return Code(program, compile_source(generate(body, program.accumulating)), picks, words)
+    code = Code(program, compile_source(generate(body, program.accumulating)), picks, words)
+    for what in code.machine.source.words:
+        if what[0] == "kernel":
+            _address(*what)
+    entry_point("entry"), entry_point("objects_driver")
+    return code
+
+
+def uninterrupted(work: Callable[[], T]) -> T:
+    """What `work` returns; run in a thread of its own, since Ctrl-C (which reaches the main thread only) in the middle
+    of the compiler would leave that unusable. The main thread can be interrupted while it waits."""
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    done: list[Any] = []
+
+    def run() -> None:
+        try:
+            done.append((work(), None))
+        except BaseException as error:  # handed on to the thread that waits
+            done.append((None, error))
+
+    thread = threading.Thread(target=run, name="nbgraph compiles", daemon=True)
+    thread.start()
+    thread.join()
+    result, error = done[0]
+    if error is not None:
+        raise error
+    return result
 
 
 def placed_for(code: Code, bound: Bound) -> Placed:

@@ -110,7 +110,7 @@ class CompiledProgram:
         try:
             outs = self.engine.native.run_bound(bound, ins, program.accumulators({}, bound.out_types))
         except OperationFailed as failure:
-            raise failure.named(None, program.fragment) from failure.error
+            raise failure.named(None) from failure.error
         return [outs[program.position[s]] for s in step.slots]
 
     # -- what it shows ---------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ class MergedRow:
         env = call.fragment.environment([i.type for i in call.inputs], call.words) if self.merged.words else {}
         words = tuple(size_at(w, env) for w in self.merged.words)
         self.call = FragmentCall(self.merged.fragment, tuple(inputs), words, None)
+        self.call.origin = (call, None)
         if call.sites:
             self.call.sites = [(self.merged.slot_of(slot, call.fragment), site) for slot, site in call.sites]
 

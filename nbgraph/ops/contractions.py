@@ -84,6 +84,11 @@ class Contract(Op):
         return found
 
     @cached_property
+    def costly(self) -> bool:  # type: ignore[override]
+        """Whether labels are summed over: the result is smaller than the work."""
+        return len({*self.a, *self.b}) > len(self.out)
+
+    @cached_property
     def groups(self) -> Groups:
         return Groups.of(self.a, self.b, self.out)
 
@@ -234,7 +239,8 @@ class Matmul3(Kernel):
         nbatch, m, k = x.type.shape
         blas_reads = x.type.inexact and all(_has_unit_stride(v.layout) for v in (x, y, out))
         lw.call(
-            "gemm" if blas_reads else "matmul", x.type.code, out.address, x.address, y.address, nbatch, m, y.type.shape[2], k,
+            "gemm" if blas_reads else "matmul", x.type.code,
+            out.address, x.address, y.address, nbatch, m, y.type.shape[2], k,
             *out.layout.strides, *x.layout.strides, *y.layout.strides, 0, 0, 0,
         )  # fmt: skip
 

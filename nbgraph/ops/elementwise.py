@@ -17,6 +17,9 @@ from nbgraph.kinds import ALL, FLOATS, INEXACT, NUMERIC, REAL, Elementwise
 from nbgraph.op import Sample, Sizes, sample_array
 from nbgraph.types import DTYPES, REAL_OF, Shape, TensorType
 
+#: Functions of complex numbers that generated code has of its own (`nbgraph.codegen.runtime`).
+_COMPLEX = frozenset(("sqrt", "tan", "tanh", "exp", "expm1", "sin", "cos", "arctan", "sign"))
+
 
 class _Unary(Elementwise):
     """An operation of one operand, given by a NumPy function, the name of a scalar function, and f'."""
@@ -30,6 +33,8 @@ class _Unary(Elementwise):
         return type(self).function(ins[0])
 
     def scalar(self, code: str, *xs: str) -> str:
+        if code[0] == "c" and self.name in _COMPLEX:
+            return f"complex_{self.name}({xs[0]})"
         module = "np" if code[0] == "c" or code == "f4" else "math"
         return f"{module}.{self.source or self.name}({xs[0]})"
 
@@ -285,9 +290,6 @@ class Sqrt(_Unary):
     function = np.sqrt
     low = 0.3
 
-    def scalar(self, code: str, *xs: str) -> str:
-        return f"complex_sqrt({xs[0]})" if code[0] == "c" else super().scalar(code, *xs)
-
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         return b.div(b.mul(tangents[0], 0.5), out)
 
@@ -375,9 +377,6 @@ class Tan(_Unary):
     function = np.tan
     low, high = -1.2, 1.2
 
-    def scalar(self, code: str, *xs: str) -> str:
-        return f"complex_tan({xs[0]})" if code[0] == "c" else super().scalar(code, *xs)
-
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.add(b.mul(y, y), 1)
 
@@ -405,7 +404,7 @@ class Arctan(_Unary):
     low, high = -0.7, 0.7
 
     def scalar(self, code: str, *xs: str) -> str:
-        return f"complex_arctan({xs[0]})" if code[0] == "c" else f"np.arctan({xs[0]})"
+        return super().scalar(code, *xs) if code[0] == "c" else f"np.arctan({xs[0]})"
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         return b.div(tangents[0], b.add(b.mul(ins[0], ins[0]), 1))
@@ -527,8 +526,6 @@ class _Comparison(_Binary):
         return "b1"
 
     def scalar(self, code: str, *xs: str) -> str:
-        if code[0] == "c" and self.template not in ("({} == {})", "({} != {})"):
-            return f"complex_order({xs[0]}, {xs[1]}, {self.name!r})"
         return self.template.format(*xs)
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:

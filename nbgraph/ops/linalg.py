@@ -72,6 +72,7 @@ class Solve(Kernel):
 
     name = "solve"
     kernel = "solve"
+    failure = "singular matrix"
     fallible = True
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
@@ -141,6 +142,7 @@ class Eigh(Kernel):
 
     name = "eigh"
     kernel = "eigh"
+    failure = "the iteration did not converge"
     params = ("broadening",)
     broadening: float
     n_out = 2
