@@ -104,6 +104,7 @@ class Path:
         if self.passive and key_of(node) not in self.wrt:
             raise DifferentiationError(
                 "history was dropped: a value on the path was evaluated while it depended on no differentiable leaf",
+                operation="grad",
                 got=f"dropped by the eval at {describe(node.call.site)}",
                 hint="make what you differentiate by with TracedTensor.from_tensor, not nbg.constant",
             )

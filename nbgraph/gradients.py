@@ -66,7 +66,10 @@ def _pull(operation: str, out: TracedTensor, wrt: Any, ct: TracedTensor, allow_u
 
 def _check_inexact(operation: str, out: TracedTensor) -> None:
     if not out.type.inexact:
-        raise DifferentiationError("integers and booleans have no derivative", operation=operation, got=out.type)
+        hint = "convert it with .astype('float64')"
+        raise DifferentiationError(
+            "integers and booleans have no derivative", operation=operation, got=out.type, hint=hint
+        )
 
 
 def targets(operation: str, wrt: Any) -> tuple[list[Any], Any]:

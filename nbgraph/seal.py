@@ -246,8 +246,12 @@ def commit(d: Draft, values: Any) -> None:
     history: Any = call
     if values is None:
         call.nodes = [(slot, weakref.ref(node)) for slot, node in d.nodes if not isinstance(node, Pack)]
-    elif not call.active:
-        history = Dropped(user_frame(), call.seq)
+    else:
+        missing = [(slot, node) for slot, node in d.nodes if slot not in values and not isinstance(node, Pack)]
+        if missing:  # an operation they need failed: they stay to be computed
+            call.nodes = [(slot, weakref.ref(node)) for slot, node in missing]
+        elif not call.active:
+            history = Dropped(user_frame(), call.seq)
     for slot, node in d.nodes:
         if node.op is None:  # another thread was first
             continue

@@ -133,6 +133,14 @@ def program_for(fragment: Fragment, slots: frozenset[int], summed: frozenset[int
     return found
 
 
+def exact_program(fragment: Fragment, slots: frozenset[int]) -> Program:
+    """The program of the fragment with just these outputs: it runs no operation that they do not need."""
+    found = fragment.cache.get(("exact", slots))
+    if found is None:
+        found = fragment.cache["exact", slots] = Program(fragment, tuple(sorted(slots)))
+    return found  # type: ignore[no-any-return]
+
+
 def _find_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int]) -> Program:
     with fragment.lock:
         made: list[Program] = fragment.cache.setdefault("programs", [])

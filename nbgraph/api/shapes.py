@@ -263,6 +263,11 @@ def _joined(name: str, arrays: Any, dtype: Any) -> list[TracedTensor]:
     return common(*arrays) if dtype is None else [as_code(operand(a), code_of(dtype)) for a in arrays]
 
 
+def _differ(a: Shape, b: Shape) -> bool:
+    """Whether two shapes of one rank cannot be the same."""
+    return any(type(x) is int and type(y) is int and x != y for x, y in zip(a, b, strict=True))
+
+
 def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
     """Arrays of one shape joined along a new axis.
 
@@ -271,7 +276,7 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
     """
     nodes = _joined("stack", arrays, dtype)
     for position, n in enumerate(nodes):
-        if n.type.ndim != nodes[0].type.ndim:
+        if len(n.type.shape) != len(nodes[0].type.shape) or _differ(n.type.shape, nodes[0].type.shape):
             wanted = f"the shape of the first, {nodes[0].type.shape}"
             raise ShapeError("shapes differ", operation="stack", position=position, got=n.type.shape, wanted=wanted)
     axis = _axis("stack", axis, nodes[0].type.ndim + 1)

@@ -24,11 +24,11 @@ from nbgraph.engine.native import Native
 from nbgraph.engine.schedule import Key, Row, Schedule, draft_slots
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
-from nbgraph.errors import NbgraphError
+from nbgraph.errors import LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
-from nbgraph.ssa import Bound, Program, program_for
+from nbgraph.ssa import Bound, Program, exact_program, program_for
 from nbgraph.trace import LOCK, FragmentCall, Node, SumCall, value_of
 
 Array = np.ndarray[Any, Any]
@@ -110,8 +110,12 @@ class Engine:
         """One call: added to the batch where it has machine code, else interpreted."""
         call: FragmentCall = step.call
         places = step.places()
-        totals = schedule.totals_for(places)
-        program = program_for(call.fragment, frozenset(places.values()), frozenset(totals))
+        slots = frozenset(places.values())
+        totals = {} if schedule.only_targets else schedule.totals_for(places)
+        if schedule.only_targets:
+            program = exact_program(call.fragment, slots)
+        else:
+            program = program_for(call.fragment, slots, frozenset(totals))
         types, words = schedule.arguments(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = values_of(schedule.sources(call), results)
@@ -212,11 +216,25 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
     results: Results = {}
     if schedule.rows:
         engine.counters.evals += 1
-        engine.run(schedule, results)
+        schedule = _run_schedule(schedule, nodes, drafts, results, engine)
     values = values_of(schedule.targets, results)
     with LOCK:
         _commit(schedule, drafts, results)
     return values
+
+
+def _run_schedule(
+    schedule: Schedule, nodes: Sequence[Node], drafts: Sequence[Draft], results: Results, engine: Engine
+) -> Schedule:
+    """Runs a schedule; where an operation fails, once more for the targets alone, which may not need that one."""
+    try:
+        engine.run(schedule, results)
+    except LinAlgError:
+        with LOCK:
+            schedule = Schedule(nodes, drafts, {}, {}, only_targets=True)
+        results.clear()
+        engine.run(schedule, results)
+    return schedule
 
 
 def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
@@ -286,7 +304,7 @@ def _settle(row: Row, results: Results) -> None:
         node = ref()
         if node is not None and slot in values:
             node.data = values[slot]
-    call.nodes = None
+    call.nodes = [entry for entry in call.nodes or () if entry[0] not in values] or None
 
 
 _DEFAULT: Engine | None = None

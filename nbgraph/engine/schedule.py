@@ -76,12 +76,13 @@ class Schedule:
         drafts: Sequence[Draft],
         bound: Mapping[int, Any],
         sizes: Mapping[Any, int],
+        only_targets: bool = False,
     ) -> None:
-        self.bound, self.sizes = bound, sizes
+        self.bound, self.sizes, self.only_targets = bound, sizes, only_targets
         self.home: dict[int, tuple[Draft, int]] = {
             id(node): (d, slot) for d in drafts for slot, node in d.nodes if node.op is not None
         }
-        self.rows = self._collect(targets)
+        self.rows = self._collect(targets, only_targets)
         self.steps = self._merge(self.rows)
         #: Sums in the making, by the id of their call.
         self.totals: dict[int, Array] = {}
@@ -114,7 +115,7 @@ class Schedule:
             tuple(size_at(w, self.sizes) for w in call.words),
         )
 
-    def _collect(self, targets: Sequence[Node]) -> list[Row]:
+    def _collect(self, targets: Sequence[Node], only_targets: bool) -> list[Row]:
         rows: dict[int, Row] = {}
         stack = list(targets)
         while stack:
@@ -131,7 +132,7 @@ class Schedule:
             row.wanted.add(key[1])
         ordered = sorted(rows.values(), key=lambda r: r.call.seq)
         for row in ordered:
-            if type(row.call) is FragmentCall:
+            if type(row.call) is FragmentCall and not only_targets:
                 row.wanted.update(_kept_slots(row))
         return ordered
 
@@ -159,7 +160,7 @@ class Schedule:
         self._released: dict[int, list[tuple[Key, TensorType]]] = {}
         for key, t in self._passing.items():
             reader = last.get(key, 0)
-            if reader in sums and times[key] == 1:
+            if reader in sums and times[key] == 1 and not self.only_targets:
                 self._added[key] = sums[reader]
             else:
                 self._released.setdefault(reader, []).append((key, t))

@@ -40,7 +40,7 @@ def _axes(name: str, ndim: int, axis: Any) -> tuple[int, ...]:
             raise BoundsError("axis is out of range", operation=name, position=0, got=a, wanted=wanted)
     axes = tuple(sorted(int(a) % ndim for a in given))
     if len(set(axes)) != len(axes):
-        raise ShapeError("an axis occurs twice", operation=name, position=0, got=axis)
+        raise ShapeError("an axis occurs twice", operation=name, position=0, got=axis, wanted="each axis once")
     return axes
 
 
