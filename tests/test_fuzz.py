@@ -40,7 +40,7 @@ NEVER, AUTO, ALWAYS = nbg.Engine(jit="never"), nbg.Engine(jit="auto"), nbg.Engin
 POOL = ThreadPoolExecutor(1)
 
 FUZZ = settings(
-    deadline=None, derandomize=True, max_examples=60, database=None,
+    deadline=None, derandomize=True, max_examples=150, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 NUMBER = st.integers(0, 10_000)
@@ -343,6 +343,7 @@ def check_loop(loop: Loop, engines: list[nbg.Engine], count: int, evals: str, to
 
     chance = {
         "none": lambda k: False,
+        "every": lambda k: True,
         "random": lambda k: rng.random() < 0.4,
         "third": lambda k: k % 3 == 0,
         "end": lambda k: k > count - 3,
@@ -387,17 +388,17 @@ def check_loop(loop: Loop, engines: list[nbg.Engine], count: int, evals: str, to
         assert inner(second, vs[1]) == pytest.approx(difference, rel=1e-4, abs=1e-5), "second derivative"
 
 
-EVALS = st.sampled_from(["none", "random", "third", "end"])
+EVALS = st.sampled_from(["none", "every", "random", "third", "end"])
 TOLERANCES = st.sampled_from([0.0, 0.1, 1e-3])
 
 
-@settings(FUZZ, max_examples=40)
+@settings(FUZZ, max_examples=60)
 @given(GENES, st.integers(0, 99), st.integers(1, 3), EVALS, st.integers(1, 30), TOLERANCES, st.integers(0, 3))
 def test_loops_wherever_they_are_evaluated(genes, seed, period, evals, count, tol, keep) -> None:
     check_loop(Loop(genes, seed, period), [NEVER, AUTO], count, evals, tol, keep, seed)
 
 
-@pytest.mark.parametrize(("seed", "period", "evals"), [(0, 1, "third"), (1, 2, "none")])
-def test_loops_compiled(seed, period, evals) -> None:
-    genes = [tuple(g) for g in np.random.default_rng(seed).integers(0, 10_000, (6, 4)).tolist()]
-    check_loop(Loop(genes, seed, period), [ALWAYS], 40, evals, 0.0, 0, seed)
+@pytest.mark.parametrize(("seed", "period", "evals", "count"), [(0, 1, "every", 12), (2, 2, "none", 40)])
+def test_loops_compiled(seed, period, evals, count) -> None:
+    genes = [tuple(g) for g in np.random.default_rng(seed).integers(0, 10_000, (period + 1, 4)).tolist()]
+    check_loop(Loop(genes, seed, period), [ALWAYS], count, evals, 0.0, 0, seed)
