@@ -108,6 +108,8 @@ class Reduction(Op):
     params = ("axes",)
     axes: tuple[int, ...]
     codes: ClassVar[str] = ALL
+    #: Whether two accumulators combine as an accumulator and an element do; then it may be made block by block.
+    mergeable: ClassVar[bool] = False
 
     def result_code(self, code: str) -> str:
         return code

@@ -96,7 +96,11 @@ def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> Traced
     if ord == 1:
         return api.sum(size, axis, keepdims=keepdims)
     if isinstance(ord, int | float | np.number):
-        return api.sum(size ** float(ord), axis, keepdims=keepdims) ** (1.0 / float(ord))
+        total = api.sum(size ** float(ord), axis, keepdims=keepdims)
+        zero = total == 0  # there the derivative is 0, as of the 2-norm
+        return api.where(
+            zero, 0.0 ** (1.0 / float(ord)) if ord > 0 else total, api.where(zero, 1.0, total) ** (1.0 / float(ord))
+        )
     raise _no_order(ord, (axis,))
 
 

@@ -138,7 +138,7 @@ def exact_program(fragment: Fragment, slots: frozenset[int]) -> Program:
     found = fragment.cache.get(("exact", slots))
     if found is None:
         found = fragment.cache["exact", slots] = Program(fragment, tuple(sorted(slots)))
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _find_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int]) -> Program:

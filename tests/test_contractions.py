@@ -212,7 +212,7 @@ def test_lowering():
     lw = _Lowering()
     Matmul3().lower(lw, [x, y], [z], ())
     strides = (4 * n, 4, 1, 3 * n, 3, 1, 12, 4, 1)
-    assert lw.calls == [("matmul", "f8", "z", "x", "y", 1, n, 4, 3, *strides, 0, 0, 0)]
+    assert lw.calls == [("gemm", "f8", "z", "x", "y", 1, n, 4, 3, *strides, 0, 0, 0)]
 
 
 def test_small_products_cost_what_numpy_costs():

@@ -217,7 +217,11 @@ class _Nest:
         for instr, depth in inner.items():
             if depth is None:
                 self._initialise_memory(instr)
-        self.blocked = [i for i, depth in inner.items() if depth is not None and depth < len(shape)]
+        self.blocked = [
+            i
+            for i, depth in inner.items()
+            if depth is not None and depth < len(shape) and i.op.mergeable  # type: ignore[attr-defined]
+        ]
         for axis, d in enumerate(shape):
             self._start_accumulators(inner, axis)
             last = axis == len(shape) - 1

@@ -117,6 +117,9 @@ def complex_tan(z: Any) -> Any:
 def complex_arctan(z: Any) -> Any:
     """Re = atan2(2x, 1 - x^2 - y^2) / 2, Im = log1p(4y / (x^2 + (1 - y)^2)) / 4 (Abramowitz & Stegun 4.4.39)."""
     x, y = z.real, z.imag
+    if abs(x) > 1e8 or abs(y) > 1e8:  # pi/2 - 1/z
+        inverse = complex_divide(complex(1.0, 0.0), complex(x, y))
+        return complex(math.copysign(0.5 * math.pi, x) - inverse.real, -inverse.imag)
     below = x * x + (1.0 - y) * (1.0 - y)
     return complex(0.5 * math.atan2(2.0 * x, (1.0 - y) * (1.0 + y) - x * x), 0.25 * math.log1p(4.0 * y / below))
 
@@ -136,6 +139,16 @@ def complex_exp(z: Any) -> Any:
     if z.imag == 0:
         return complex(r, z.imag)
     return complex(r * math.cos(z.imag), r * math.sin(z.imag))
+
+
+def complex_log(z: Any) -> Any:
+    """log |z| + i arg z; near |z| = 1 by log1p(|z|^2 - 1) / 2, which keeps what is left of the real part."""
+    x, y = abs(z.real), abs(z.imag)
+    large, small = max(x, y), min(x, y)
+    re = math.log(abs(complex(x, y)))
+    if 0.5 < large < 1.5 and small < 1.0:
+        re = 0.5 * math.log1p((large - 1.0) * (large + 1.0) + small * small)
+    return complex(re, math.atan2(z.imag, z.real))
 
 
 def complex_expm1(z: Any) -> Any:
@@ -180,7 +193,7 @@ def complex_power(z: Any, w: Any) -> Any:
         return complex(math.nan, math.nan)
     if w.imag == 0 and abs(w.real) < 100 and w.real == math.floor(w.real):
         return complex_integer_power(z, int(w.real))
-    return np.exp(complex(w.real, w.imag) * np.log(complex(z.real, z.imag)))
+    return complex_exp(complex(w.real, w.imag) * complex_log(complex(z.real, z.imag)))
 
 
 #: In an order in which each uses only those before it.
@@ -193,6 +206,7 @@ _HELPERS = (
     complex_arctan,
     complex_tanh,
     complex_exp,
+    complex_log,
     complex_expm1,
     complex_sin,
     complex_cos,

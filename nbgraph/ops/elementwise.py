@@ -18,7 +18,7 @@ from nbgraph.op import Sample, Sizes, sample_array
 from nbgraph.types import DTYPES, REAL_OF, Shape, TensorType
 
 #: Functions of complex numbers that generated code has of its own (`nbgraph.codegen.runtime`).
-_COMPLEX = frozenset(("sqrt", "tan", "tanh", "exp", "expm1", "sin", "cos", "arctan", "sign"))
+_COMPLEX = frozenset(("sqrt", "tan", "tanh", "exp", "expm1", "sin", "cos", "arctan", "sign", "log"))
 
 
 class _Unary(Elementwise):

@@ -90,6 +90,7 @@ class Sum(_Reduction):
     """The sum; of booleans and int32 it is int64."""
 
     name = "sum"
+    mergeable = True
     ufunc = np.add
 
     def result_code(self, code: str) -> str:
