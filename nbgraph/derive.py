@@ -9,7 +9,7 @@ the oldest node differentiated by is visited. Dropped history raises; it is neve
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nbgraph.errors import DifferentiationError, describe
@@ -50,14 +50,14 @@ def seal(nodes: Sequence[Node]) -> None:
 class _Step:
     """A call on the path: (a piece of) a fragment call, a sum, or an alias.
 
-    `outs` maps its slots, those that somebody uses, to keys; `origin` is the call and, for a piece, which slot of the
-    call each of its own is.
+    `outs` pairs its slots, those that somebody uses, with keys (equal values of a piece share a slot); `origin` is the
+    call and, for a piece, which slot of the call each of its own is.
     """
 
     __slots__ = ("fragment", "inputs", "keys", "kind", "origin", "outs", "words")
 
-    def __init__(self, kind: str, inputs: Sequence[Node], outs: dict[int, Key]) -> None:
-        self.kind, self.inputs, self.outs = kind, inputs, outs
+    def __init__(self, kind: str, inputs: Sequence[Node], outs: Iterable[tuple[int, Key]]) -> None:
+        self.kind, self.inputs, self.outs = kind, inputs, tuple(outs)
         self.keys = [key_of(i) for i in inputs]
         self.fragment: Any = None
         self.words: Sequence[Size] = ()
@@ -115,7 +115,7 @@ class Path:
             if type(call) is FragmentCall:
                 steps += self._fragment_steps(call, used)
             elif type(call) in (SumCall, AliasCall):
-                steps.append(_Step("sum", call.inputs, {0: key_of(node)}))
+                steps.append(_Step("sum", call.inputs, [(0, key_of(node))]))
         return steps
 
     def _fragment_steps(self, call: FragmentCall, used: set[int]) -> list[_Step]:
@@ -125,7 +125,7 @@ class Path:
         inside = {i for instr in f.instrs for i in instr.ins} if here else ()
         cuts = tuple(s for s in here if s in inside)
         if not cuts:
-            step = _Step("call", call.inputs, {s: (id(call), s) for s in used})
+            step = _Step("call", call.inputs, [(s, (id(call), s)) for s in used])
             step.fragment, step.words, step.origin = f, call.words, (call, None)
             return [step]
         return [self._piece_step(call, piece) for piece in cut_at(f, cuts, tuple(sorted(used)))]
@@ -134,7 +134,7 @@ class Path:
         inputs = [call.inputs[k] if kind == "input" else slot_node(call, k) for kind, k in piece.sources]
         self.kept += inputs
         self.met.update(key_of(i) for i in inputs)
-        step = _Step("call", inputs, {mine: (id(call), theirs) for theirs, mine in piece.slots.items()})
+        step = _Step("call", inputs, [(mine, (id(call), theirs)) for theirs, mine in piece.slots.items()])
         env = call_environment(call) if piece.words else {}
         step.fragment = piece.fragment
         step.words = tuple(size_at(w, env) for w in piece.words)
@@ -147,7 +147,7 @@ class Path:
         found = []
         for step in steps:
             if not self.active.isdisjoint(step.keys):
-                self.active.update(step.outs.values())
+                self.active.update(key for _, key in step.outs)
                 found.append(step)
         return found
 
@@ -233,12 +233,14 @@ def _total(path: Path, w: Node, cts: dict[Key, list[Node]]) -> Node | None:
 
 def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
     """Moves the cotangents of a step's results to its inputs."""
-    taken = {slot: sum_of(cts[key]) for slot, key in step.outs.items() if key in cts}
-    if not taken:
+    gathered: dict[int, list[Node]] = {}
+    for slot, key in step.outs:
+        if key in cts:
+            cts[key] = [sum_of(cts[key])]  # summed once; it may be asked for as a result too
+            gathered.setdefault(slot, []).extend(cts[key])
+    if not gathered:
         return
-    for slot, key in step.outs.items():
-        if slot in taken:
-            cts[key] = [taken[slot]]  # summed once; it may be asked for as a result too
+    taken = {slot: sum_of(nodes) for slot, nodes in gathered.items()}
     mask = path.mask(step)
     if step.kind == "sum":
         for k in mask:
@@ -279,11 +281,14 @@ def _tangent(path: Path, out: Node, tangents: dict[Key, Node]) -> Node | None:
 def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> None:
     """Moves the tangents of a step's inputs to those of its results that somebody needs."""
     given = {k: tangents[key] for k, key in enumerate(step.keys) if key in tangents}
-    wanted = {slot: key for slot, key in step.outs.items() if key in needed and key not in tangents}
+    wanted: dict[int, list[Key]] = {}
+    for slot, key in step.outs:
+        if key in needed and key not in tangents:
+            wanted.setdefault(slot, []).append(key)
     if not given or not wanted:
         return
     if step.kind == "sum":
-        tangents[wanted[0]] = sum_of(list(given.values()))
+        tangents[wanted[0][0]] = sum_of(list(given.values()))
         return
     plan = jvp_plan(step.fragment, tuple(sorted(given)), tuple(sorted(wanted)))
     if not plan.results:
@@ -291,9 +296,10 @@ def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> N
     derived = _derived_call(step, plan, {("tangent", k): t for k, t in given.items()})
     derived.nodes = []
     env = step.fragment.environment([i.type for i in step.inputs], step.words)
-    for slot, key in wanted.items():
+    for slot, keys in wanted.items():
         if slot in plan.results:
-            tangents[key] = _result(derived, plan.results[slot], _type_at(step.fragment, slot, env), derived.active)
+            tangent = _result(derived, plan.results[slot], _type_at(step.fragment, slot, env), derived.active)
+            tangents.update(dict.fromkeys(keys, tangent))
 
 
 def _zeros(like: Node) -> Node:

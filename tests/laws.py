@@ -81,9 +81,7 @@ class Function:
 def perturbation(rng: np.random.Generator, like: Array) -> Array:
     """A random direction of an array's dtype and shape."""
     t = rng.standard_normal(like.shape)
-    return np.asarray(t + 1j * rng.standard_normal(like.shape) if like.dtype.kind == "c" else t).astype(
-        like.dtype
-    )
+    return np.asarray(t + 1j * rng.standard_normal(like.shape) if like.dtype.kind == "c" else t).astype(like.dtype)
 
 
 # -- values ----------------------------------------------------------------------------------------
@@ -358,9 +356,7 @@ def _check_adjoint(
     """<ct, J t> == <J* ct, t>, relative to the size of the vectors."""
     for p, t in zip(pulled, along, strict=True):
         assert (p.dtype, p.shape) == (t.dtype, t.shape)
-    scale = sum(
-        float(np.linalg.norm(p)) * float(np.linalg.norm(t)) for p, t in zip(pulled, along, strict=True)
-    )
+    scale = sum(float(np.linalg.norm(p)) * float(np.linalg.norm(t)) for p, t in zip(pulled, along, strict=True))
     left, right = inner(cts, outs), inner(pulled, along)
     assert abs(left - right) <= tol * max(1.0, scale), f"{left} != {right}"
 

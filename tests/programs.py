@@ -338,6 +338,8 @@ def second_derivative(f: Callable[[float, float], float], step: float = 2e-3) ->
     def mixed(h: float) -> float:
         return (f(h, h) - f(h, -h) - f(-h, h) + f(-h, -h)) / (4 * h * h)
 
+    if derivative(lambda s: f(s, 0.0)) is None or derivative(lambda t: f(0.0, t)) is None:
+        return None
     fine, coarse, wide = mixed(step), mixed(2 * step), mixed(4 * step)
     better, worse = (4 * fine - coarse) / 3, (4 * coarse - wide) / 3
     return better if abs(better - worse) <= 1e-5 * (1 + abs(better)) else None

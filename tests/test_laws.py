@@ -189,9 +189,7 @@ def test_keywords_are_numpys():
     np.testing.assert_array_equal(
         bound("slice", x, axis=(0, 2), start=(1, 3), length=(1, 2), step=(1, -2)), x[1:, :, 3::-2]
     )
-    np.testing.assert_array_equal(
-        bound("pad_slice", x, axis=1, start=2, size=6), np.pad(x, ((0, 0), (2, 1), (0, 0)))
-    )
+    np.testing.assert_array_equal(bound("pad_slice", x, axis=1, start=2, size=6), np.pad(x, ((0, 0), (2, 1), (0, 0))))
     np.testing.assert_array_equal(bound("concatenate", x, x, axis=-1), np.concatenate([x, x], -1))
     np.testing.assert_array_equal(bound("eye", n=3, k=-1), np.eye(3, k=-1))
     np.testing.assert_array_equal(bound("iota", n=4, code="i8"), np.arange(4))

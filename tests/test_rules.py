@@ -104,7 +104,6 @@ def test_rule_01_equal_values_recorded_twice_are_two() -> None:
             (a * 3).sum().grad(b)
 
 
-@pytest.mark.xfail(strict=True, reason="one of them is lost")
 def test_rule_01_equal_values_of_a_cut_call_both_count() -> None:
     x = T([0.3, 0.7])
     y = x * x

@@ -253,11 +253,11 @@ class _Nest:
         self.e.line(f"for block in range(0, {self.e.size(d)}, {BLOCK}):")
         self.e.depth += 1
         for instr in self.blocked:
-            self.e.line(f"b{instr.first} = {self._start_value(instr)}")
+            self.e.line(f"part{instr.first} = {self._start_value(instr)}")
 
     def _close_block(self) -> None:
         for instr in self.blocked:
-            self.e.line(self._combined(instr, f"a{instr.first}", f"b{instr.first}"))
+            self.e.line(self._combined(instr, f"total{instr.first}", f"part{instr.first}"))
         self.e.depth -= 1
 
     def _plan(self, reductions: Sequence[Instr], depth: int) -> dict[Instr, int | None]:
@@ -311,7 +311,7 @@ class _Nest:
             if inner[instr] is None:
                 self._accumulate_memory(instr, op, code, x)
             else:
-                self.e.line(self._combined(instr, f"{'b' if instr in self.blocked else 'a'}{instr.first}", x))
+                self.e.line(self._combined(instr, f"{'part' if instr in self.blocked else 'total'}{instr.first}", x))
             return
         if isinstance(op, SourceOp):
             text = op.element(code, self.loops, [self.e.size(s) for s in instr.sizes])
@@ -338,7 +338,7 @@ class _Nest:
     def _start_accumulators(self, inner: dict[Instr, int | None], depth: int) -> None:
         for instr, at in inner.items():
             if at == depth:
-                self.e.line(f"a{instr.first} = {self._start_value(instr)}")
+                self.e.line(f"total{instr.first} = {self._start_value(instr)}")
 
     def _start_value(self, instr: Instr) -> str:
         op, code = instr.op, self._wide(instr)
@@ -358,7 +358,7 @@ class _Nest:
 
     def _finish(self, instr: Instr) -> None:
         v = instr.first
-        self.e.line(f"v{v} = {_cast(self.body.types[v].code, f'a{v}')}")
+        self.e.line(f"v{v} = {_cast(self.body.types[v].code, f'total{v}')}")
         if v in self.storage.buffers:
             loops = [] if self.flat else self._kept_loops(instr)
             self.e._store(self.storage.buffers[v], self.e._index(self.body.layout[v], loops), f"v{v}")

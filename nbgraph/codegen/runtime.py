@@ -120,8 +120,12 @@ def complex_arctan(z: Any) -> Any:
     if abs(x) > 1e8 or abs(y) > 1e8:  # pi/2 - 1/z
         inverse = complex_divide(complex(1.0, 0.0), complex(x, y))
         return complex(math.copysign(0.5 * math.pi, x) - inverse.real, -inverse.imag)
-    below = x * x + (1.0 - y) * (1.0 - y)
-    return complex(0.5 * math.atan2(2.0 * x, (1.0 - y) * (1.0 + y) - x * x), 0.25 * math.log1p(4.0 * y / below))
+    high = abs(y)
+    below = x * x + (1.0 - high) * (1.0 - high)
+    if below == 0:
+        return complex(x, math.copysign(math.inf, y))
+    im = math.copysign(0.25 * math.log1p(4.0 * high / below), y)
+    return complex(0.5 * math.atan2(2.0 * x, (1.0 - y) * (1.0 + y) - x * x), im)
 
 
 def complex_tanh(z: Any) -> Any:

@@ -183,7 +183,7 @@ def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: A
     arguments = tuple(Argument(n.type, _name(n, k)) for k, n in enumerate(ins))
     made = {key_of(n) for n in ins}
     for step in path.steps:
-        made.update(step.outs.values())
+        made.update(key for _, key in step.outs)
     outside = [i for step in path.steps for i in step.inputs if key_of(i) not in made]
     outside += [o for o in outs if key_of(o) not in made]
     constants = list({key_of(i): i for i in outside}.values())
@@ -191,12 +191,12 @@ def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: A
     wanted = {key_of(i) for step in path.steps for i in step.inputs} | {key_of(o) for o in outs}
     steps, n = [], len(numbers)
     for step in path.steps:
-        slots = tuple(s for s, key in step.outs.items() if key in wanted and key not in numbers)
+        fresh = [(s, key) for s, key in step.outs if key in wanted and key not in numbers]
         sources = tuple(numbers[key_of(i)] for i in step.inputs)
+        slots = tuple(s for s, _ in fresh)
         steps.append(Step(step.fragment if step.kind == "call" else None, sources, tuple(step.words), slots))
-        for s in slots:
-            numbers[step.outs[s]] = n
-            n += 1
+        numbers.update({key: n + k for k, (_, key) in enumerate(fresh)})
+        n += len(fresh)
     values = _constant_values(engine, constants)
     return Recipe(arguments, values, tuple(steps), tuple(numbers[key_of(o)] for o in outs), structure)
 

@@ -230,7 +230,7 @@ class IntegerPower(Elementwise):
             return f"complex_integer_power({x}, {self.exponent})"
         power = f"({'*'.join([x] * n)})" if 1 <= n <= 4 else f"({x} ** {n})"
         if n == 0:
-            power = f"({x} * 0 + 1)"
+            power = "1"
         return f"(1 / {power})" if self.exponent < 0 else power
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
