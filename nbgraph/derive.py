@@ -27,7 +27,7 @@ from nbgraph.trace import (
     sum_of,
     value_of,
 )
-from nbgraph.types import Size
+from nbgraph.types import Size, type_of_array
 
 Key = tuple[int, int]
 
@@ -70,6 +70,9 @@ class Path:
     def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node]) -> None:
         seal([*outputs, *wrt])
         self.wrt = {key_of(w): w for w in wrt}
+        self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
+        for w in wrt:
+            self.here.setdefault(id(w.call), set()).add(w.slot)
         self.oldest = min((w.seq for w in wrt), default=0)
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
@@ -121,9 +124,9 @@ class Path:
     def _fragment_steps(self, call: FragmentCall, used: set[int]) -> list[_Step]:
         """The call as one step, or as pieces where a value inside it is differentiated by and used inside it."""
         f = call.fragment
-        here = sorted({w.slot for w in self.wrt.values() if w.call is call})
+        here = self.here.get(id(call))
         inside = {i for instr in f.instrs for i in instr.ins} if here else ()
-        cuts = tuple(s for s in here if s in inside)
+        cuts = tuple(s for s in sorted(here) if s in inside) if here else ()
         if not cuts:
             step = _Step("call", call.inputs, [(s, (id(call), s)) for s in used])
             step.fragment, step.words, step.origin = f, call.words, (call, None)
@@ -166,14 +169,12 @@ def slot_node(call: FragmentCall, slot: int) -> Node:
     """A node for a value of a call, with its data if the call has kept it."""
     if slot < len(call.fragment.inputs):
         return call.inputs[slot]
-    env = call_environment(call)
-    t = _type_at(call.fragment, slot, env)
+    data = None if call.saved is None else call.saved.get(slot)
+    t = _type_at(call.fragment, slot, call_environment(call)) if data is None else type_of_array(data)
     node = new_node(t, t.inexact and call.active)
-    node.call, node.slot = call, slot
+    node.call, node.slot, node.data = call, slot, data
     node.seq = call.seq
-    if call.saved is not None:
-        node.data = call.saved.get(slot)
-    if node.data is None:
+    if data is None:
         call.nodes = [*(call.nodes or ()), (slot, weakref.ref(node))]
     return node
 

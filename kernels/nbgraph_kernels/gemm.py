@@ -32,7 +32,7 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         c, a, b, m, n, k, keep = w[2], w[3], w[4], w[6], w[7], w[8], w[20]
         c_row, c_column, a_row, a_column, b_row, b_column = w[10], w[11], w[13], w[14], w[16], w[17]
         step_c, step_a, step_b = w[9] * size, w[12] * size, w[15] * size
-        if c_row != 1 and m > 1 or m == 1:  # C^T = B^T A^T: a row-major C by columns
+        if (c_row != 1 and m > 1) or m == 1:  # C^T = B^T A^T: a row-major C by columns
             a, b, step_a, step_b, m, n = b, a, step_b, step_a, n, m
             c_row, c_column = c_column, c_row
             a_row, a_column, b_row, b_column = b_column, b_row, a_column, a_row
