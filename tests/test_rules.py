@@ -118,6 +118,20 @@ def test_rule_01_equal_values_of_a_cut_call_both_count() -> None:
     equal(by_a.eval(NEVER), [2.0, 2.0])
 
 
+#X
+def test_rule_01_saved_values_count_once() -> None:
+    """A value that is kept for a derivative, and used besides, is made by one of the pieces of a call alone."""
+    x, weights = T(np.random.default_rng(0).uniform(-1, 1, (3, 3))), np.arange(9.0).reshape(3, 3)
+    w, v = nbg.linalg.eigh(x + x.T)
+    m = (v * w) @ v.T
+    n = nbg.linalg.norm(m)
+    nbg.sum(n).grad(x)
+    loss = (m * weights).sum() + n * 3
+    wanted = weights + weights.T + 6 * (m / n).eval(NEVER)
+    for others in ([], [m], [n], [m, n]):
+        equal(loss.grad([x, *others])[0].eval(NEVER), wanted, 1e-9)
+
+
 @pytest.mark.parametrize("slot", [0, 1])
 def test_rule_01_by_one_result_of_several(slot) -> None:
     s = np.array([[2.0, 0.3], [0.3, 1.0]])

@@ -42,7 +42,8 @@ class Engine:
     """Owns compiled code, its statistics, and the choice between interpreting and compiling.
 
     `jit`: "auto" interprets a structure with NumPy until compiling it pays, "always" compiles at first sight,
-    "never" only interprets. `threads` is how many threads large operations may use.
+    "never" only interprets. `cache_dir` and `threads` are kept for the disk cache and for large operations on several
+    threads; nothing reads them yet.
 
     >>> import nbgraph as nbg
     >>> engine = nbg.Engine(jit="never")
