@@ -199,6 +199,13 @@ OPERATIONS = (
 )  # fmt: skip
 
 
+#: Operations with results that are kept for derivatives, and what it takes to combine them.
+KEPT = [o for o in OPERATIONS if o.name in (
+    "multiply", "add", "clip", "where", "max", "norm", "matmul", "einsum", "tensordot", "transpose", "total",
+    "solve", "spectral", "eigenvalues",
+)]  # fmt: skip
+
+
 # -- programs ---------------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +267,13 @@ class Program(NamedTuple):
         return found
 
 
-def decode(leaf_genes: Sequence[int], genes: Sequence[Gene], seed: int = 0, dtypes: str = "dddddDfi?") -> Program:
+def decode(
+    leaf_genes: Sequence[int],
+    genes: Sequence[Gene],
+    seed: int = 0,
+    dtypes: str = "dddddDfi?",
+    operations: Sequence[Operation] = OPERATIONS,
+) -> Program:
     """The program of some genes: whatever fits is taken, what fits nowhere is left out."""
     rng = np.random.default_rng(seed)
     shapes = ((3,), (), (3, 3), (2, 3), (2,), (1, 3), (2, 2, 2), (3, 1), (1,))
@@ -268,7 +281,7 @@ def decode(leaf_genes: Sequence[int], genes: Sequence[Gene], seed: int = 0, dtyp
     constants = frozenset(i for i, g in enumerate(leaf_genes) if g // 81 % 4 == 3)
     pool, steps = list(leaves), []
     for gene in genes:
-        step = _step(gene, pool)
+        step = _step(gene, pool, operations)
         if step is None:
             continue
         with np.errstate(all="ignore"):
@@ -286,9 +299,9 @@ def _leaf(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array
     return np.asarray(x > 0 if dtype == "?" else x * 3 if dtype == "i" else x).astype({"i": "i8"}.get(dtype, dtype))
 
 
-def _step(gene: Gene, pool: Sequence[Array]) -> Step | None:
+def _step(gene: Gene, pool: Sequence[Array], operations: Sequence[Operation]) -> Step | None:
     which, first, second, k = gene
-    operation = OPERATIONS[which % len(OPERATIONS)]
+    operation = operations[which % len(operations)]
     if operation.arity == 1:
         fitting = [i for i, x in enumerate(pool) if operation.fits(x)]
         return Step(operation, (fitting[-1 - first % len(fitting)],), k) if fitting else None

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import (
+    KEPT,
     Program,
     decode,
     derivative,
@@ -240,6 +241,12 @@ def twice_moved(program: Program, outputs: list[int], k: int, by: Any, j: int, a
 @given(LEAVES, GENES, st.integers(0, 99), st.lists(st.integers(0, 6), max_size=14))
 def test_values_and_gradients_whatever_is_evaluated(leaves, genes, seed, actions) -> None:
     law(decode(leaves, genes, seed), actions, [NEVER, AUTO])
+
+
+@FUZZ
+@given(GENES, st.integers(0, 99), st.lists(st.sampled_from([0, 1, 2, 3, 4, 4, 6]), max_size=14))
+def test_values_that_are_kept_for_derivatives(genes, seed, actions) -> None:
+    law(decode([2, 2, 0], genes, seed, "d", KEPT), actions, [NEVER, AUTO])
 
 
 @pytest.mark.parametrize("seed", range(6))
