@@ -137,7 +137,7 @@ class Path:
         inputs = [call.inputs[k] if kind == "input" else slot_node(call, k) for kind, k in piece.sources]
         self.kept += inputs
         self.met.update(key_of(i) for i in inputs)
-        step = _Step("call", inputs, [(mine, (id(call), theirs)) for theirs, mine in piece.slots.items()])
+        step = _Step("call", inputs, [(piece.slots[s], (id(call), s)) for s in piece.wanted])
         env = call_environment(call) if piece.words else {}
         step.fragment = piece.fragment
         step.words = tuple(size_at(w, env) for w in piece.words)

@@ -175,6 +175,7 @@ class Piece(NamedTuple):
     sources: tuple[tuple[str, int], ...]
     words: tuple[Size, ...]
     slots: dict[int, int]  # slot of the original -> slot, for those wanted and those that are saved
+    wanted: tuple[int, ...]  # the slots of the original that it was made for: other pieces make the others
 
 
 def cut_at(f: Fragment, slots: tuple[int, ...], wanted: tuple[int, ...]) -> list[Piece]:
@@ -203,7 +204,7 @@ def _piece(f: Fragment, given: tuple[int, ...], wanted: tuple[int, ...]) -> Piec
     slots = list(dict.fromkeys([*wanted, *(s for s in saved_slots(f) if keys[s] in made)]))
     graph = materialize([keys[s] for s in slots], (*f.input_keys, *values.values()))
     fragment, words = close(graph)
-    return Piece(fragment, _sources(graph), words, dict(zip(slots, fragment.outputs, strict=True)))
+    return Piece(fragment, _sources(graph), words, dict(zip(slots, fragment.outputs, strict=True)), wanted)
 
 
 def _sources(graph: MaterializedGraph) -> tuple[tuple[str, int], ...]:

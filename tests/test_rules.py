@@ -118,7 +118,6 @@ def test_rule_01_equal_values_of_a_cut_call_both_count() -> None:
     equal(by_a.eval(NEVER), [2.0, 2.0])
 
 
-@pytest.mark.xfail(strict=True, reason="one is counted twice")
 def test_rule_01_saved_values_count_once() -> None:
     """A value that is kept for a derivative, and used besides, is made by one of the pieces of a call alone."""
     x, weights = T(np.random.default_rng(0).uniform(-1, 1, (3, 3))), np.arange(9.0).reshape(3, 3)
