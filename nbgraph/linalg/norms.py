@@ -1,44 +1,23 @@
-"""`nbg.linalg`: linear algebra with NumPy's names, signatures and defaults.
+"""Norms of vectors, matrices and whole arrays.
 
-In: anything array-like; matrices are the last two axes, batch dimensions broadcast. Out: a `TracedTensor`, or a named
-tuple of them. Integers and booleans become float64.
-Holds: a matrix that cannot be dealt with (singular, not converged) raises `LinAlgError` when it is evaluated, with the
-user's line; wrong shapes raise `ShapeError` at once.
+In: anything array-like; integers and booleans become float64. Out: a `TracedTensor`, real.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nbgraph import api
-from nbgraph.api import diagonal, matmul, matrix_transpose, outer, trace
-from nbgraph.errors import LinAlgError, ShapeError
+from nbgraph.errors import ShapeError
 from nbgraph.op import REGISTRY
-from nbgraph.promote import apply, common, operand, record1, to_inexact
+from nbgraph.promote import operand, record1, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
-__all__ = [
-    "EighResult",
-    "LinAlgError",
-    "diagonal",
-    "eigh",
-    "eigvalsh",
-    "matmul",
-    "matrix_transpose",
-    "norm",
-    "outer",
-    "solve",
-    "trace",
-]
-
 _NORM = REGISTRY["euclidean_norm"]
-
-
-# -- norms ------------------------------------------------------------------------------------------------------------
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> TracedTensor:
@@ -110,59 +89,3 @@ def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: boo
     sums = api.sum(api.abs(x), summed, keepdims=True)
     best = (api.max if ord > 0 else api.min)(sums, chosen, keepdims=True)
     return best if keepdims else api.squeeze(best, axes)
-
-
-# -- systems and spectra ----------------------------------------------------------------------------------------------
-
-
-def solve(a: Any, b: Any) -> TracedTensor:
-    """x with a @ x = b, for a[..., n, n] and b[n] (one vector) or b[..., n, k] (as NumPy 2).
-
-    >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 2.0]).tolist()
-    [1.0, 0.5]
-    """
-    a, b = (to_inexact(x) for x in common(a, b))
-    is_vector = b.type.ndim == 1
-    if is_vector:
-        b = api.expand_dims(b, 1)
-    for position, x in enumerate((a, b)):
-        if x.type.ndim < 2:
-            wanted = "[..., n, n]" if position == 0 else "[n] or [..., n, k]"
-            raise ShapeError("wrong rank", operation="solve", position=position, got=x.type.shape, wanted=wanted)
-    batch = api.broadcast_shapes(a.type.shape[:-2], b.type.shape[:-2])
-    a, b = (api.broadcast_to(x, (*batch, *x.type.shape[-2:])) if x.type.shape[:-2] != batch else x for x in (a, b))
-    x = apply("solve", a, b)
-    return api.squeeze(x, -1) if is_vector else x
-
-
-class EighResult(NamedTuple):
-    """Eigenvalues, ascending, and eigenvectors (columns)."""
-
-    eigenvalues: TracedTensor
-    eigenvectors: TracedTensor
-
-
-def eigh(a: Any, UPLO: str = "L") -> EighResult:
-    """Eigenvalues w[..., n], ascending, and eigenvectors v[..., n, n] of Hermitian matrices: a @ v = v * w.
-
-    Only the lower triangle is read (the upper one with UPLO="U"). Eigenvectors have a sign or a phase that means
-    nothing; gradients are right for losses that do not depend on it.
-
-    >>> eigh([[2.0, 0.0], [0.0, 1.0]]).eigenvalues.tolist()
-    [1.0, 2.0]
-    """
-    a = to_inexact(operand(a))
-    if UPLO.upper() not in ("L", "U"):
-        raise ShapeError("no such triangle", operation="eigh", position="UPLO", got=UPLO, wanted="'L' or 'U'")
-    if UPLO.upper() == "U":
-        a = api.conj(matrix_transpose(a))
-    return EighResult(*apply("eigh", a))
-
-
-def eigvalsh(a: Any, UPLO: str = "L") -> TracedTensor:
-    """Eigenvalues of Hermitian matrices, ascending.
-
-    >>> eigvalsh([[2.0, 0.0], [0.0, 1.0]]).tolist()
-    [1.0, 2.0]
-    """
-    return eigh(a, UPLO).eigenvalues

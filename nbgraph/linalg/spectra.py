@@ -1,0 +1,50 @@
+"""Eigenvalues and eigenvectors.
+
+In: anything array-like; matrices are the last two axes; integers and booleans become float64. Out: a `TracedTensor`, or
+a named tuple of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbgraph import api
+from nbgraph.api import matrix_transpose
+from nbgraph.errors import ShapeError
+from nbgraph.promote import apply, operand, to_inexact
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues, ascending, and eigenvectors (columns)."""
+
+    eigenvalues: TracedTensor
+    eigenvectors: TracedTensor
+
+
+def eigh(a: Any, UPLO: str = "L") -> EighResult:
+    """Eigenvalues w[..., n], ascending, and eigenvectors v[..., n, n] of Hermitian matrices: a @ v = v * w.
+
+    Only the lower triangle is read (the upper one with UPLO="U"). Eigenvectors have a sign or a phase that means
+    nothing; gradients are right for losses that do not depend on it.
+
+    >>> eigh([[2.0, 0.0], [0.0, 1.0]]).eigenvalues.tolist()
+    [1.0, 2.0]
+    """
+    a = to_inexact(operand(a))
+    if UPLO.upper() not in ("L", "U"):
+        raise ShapeError("no such triangle", operation="eigh", position="UPLO", got=UPLO, wanted="'L' or 'U'")
+    if UPLO.upper() == "U":
+        a = api.conj(matrix_transpose(a))
+    return EighResult(*apply("eigh", a))
+
+
+def eigvalsh(a: Any, UPLO: str = "L") -> TracedTensor:
+    """Eigenvalues of Hermitian matrices, ascending.
+
+    >>> eigvalsh([[2.0, 0.0], [0.0, 1.0]]).tolist()
+    [1.0, 2.0]
+    """
+    return eigh(a, UPLO).eigenvalues
