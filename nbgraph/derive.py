@@ -169,7 +169,7 @@ def slot_node(call: FragmentCall, slot: int) -> Node:
     """A node for a value of a call, with its data if the call has kept it."""
     if slot < len(call.fragment.inputs):
         return call.inputs[slot]
-    data = None if call.saved is None else call.saved.get(slot)
+    data = call.kept(slot)
     t = _type_at(call.fragment, slot, call_environment(call)) if data is None else type_of_array(data)
     node = new_node(t, t.inexact and call.active)
     node.call, node.slot, node.data = call, slot, data

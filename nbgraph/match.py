@@ -1,7 +1,7 @@
 """Recognising a region that was sealed before, by code generated for it.
 
-In: the structure of a sealed region with one target. Out: a function of a target node that gives the region's nodes and
-the operands from outside, or None where the region is another one.
+In: the structure of a sealed region with one target. Out: a function of a target node that gives the region's nodes,
+the operands from outside and what is known of them, or None where the region is another one.
 Why: walking, sorting and hashing a region costs several times what checking it against the last one does, and in a
 loop it is the last one again. The check is straight-line Python: one comparison an operation and one an operand.
 """
@@ -9,19 +9,40 @@ loop it is the last one again. The check is straight-line Python: one comparison
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sys import getrefcount
 from typing import Any, NamedTuple
 
 from nbgraph.trace import Node
 
-Found = tuple[list[Node], list[Node]]
+
+class Found(NamedTuple):
+    """A region that was recognised.
+
+    `key` holds the matcher, a bit for each live node (one that something outside the region refers to), whether any
+    operand is active, the types of the operands and the sizes of the operations: what else a run of it depends on are
+    `arrays`, the operands' values; None where one is not known.
+    """
+
+    nodes: tuple[Node, ...]
+    outside: tuple[Node, ...]
+    key: tuple[Any, ...]
+    arrays: tuple[Any, ...] | None
+
+    @property
+    def live(self) -> list[int]:
+        """The positions of live nodes."""
+        bits = self.key[1]
+        return [k for k in range(len(self.nodes)) if bits >> k & 1]
 
 
-class Matcher(NamedTuple):
-    """`find` matches; `plan` and `spare` (references accounted for, negative) are the sealer's."""
+class Matcher:
+    """`find` matches a target node; `plan` is the sealer's."""
 
-    find: Callable[[Node], Found | None]
-    plan: Any
-    spare: list[int]
+    __slots__ = ("find", "plan")
+
+    def __init__(self, plan: Any) -> None:
+        self.plan = plan
+        self.find: Callable[[Node], Found | None]
 
 
 #: The matchers for targets of an operation, last used first.
@@ -30,8 +51,8 @@ _RECENT_PER_OP = 4
 _RECENT_OPS = 256
 
 
-def recognise(target: Node) -> tuple[Matcher, Found] | None:
-    """The matcher that fits the region below a target, with what it found."""
+def recognise(target: Node) -> Found | None:
+    """The region below a target, if it is one that was sealed before. `Found.key[0]` is its matcher."""
     matchers = _RECENT.get(target.op)
     if matchers is None:
         return None
@@ -40,20 +61,16 @@ def recognise(target: Node) -> tuple[Matcher, Found] | None:
         if found is not None:
             if k:
                 matchers.insert(0, matchers.pop(k))
-            return matcher, found
+            return found
     return None
 
 
 def remember(
-    nodes: Sequence[Node],
-    operands: Sequence[tuple[int, ...]],
-    outside: Sequence[Node],
-    root: int,
-    plan: Any,
-    spare: list[int],
+    nodes: Sequence[Node], operands: Sequence[tuple[int, ...]], outside: Sequence[Node], root: int, plan: Any
 ) -> None:
     """Makes a matcher for a region: `operands` by position, ~k for the k-th from outside."""
-    matcher = Matcher(_generate(nodes, operands, outside, root), plan, spare)
+    matcher = Matcher(plan)
+    matcher.find = _generate(matcher, nodes, operands, outside, root)
     if len(_RECENT) >= _RECENT_OPS:
         _RECENT.clear()
     matchers = _RECENT.setdefault(nodes[root].op, [])
@@ -61,37 +78,77 @@ def remember(
     del matchers[_RECENT_PER_OP:]
 
 
+def _references_of_a_local() -> int:
+    """What `getrefcount` says of an object that only a local variable refers to."""
+    local = object()
+    return getrefcount(local)
+
+
 def _generate(
-    nodes: Sequence[Node], operands: Sequence[tuple[int, ...]], outside: Sequence[Node], root: int
+    matcher: Matcher, nodes: Sequence[Node], operands: Sequence[tuple[int, ...]], outside: Sequence[Node], root: int
 ) -> Callable[[Node], Found | None]:
-    names: dict[str, Any] = {}
-    known = {root}
-    lines = [f"def find(n{root}):", "  try:"]
+    names: dict[str, Any] = {"matcher": matcher, "getrefcount": getrefcount, "Found": Found, "new": tuple.__new__}
+    lines = [f"def find(n{root}):", "  try:", *_checks(nodes, operands, outside, root, names)]
+    lines.append("  except ValueError: return None")  # another number of operands
+    lines.append("  live = " + (" | ".join(_liveness(len(nodes), operands, root)) or "0"))
+    xs = [f"x{k}" for k in range(len(outside))]
+    lines += [f"  a{x} = {x}.data" for x in xs]
+    sizes = [f"n{k}.sizes" for k in range(len(nodes)) if nodes[k].sizes]
+    active = " or ".join(f"{x}.active" for x in xs) or "False"
+    key = ", ".join(["matcher", "live", active, *(f"{x}.type" for x in xs), *sizes])
+    unknown = " or ".join(f"a{x} is None" for x in xs) or "False"
+    arrays = f"None if {unknown} else {_tuple(f'a{x}' for x in xs)}"
+    region = _tuple(f"n{k}" for k in range(len(nodes)))
+    lines.append(f"  return new(Found, ({region}, {_tuple(xs)}, ({key}), {arrays}))")
+    exec("\n".join(lines), names)
+    return names["find"]  # type: ignore[no-any-return]
+
+
+def _checks(
+    nodes: Sequence[Node],
+    operands: Sequence[tuple[int, ...]],
+    outside: Sequence[Node],
+    root: int,
+    names: dict[str, Any],
+) -> list[str]:
+    """Lines that compare operations and operands with those of the region seen before, users before what they use."""
+    known, lines = {root}, []
     for k in range(len(nodes) - 1, -1, -1):
         names[f"o{k}"] = nodes[k].op
         lines.append(f"    if n{k}.op is not o{k}: return None")
         parts, checks = [], []
         for p, ref in enumerate(operands[k]):
+            x = _name(ref)
             if ref in known:
                 parts.append(f"t{p}")
-                checks.append(f"    if t{p} is not {_name(ref)}: return None")
-            else:
-                known.add(ref)
-                parts.append(_name(ref))
-                if ref < 0:
-                    names[f"c{~ref}"] = outside[~ref].type.klass
-                    x = _name(ref)
-                    checks.append(f"    if {x}.op is not None or {x}.type.klass is not c{~ref}: return None")
+                checks.append(f"    if t{p} is not {x}: return None")
+                continue
+            known.add(ref)
+            parts.append(x)
+            if ref < 0:
+                names[f"c{~ref}"] = outside[~ref].type.klass
+                checks.append(f"    if {x}.op is not None or {x}.type.klass is not c{~ref}: return None")
         if parts:
             lines.append(f"    {', '.join(parts)}, = n{k}.inputs")
-        elif nodes[k].inputs:
-            raise AssertionError("operands are missing")
         lines += checks
-    lines.append("  except ValueError: return None")  # another number of operands
-    region = ", ".join(f"n{k}" for k in range(len(nodes)))
-    lines.append(f"  return [{region}], [{', '.join(f'x{k}' for k in range(len(outside)))}]")
-    exec("\n".join(lines), names)
-    return names["find"]  # type: ignore[no-any-return]
+    met_again = sorted({line.split()[1] for line in lines if line.startswith("    if t")})
+    if met_again:  # further references to nodes, which are not to count
+        lines.append(f"    {' = '.join(met_again)} = None")
+    return lines
+
+
+def _liveness(n: int, operands: Sequence[tuple[int, ...]], root: int) -> list[str]:
+    """For each node an expression of its bit: whether more refers to it than the region and the local variable."""
+    inside = [_references_of_a_local()] * n
+    for refs in operands:
+        for ref in refs:
+            if ref >= 0:
+                inside[ref] += 1
+    return [f"{1 << k}" if k == root else f"(getrefcount(n{k}) > {inside[k]}) << {k}" for k in range(n)]
+
+
+def _tuple(names: Any) -> str:
+    return f"({''.join(f'{name}, ' for name in names)})"
 
 
 def _name(ref: int) -> str:

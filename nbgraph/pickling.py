@@ -104,7 +104,7 @@ def _row(thing: Any, number: dict[int, int]) -> Row:
     if isinstance(thing, Node):
         return _node_row(thing, inputs, number)
     if type(thing) is FragmentCall:
-        saved = dict(thing.saved) if thing.saved else None
+        saved = thing.saved
         waiting = _waiting(thing.nodes, number)
         return "call", thing.seq, inputs, thing.fragment, thing.words, saved, waiting
     if type(thing) is SumCall:
@@ -155,7 +155,7 @@ def _link(row: Row, thing: Any, things: list[Any]) -> None:
     thing.inputs = tuple(things[i] for i in row[2])
     if row[0] == "call":
         thing.active = any(i.active for i in thing.inputs)
-        thing.saved = row[5] and {slot: _frozen(a) for slot, a in row[5].items()}
+        thing.saved = row[5] and (row[5][0], tuple(map(_frozen, row[5][1])))
     elif row[0] == "node":
         _, _, _, thing.op, thing.sizes, _, _, data, place, thing.slot, types = row
         thing.data = tuple(map(_frozen, data)) if isinstance(data, tuple) else _frozen(data)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr
-from nbgraph.match import recognise, remember
+from nbgraph.match import Found, recognise, remember
 from nbgraph.roll import cut
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection
 from nbgraph.types import TensorType
@@ -38,7 +38,7 @@ class Draft(NamedTuple):
     nodes: list[tuple[int, Node]]
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """What a region's structure says, whatever its sizes.
 
     `slots[k]` is the fragment's slot for the k-th node, `words` picks its words from the region's sizes; `fallible`
@@ -51,17 +51,16 @@ class _Plan(NamedTuple):
     fallible: tuple[int, ...]
 
 
-_PLANS: dict[Any, _Plan] = {}
+_PLANS: dict[Any, Plan] = {}
 _PLANS_LIMIT = 4096
 
 
 def draft(targets: Sequence[Node]) -> list[Draft]:
     """Calls for the open region below `targets`, in the order in which they run."""
     if len(targets) == 1 and targets[0].op is not None:
-        recognised = recognise(targets[0])
-        if recognised is not None:
-            (_, plan, spare), (region, outside) = recognised
-            return [_draft(region, outside, plan, _live(region, spare))]
+        found = recognise(targets[0])
+        if found is not None:
+            return [draft_of(found)]
     region = _open_region(targets)
     if not region:
         return []
@@ -107,9 +106,7 @@ def _adopt(node: Node) -> None:
     if pack.data is not None:
         node.data = pack.data[index]
     elif isinstance(node.call, FragmentCall):
-        saved = node.call.saved
-        if saved is not None:
-            node.data = saved.get(node.slot)
+        node.data = node.call.kept(node.slot)
     node.op, node.inputs = None, ()
 
 
@@ -158,11 +155,16 @@ def _draft_chunk(chunk: Sequence[Node], base: int, targets: Sequence[Node] = ())
         plan = _plan_for(key, signature)
     if len(targets) == 1:
         root = next(k for k, node in enumerate(chunk) if node is targets[0])
-        remember(chunk, list(signature.operands()), outside, root, plan, spare)
+        remember(chunk, list(signature.operands()), outside, root, plan)
     return _draft(chunk, outside, plan, live)
 
 
-def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: _Plan, live: Sequence[int]) -> Draft:
+def draft_of(found: Found) -> Draft:
+    """The call for a region that was recognised."""
+    return _draft(found.nodes, found.outside, found.key[0].plan, found.live)
+
+
+def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: Plan, live: Sequence[int]) -> Draft:
     """The call of a plan on a run of nodes."""
     words: Any = ()
     if plan.words:
@@ -190,7 +192,7 @@ def _live(chunk: Sequence[Node], spare: Sequence[int]) -> list[int]:
     return [k for k, count in enumerate(map(add, map(getrefcount, chunk), spare)) if count > 0]
 
 
-def _plan_for(key: Any, signature: _Signature) -> _Plan:
+def _plan_for(key: Any, signature: _Signature) -> Plan:
     plan = _build(signature)
     if len(_PLANS) >= _PLANS_LIMIT:
         for stale in list(_PLANS)[: _PLANS_LIMIT // 2]:
@@ -199,7 +201,7 @@ def _plan_for(key: Any, signature: _Signature) -> _Plan:
     return plan
 
 
-def _build(signature: _Signature) -> _Plan:
+def _build(signature: _Signature) -> Plan:
     """The plan of a signature: shape rules run over symbols.
 
     Equal operations stay apart here, since one may differentiate by one of them; programs merge them.
@@ -222,7 +224,7 @@ def _build(signature: _Signature) -> _Plan:
     verify(fragment, "seal")
     fallible = tuple(k for k in range(len(nodes)) if nodes[k].op.fallible)  # type: ignore[union-attr]
     assert len(fragment.inputs) == n
-    return _Plan(fragment, tuple(slots), tuple(w.symbol[1] for w in words), fallible)  # type: ignore[union-attr]
+    return Plan(fragment, tuple(slots), tuple(w.symbol[1] for w in words), fallible)  # type: ignore[union-attr]
 
 
 def _anonymous(t: TensorType) -> TensorType:

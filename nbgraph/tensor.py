@@ -16,12 +16,13 @@ import numpy as np
 
 from nbgraph import api, gradients, pickling
 from nbgraph.api.indexing import getitem, setitem
+from nbgraph.api.products import MATMULS
 from nbgraph.dims import dim
-from nbgraph.engine import Engine, evaluate
+from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import ConcretizationError, DtypeError, ShapeError
 from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, boolean, defers, forward, reflected
-from nbgraph.promote import operand, record1
+from nbgraph.promote import operand, record1, record2
 from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
 from nbgraph.trees import tree_map
 from nbgraph.types import Shape, Size, TensorType, code_of
@@ -150,7 +151,7 @@ class TracedTensor(Node):
         >>> (TracedTensor.from_tensor(2.0) + 1).eval()
         array(3.)
         """
-        return evaluate([self], engine, bindings)[0]
+        return evaluate([self], engine, bindings)[0] if bindings else value(self, engine)
 
     def item(self) -> Any:
         """The only element as a Python number; `ShapeError` if there are more."""
@@ -275,6 +276,10 @@ class TracedTensor(Node):
         return NotImplemented if defers(other) else api.power(other, self)
 
     def __matmul__(self, other: Any) -> TracedTensor:
+        if type(other) is TracedTensor:
+            plan = MATMULS.get((self.type, other.type))
+            if plan is not None and plan[3]:
+                return record2(plan[2], self, other)
         return NotImplemented if defers(other) else api.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> TracedTensor:

@@ -71,6 +71,10 @@ class Projection(Op):
     index: int
 
 
+#: Slots (a tuple that calls of a fragment share) and their values.
+Saved = tuple[tuple[int, ...], tuple[Any, ...]]
+
+
 class FragmentCall:
     """One operation in the graph of calls: a fragment applied to nodes.
 
@@ -98,8 +102,24 @@ class FragmentCall:
         self.active = True in map(_active, inputs)
         self.seq = _next_seq()
         self.nodes: list[tuple[int, weakref.ref[Node]]] | None = None
-        self.saved: dict[int, Any] | None = None
+        self.saved: Saved | None = None
         self.origin: Any = None  # of a derived call: (call, plan), the call None if it was only a piece
+
+    def kept(self, slot: int) -> Any:
+        """The value of a slot if it is among the saved ones."""
+        if self.saved is None or slot not in self.saved[0]:
+            return None
+        return self.saved[1][self.saved[0].index(slot)]
+
+
+def call_that_ran(
+    fragment: Fragment, inputs: tuple[Node, ...], words: Shape, active: bool, saved: Saved | None, sites: Any
+) -> FragmentCall:
+    """A call whose values are known (the hot path)."""
+    made = object.__new__(FragmentCall)
+    made.fragment, made.inputs, made.words, made.sites = fragment, inputs, words, sites
+    made.active, made.seq, made.nodes, made.saved, made.origin = active, _next_seq(), None, saved, None
+    return made
 
 
 class SumCall:

@@ -383,10 +383,10 @@ def test_interrupted_at_any_moment(jit):
     assert interrupts > 5
 
 
-@pytest.mark.parametrize("moment", ["generate", "compile_source", "call"])
+@pytest.mark.parametrize("moment", ["generate", "compile_source", "call", "commit"])
 def test_interrupted_inside_the_engine(moment, monkeypatch):
     from nbgraph.codegen import runtime
-    from nbgraph.engine import native
+    from nbgraph.engine import core, native, routes
 
     survivor = Survivor("always")
     y = nbg.cos(survivor.x) + nbg.sum(survivor.x)
@@ -395,10 +395,15 @@ def test_interrupted_inside_the_engine(moment, monkeypatch):
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    target = {"generate": (native, "generate"), "compile_source": (runtime, "compile_source")}
-    owner, name = target.get(moment, (native.Native, "run_bound"))
+    places = {
+        "generate": [(native, "generate")],
+        "compile_source": [(runtime, "compile_source")],
+        "call": [(routes.Route, "run"), (native.Native, "run_bound")],
+        "commit": [(routes.Route, "_commit"), (core, "_keep")],
+    }[moment]
     with monkeypatch.context() as m:
-        m.setattr(owner, name, interrupt)
+        for owner, name in places:
+            m.setattr(owner, name, interrupt)
         with pytest.raises(KeyboardInterrupt):
             y.eval(survivor.engine)
     assert (y.op, y.inputs) == (operation, inputs), "the graph has changed"

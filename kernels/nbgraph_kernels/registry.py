@@ -75,6 +75,8 @@ _DECLARATIONS = {
     "driver": _Declaration("driver", ("",)),
     "objects_driver": _Declaration("driver", ("",)),
     "entry": _Declaration("driver", ("",)),
+    "objects_entry": _Declaration("driver", ("",)),
+    "repeat": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
 }
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 _CONTRACT = REGISTRY["contract"]
 
-#: For a pair of types: what to squeeze of each, and the contraction.
-_MATMULS: dict[Any, Any] = {}
+#: For a pair of types: what to squeeze of each, the contraction, and whether that is all there is to it.
+MATMULS: dict[Any, Any] = {}
 _MATMULS_LIMIT = 20_000
 
 
@@ -46,7 +46,7 @@ def matmul(x1: Any, x2: Any) -> TracedTensor:
     [3, 7]
     """
     x, y = common(x1, x2)
-    squeeze_x, squeeze_y, op = _MATMULS.get((x.type, y.type)) or _plan_matmul(x, y)
+    squeeze_x, squeeze_y, op, _ = MATMULS.get((x.type, y.type)) or _plan_matmul(x, y)
     if squeeze_x:
         x = squeeze(x, squeeze_x)
     if squeeze_y:
@@ -56,10 +56,11 @@ def matmul(x1: Any, x2: Any) -> TracedTensor:
 
 def _plan_matmul(x: TracedTensor, y: TracedTensor) -> Any:
     product = matmul_labels(x.type.shape, y.type.shape)
-    plan = (product.squeeze_a, product.squeeze_b, _CONTRACT(product.a, product.b, product.out))
-    if len(_MATMULS) >= _MATMULS_LIMIT:
-        _MATMULS.clear()
-    _MATMULS[x.type, y.type] = plan
+    plain = x.type.code == y.type.code and not product.squeeze_a and not product.squeeze_b
+    plan = (product.squeeze_a, product.squeeze_b, _CONTRACT(product.a, product.b, product.out), plain)
+    if len(MATMULS) >= _MATMULS_LIMIT:
+        MATMULS.clear()
+    MATMULS[x.type, y.type] = plan
     return plan
 
 

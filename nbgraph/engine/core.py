@@ -21,6 +21,7 @@ from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
+from nbgraph.engine.routes import run_again
 from nbgraph.engine.schedule import Key, Row, Schedule, draft_slots
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
@@ -62,6 +63,8 @@ class Engine:
         self._lock = threading.RLock()
         self._seen: dict[Fragment, None] = {}
         self._ledgers: dict[Program, Ledger] = {}
+        #: How regions that were run before are run again: by `match.Found.key`.
+        self.routes: dict[Any, Any] = {}
         self.native = Native(self)
 
     def __repr__(self) -> str:
@@ -120,8 +123,7 @@ class Engine:
         types, words = schedule.arguments(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = values_of(schedule.sources(call), results)
-        self.see(program.fragment)
-        if self.jit != "never" and self.native.ready(program, self.ledger(program), coming):
+        if self.ready(program, coming):
             batch.add(call, bound, places, arrays, totals)
             return
         batch.flush()
@@ -151,8 +153,7 @@ class Engine:
     ) -> list[Array]:
         """One call of a program, by the tier it has come to; its last outputs are added to `totals`."""
         program = bound.program
-        self.see(program.fragment)
-        if self.jit != "never" and self.native.ready(program, self.ledger(program), coming):
+        if self.ready(program, coming):
             return self.native.run_bound(bound, arrays, totals)
         start = time.perf_counter()
         outs = interpreter.run(bound, arrays)
@@ -165,6 +166,11 @@ class Engine:
             self.counters.operations += program.n_ops
             self.counters.run_seconds += seconds
         return outs
+
+    def ready(self, program: Program, coming: int = 1) -> bool:
+        """Whether a program has machine code, after compiling it if that is due."""
+        self.see(program.fragment)
+        return self.jit != "never" and self.native.ready(program, self.ledger(program), coming)
 
     def see(self, fragment: Fragment) -> None:
         """Counts a structure met for the first time."""
@@ -184,6 +190,18 @@ class Engine:
 def values_of(sources: Sequence[Any], results: Results) -> list[Array]:
     """Arrays, given as such or as keys of results."""
     return [results[s] if type(s) is tuple else s for s in sources]
+
+
+def value(node: Node, engine: Engine | None = None) -> Array:
+    """The value of one node, read-only; computed if it is not known."""
+    a: Array | None = node.data
+    if a is None:
+        engine = engine or default_engine()
+        a = run_again(node, engine) if node.op is not None else None
+        if a is None:
+            a = evaluate([node], engine)[0]
+    a.setflags(write=False)
+    return a
 
 
 def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any = None) -> list[Array]:
@@ -285,8 +303,10 @@ def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None
 def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
     """Results that must not be computed twice stay with the call."""
     if call.active:
-        saved = {s: values[s] for s in saved_slots(call.fragment) if s in values}
-        call.saved = saved or None
+        slots = saved_slots(call.fragment)
+        if not all(s in values for s in slots):
+            slots = tuple(s for s in slots if s in values)
+        call.saved = (slots, tuple(values[s] for s in slots)) if slots else None
 
 
 def _settle(row: Row, results: Results) -> None:

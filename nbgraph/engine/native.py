@@ -220,6 +220,11 @@ class Native:
         """The address of this thread's workspace."""
         return self._scratch.at_least(nbytes)
 
+    def scratch(self, nbytes: int) -> Array:
+        """This thread's workspace as an array, with room for an aligned piece of this many bytes."""
+        self._scratch.at_least(nbytes)
+        return self._scratch.memory
+
     @cached_property
     def _entry(self) -> tuple[Any, int]:
         return entry_point("entry")
@@ -251,7 +256,8 @@ def compile_program(program: Program) -> Code:
     for what in code.machine.source.words:
         if what[0] == "kernel":
             _address(*what)
-    entry_point("entry"), entry_point("objects_driver")
+    for name in ("entry", "objects_entry", "objects_driver", "repeat"):
+        entry_point(name)
     return code
 
 

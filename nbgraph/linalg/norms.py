@@ -11,13 +11,18 @@ import numpy as np
 
 from nbgraph import api
 from nbgraph.errors import ShapeError
-from nbgraph.op import REGISTRY
+from nbgraph.op import REGISTRY, Op
 from nbgraph.promote import operand, record1, to_inexact
+from nbgraph.trace import Node
+from nbgraph.types import TensorType
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 _NORM = REGISTRY["euclidean_norm"]
+#: The norm of all elements, by the type of an operand met before.
+_WHOLE: dict[TensorType, Op] = {}
+_WHOLE_LIMIT = 4096
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> TracedTensor:
@@ -29,6 +34,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     >>> norm([3.0, 4.0]).item()
     5.0
     """
+    if ord is None and axis is None and not keepdims and isinstance(x, Node) and x.type in _WHOLE:
+        return record1(_WHOLE[x.type], x)  # the common case, without looking further
     x = to_inexact(operand(x))
     axes = _norm_axes(x, ord, axis)
     if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):
@@ -60,7 +67,15 @@ def _no_order(ord: Any, axes: tuple[int, ...]) -> ShapeError:
 
 def _euclidean(x: TracedTensor, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
     """sqrt(sum |x|^2), one operation."""
-    made = record1(_NORM(tuple(sorted(axes))), x) if axes else api.abs(x)
+    if not axes:
+        made = api.abs(x)
+    else:
+        op = _NORM(tuple(sorted(axes)))
+        if len(axes) == x.type.ndim:
+            if len(_WHOLE) >= _WHOLE_LIMIT:
+                _WHOLE.clear()
+            _WHOLE[x.type] = op
+        made = record1(op, x)
     return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -119,3 +120,56 @@ def test_patch_in_place(call: Call) -> None:
     want = words + bases[numbers]
     assert call("patch", "", words, words, numbers, bases, 9) == 0
     np.testing.assert_array_equal(words, want)
+
+
+def entered(call: Call, address: int, arrays: tuple[Any, ...], further: list[tuple[int, int]], memory: Any) -> int:
+    """`objects_entry` on arrays, with (value, relative) words after them."""
+    template = np.array([address, len(arrays), len(further), *(x for pair in further for x in pair)], np.int64)
+    objects = (template, memory, *arrays)
+    entry = kernels.kernel("objects_entry").address
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(entry)(id(objects) + tuple.__basicsize__)
+
+
+def test_objects_entry_takes_a_tuple_of_arrays(call: Call, scaling: Compiled) -> None:
+    x, y = np.arange(6.0), np.zeros(6)
+    assert entered(call, scaling.address, (y, x), [(6, 0), (3, 0)], x) == 0
+    np.testing.assert_array_equal(y, 3 * x)
+    assert entered(call, scaling.address, (y, x), [(0, 0), (3, 0)], x) == 5
+
+
+def test_objects_entry_places_words_in_the_workspace(call: Call, scaling: Compiled) -> None:
+    x, memory = np.arange(4.0), np.zeros(64)
+    first = -memory.ctypes.data % 64 // 8  # the first aligned element
+    assert entered(call, scaling.address, (), [(16, 1), (x.ctypes.data, 0), (4, 0), (2, 0)], memory) == 0
+    np.testing.assert_array_equal(memory[first + 2 : first + 6], 2 * x)
+
+
+def repeated(call: Call, address: int, count: int, table: Any, columns: list[tuple[int, ...]]) -> int:
+    return call(
+        "repeat", "", address, count, table, len(columns), np.array(columns, np.int64).ravel(), array_data_offset()
+    )
+
+
+def test_repeat_changes_words_from_call_to_call(call: Call, scaling: Compiled) -> None:
+    xs, ys = [np.full(3, k + 1.0) for k in range(5)], np.zeros((5, 3))
+    factors, ids = np.arange(5), np.array([id(x) for x in xs])
+    table = np.array([0, 0, 3, 0])
+    columns = [(0, 2, ys.ctypes.data, 24, -1), (1, 0, ids.ctypes.data, 0, 0), (3, 1, factors.ctypes.data, 0, 0)]
+    assert repeated(call, scaling.address, 5, table, columns) == 0
+    np.testing.assert_array_equal(ys, [[(k + 1) * k] * 3 for k in range(5)])
+
+
+def test_repeat_alternates(call: Call, scaling: Compiled) -> None:
+    pair = np.array([[1.0], [0.0]])
+    start, step = pair.ctypes.data, 8
+    table = np.array([0, 0, 1, 2])
+    columns = [(0, 2, start + step, -step, 1), (1, 2, start, step, 1)]
+    assert repeated(call, scaling.address, 7, table, columns) == 0
+    assert pair.ravel().tolist() == [64.0, 128.0]
+
+
+def test_repeat_stops_at_a_failure_and_tells_where(call: Call, scaling: Compiled) -> None:
+    x, lengths = np.zeros(1), np.array([1, 1, 0, 1])
+    table = np.array([x.ctypes.data, x.ctypes.data, 0, 1])
+    assert repeated(call, scaling.address, 4, table, [(2, 1, lengths.ctypes.data, 0, 0)]) == (3 << 32) | 5
+    assert repeated(call, scaling.address, 0, table, []) == 0
