@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
+from nbgraph.repeats import EACH, SHORTEST, Run, repeat, result, run_from, unroll
 from nbgraph.seal import commit, draft
 from nbgraph.trace import (
     LOCK,
@@ -22,6 +24,7 @@ from nbgraph.trace import (
     Dropped,
     FragmentCall,
     Node,
+    RepeatCall,
     SumCall,
     new_node,
     sum_of,
@@ -65,9 +68,12 @@ class _Step:
 
 
 class Path:
-    """The calls between the nodes differentiated by and the outputs, oldest first."""
+    """The calls between the nodes differentiated by and the outputs, oldest first.
 
-    def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node]) -> None:
+    With `runs`, many calls of one loop are one step, of kind "run".
+    """
+
+    def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node], runs: bool = False) -> None:
         seal([*outputs, *wrt])
         self.wrt = {key_of(w): w for w in wrt}
         self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
@@ -77,30 +83,54 @@ class Path:
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
         self.kept: list[Any] = []  # keeps alive what is known by id
+        self.runs = runs and not self.passive
         self.steps = self._active(self._steps(self._calls(outputs)))
 
     def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
-        """Every call that outputs depend on and that is young enough, with the slots that are used of it."""
-        found: dict[int, tuple[Any, Node, set[int]]] = {}
-        stack = list(outputs)
-        while stack:
-            node = stack.pop()
-            self.met.add(key_of(node))
+        """Every call that outputs depend on and that is young enough, with the slots that are used of it.
+
+        Youngest first, so that a call is met when all that uses it is known. The place of a run is that of its
+        newest call.
+        """
+        self._found: dict[int, tuple[Any, Node, set[int]]] = {}
+        self._waiting: list[tuple[int, int]] = []
+        self._visit(outputs)
+        ordered: list[tuple[Any, Node, set[int]]] = []
+        while self._waiting:
+            _, key = heappop(self._waiting)
+            call, node, used = self._found[key]
+            run = run_from(call, used, self._is_inside) if self.runs and id(call) not in self.here else None
+            ordered.append((call if run is None else run, node, used))
+            self._visit((call if run is None else run.calls[-1]).inputs)
+            if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
+                # What it was derived from it depends on, if only by an exact zero.
+                self._visit(call.origin[0].inputs)
+        return ordered[::-1]
+
+    def _visit(self, nodes: Iterable[Node]) -> None:
+        """Notes what calls nodes are values of."""
+        for node in nodes:
             call = node.call
+            if type(call) is RepeatCall:
+                unroll(call)
+                call = node.call
+            self.met.add(key_of(node))
             if node.seq < self.oldest or call is None:
                 continue
             if type(call) is Dropped:
                 self._dropped(node)
                 continue
-            entry = found.get(id(call))
+            entry = self._found.get(id(call))
             if entry is None:
-                entry = found[id(call)] = (call, node, set())
-                stack.extend(call.inputs)
-                if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
-                    # What it was derived from it depends on, if only by an exact zero.
-                    stack.extend(call.origin[0].inputs)
+                entry = self._found[id(call)] = (call, node, set())
+                heappush(self._waiting, (-call.seq, id(call)))
             entry[2].add(node.slot)
-        return sorted(found.values(), key=lambda e: e[0].seq)
+
+    def _is_inside(self, call: FragmentCall) -> bool:
+        """Whether a call may be inside a run: young enough, cut nowhere, and nothing else waits that may use it."""
+        if call.seq < self.oldest or id(call) in self.here:
+            return False
+        return not self._waiting or -self._waiting[0][0] < call.seq
 
     def _dropped(self, node: Node) -> None:
         """A value without history may depend on what we differentiate by only if that is not differentiable."""
@@ -115,7 +145,11 @@ class Path:
     def _steps(self, calls: Sequence[tuple[Any, Node, set[int]]]) -> list[_Step]:
         steps: list[_Step] = []
         for call, node, used in calls:
-            if type(call) is FragmentCall:
+            if type(call) is Run:
+                step = _Step("run", call.calls[-1].inputs, [(s, (id(call.calls[0]), s)) for s in call.used])
+                step.origin = call
+                steps.append(step)
+            elif type(call) is FragmentCall:
                 steps += self._fragment_steps(call, used)
             elif type(call) in (SumCall, AliasCall):
                 steps.append(_Step("sum", call.inputs, [(0, key_of(node))]))
@@ -216,12 +250,15 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
     a zero node where it does and the derivative is exactly zero."""
     with LOCK:
         seal([ct for _, ct in outputs])
-        path = Path([out for out, _ in outputs], wrt)
+        path = Path([out for out, _ in outputs], wrt, runs=True)
         cts: dict[Key, list[Node]] = {}
         for out, ct in outputs:
             cts.setdefault(key_of(out), []).append(ct)
         for step in reversed(path.steps):
-            _pull_back(path, step, cts)
+            if step.kind == "run":
+                _pull_back_run(path, step.origin, cts)
+            else:
+                _pull_back(path, step, cts)
         return [_total(path, w, cts) for w in wrt]
 
 
@@ -257,6 +294,47 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
         if k in plan.results:
             node = _result(derived, plan.results[k], step.inputs[k].type, derived.active)
             cts.setdefault(step.keys[k], []).append(node)
+
+
+def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
+    """Moves the cotangents of a run's newest call to the operands of its oldest, and to those that stay the same.
+
+    Call by call, until the cotangents of one call are those that go on; then the rest at once.
+    """
+    used, carried = run.used, set(run.carried)
+    for k, call in enumerate(run.calls):
+        rest = run.calls[k:]
+        if len(rest) >= SHORTEST and _pull_back_at_once(path, run, rest, cts):
+            return
+        if k + 1 < len(run.calls):
+            path.active.update((id(run.calls[k + 1]), s) for s in carried)
+        for step in path._fragment_steps(call, used):
+            _pull_back(path, step, cts)
+        used = carried
+
+
+def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts: dict[Key, list[Node]]) -> bool:
+    """Does it if the cotangents of the newest call are just those that every other call will have."""
+    newest, oldest = calls[0], calls[-1]
+    given = {s: cts[id(newest), s] for s in run.carried if (id(newest), s) in cts}
+    if not given:
+        return not any((id(newest), s) in cts for s in run.used)
+    if newest is run.calls[0] and any((id(newest), s) in cts and s not in given for s in run.used):
+        return False
+    inexact = [p for p, i in enumerate(newest.inputs) if i.type.inexact and run.pattern[p] != EACH]
+    mask = tuple([p for p in inexact if run.pattern[p] >= 0 or key_of(newest.inputs[p]) in path.active])
+    plan = vjp_plan(newest.fragment, tuple(sorted(given)), mask)
+    results = {p: plan.results[p] for p in mask if p in plan.results}
+    links = {run.pattern[p]: slot for p, slot in results.items() if run.pattern[p] >= 0}
+    sums = {slot for p, slot in results.items() if run.pattern[p] < 0}
+    if links.keys() != given.keys() or len(set(links.values())) != len(links) or sums & set(links.values()):
+        return False
+    call = repeat(calls, plan, links, {s: sum_of(nodes) for s, nodes in given.items()}, sums)
+    for p, slot in results.items():
+        key = key_of(oldest.inputs[p])
+        if key in path.active:
+            cts.setdefault(key, []).append(result(call, slot, newest.inputs[p].type))
+    return True
 
 
 def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node | None]:

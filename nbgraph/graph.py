@@ -22,7 +22,7 @@ from nbgraph.resolve import LinearFragment, ResolvedView, resolve
 from nbgraph.seal import draft
 from nbgraph.ssa import Program
 from nbgraph.ssa import lower as lower_graph
-from nbgraph.trace import LOCK, SCALAR, FragmentCall, Node, Projection
+from nbgraph.trace import LOCK, SCALAR, FragmentCall, Node, Projection, RepeatCall
 from nbgraph.transpose import transpose
 from nbgraph.types import TensorType
 from nbgraph.verify import VerificationError
@@ -69,8 +69,8 @@ def fragments_of(*tensors: Node) -> list[Fragment]:
     return [call.fragment for call in (*_sealed_calls(roots), *drafts)]
 
 
-def _sealed_calls(roots: Sequence[Node]) -> list[FragmentCall]:
-    """The distinct fragment calls below nodes, oldest first."""
+def _sealed_calls(roots: Sequence[Node]) -> list[FragmentCall | RepeatCall]:
+    """The distinct fragment calls below nodes, oldest first; a repeat as often as it has steps."""
     found: dict[int, Any] = {}
     stack = [n.call for n in roots if n.op is None and n.call is not None]
     while stack:
@@ -78,7 +78,9 @@ def _sealed_calls(roots: Sequence[Node]) -> list[FragmentCall]:
         if id(call) not in found:
             found[id(call)] = call
             stack.extend(i.call for i in call.inputs if i.op is None and i.call is not None)
-    return sorted((c for c in found.values() if type(c) is FragmentCall), key=lambda c: c.seq)
+    calls: list[tuple[Any, int]] = [(c, 1) for c in found.values() if type(c) is FragmentCall]
+    calls += [(c, len(c.calls)) for c in found.values() if type(c) is RepeatCall]
+    return [c for c, times in sorted(calls, key=lambda pair: pair[0].seq) for _ in range(times)]
 
 
 def key_of(tensor: Node) -> GlobalValKey:

@@ -14,13 +14,16 @@ import uuid
 import weakref
 from typing import Any
 
+from nbgraph.repeats import unroll
 from nbgraph.trace import (
+    LOCK,
     AliasCall,
     Dropped,
     FragmentCall,
     Node,
     Pack,
     Placeholder,
+    RepeatCall,
     SumCall,
     _next_seq,
     new_node,
@@ -91,6 +94,9 @@ def _below(node: Node) -> list[Any]:
         seen[id(thing)] = thing
         stack.extend(thing.inputs)
         if isinstance(thing, Node) and thing.op is None:
+            if type(thing.call) is RepeatCall:
+                with LOCK:
+                    unroll(thing.call)
             stack.append(thing.call)
     return list(seen.values())
 

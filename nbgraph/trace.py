@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -35,7 +36,8 @@ LOCK = threading.RLock()
 CX = Sizes()
 
 _active = attrgetter("active")
-_next_seq = itertools.count(1).__next__
+_numbers = itertools.count(1)
+_next_seq = _numbers.__next__
 _INFERRED: dict[Any, Any] = {}
 _INFERRED_LIMIT = 20_000
 
@@ -136,6 +138,40 @@ class SumCall:
         self.seq = _next_seq()
 
 
+class RepeatCall:
+    """The backward pass through many calls of one loop, as one call: a derived fragment applied once for each of them.
+
+    `calls` are those calls, newest first; all have run. `plan` says where an input of the fragment comes from: inputs
+    and saved values from each call in turn, cotangents from the step before: that of slot s is the step's result
+    `links[s]`; the first ones are the first of `inputs`, in the order of `links`. Results that `sums` lists are added
+    up over all steps, the others are those of the last step. `nodes` lists weakly which node stands for which result.
+    `numbers` are creation numbers set aside for what it stands for, see `nbgraph.repeats.unroll`.
+    """
+
+    __slots__ = ("active", "calls", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")
+
+    def __init__(
+        self,
+        calls: Sequence[FragmentCall],
+        plan: Any,
+        links: dict[int, int],
+        given: Sequence[Node],
+        sums: Sequence[int],
+    ) -> None:
+        self.calls, self.plan, self.links, self.sums = tuple(calls), plan, links, tuple(sums)
+        self.inputs = (*given, *self.calls[0].inputs)
+        self.active = True
+        self.numbers = reserved(len(self.calls) + len(self.sums) + 1)
+        self.seq = self.numbers[-1]
+        self.nodes: list[tuple[int, weakref.ref[Node]]] = []
+
+    @property
+    def fragment(self) -> Fragment:
+        """The fragment of a step."""
+        made: Fragment = self.plan.fragment
+        return made
+
+
 class AliasCall:
     """The same value as another node under a new identity, so that one can differentiate with respect to it."""
 
@@ -165,6 +201,12 @@ class Dropped:
     def __init__(self, site: Any, seq: int) -> None:
         self.site, self.seq = site, seq
         self.inputs: tuple[Node, ...] = ()
+
+
+def reserved(n: int) -> range:
+    """So many creation numbers, one after another, taken at once."""
+    (last,) = deque(itertools.islice(_numbers, n), maxlen=1)  # one call into C: no other thread comes between
+    return range(last - n + 1, last + 1)
 
 
 _handle: Any = Node

@@ -21,6 +21,7 @@ from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
+from nbgraph.engine.repeats import run_repeat
 from nbgraph.engine.routes import run_again
 from nbgraph.engine.schedule import Key, Row, Schedule, draft_slots
 from nbgraph.engine.stats import Counters, Stats
@@ -30,7 +31,7 @@ from nbgraph.fragment import Fragment
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.ssa import Bound, Program, exact_program, program_for
-from nbgraph.trace import LOCK, FragmentCall, Node, SumCall, value_of
+from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, value_of
 
 Array = np.ndarray[Any, Any]
 Results = dict[Key, Array]
@@ -92,7 +93,9 @@ class Engine:
         coming = Counter(step.call.fragment for step in schedule.steps if type(step.call) is FragmentCall)
         batch = Batch(self.native, schedule, results)
         for step in schedule.steps:
-            if type(step.call) is SumCall:
+            if type(step.call) is RepeatCall:
+                self._run_repeat(schedule, step.call, results, batch)
+            elif type(step.call) is SumCall:
                 self._run_sum(schedule, step.call, results, batch)
             else:
                 self._run_step(schedule, step, results, coming[step.call.fragment], batch)
@@ -109,6 +112,12 @@ class Engine:
         results[id(call), 0] = total
         with self._lock:
             self.counters.operations += len(call.inputs) - 1
+
+    def _run_repeat(self, schedule: Schedule, call: RepeatCall, results: Results, batch: Batch) -> None:
+        batch.flush()
+        given = values_of(schedule.sources(call)[: len(call.links)], results)
+        for slot, a in run_repeat(self, call, given).items():
+            results[id(call), slot] = a
 
     def _run_step(self, schedule: Schedule, step: Any, results: Results, coming: int, batch: Batch) -> None:
         """One call: added to the batch where it has machine code, else interpreted."""
@@ -317,6 +326,12 @@ def _settle(row: Row, results: Results) -> None:
             total = reference()
             if total is not None:
                 total.data = results[id(call), 0]
+        return
+    if type(call) is RepeatCall:
+        for slot, reference in call.nodes:
+            node = reference()
+            if node is not None:
+                node.data = results[id(call), slot]
         return
     values = {slot: results[id(call), slot] for slot in row.wanted if (id(call), slot) in results}
     if call.saved is None:

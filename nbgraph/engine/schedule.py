@@ -20,7 +20,7 @@ from nbgraph.fragment import at_sizes, size_at
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft
-from nbgraph.trace import AliasCall, FragmentCall, Node, Pack, Placeholder, SumCall
+from nbgraph.trace import AliasCall, FragmentCall, Node, Pack, Placeholder, RepeatCall, SumCall
 from nbgraph.types import Shape, TensorType
 
 Key = tuple[int, int]
@@ -244,7 +244,7 @@ class Schedule:
                 wanted=f"{node.type}",
                 hint=f"pass bindings={{{call.name}: array}} to eval",
             )
-        assert type(call) in (FragmentCall, SumCall), call
+        assert type(call) in (FragmentCall, RepeatCall, SumCall), call
         return Row(call, draft)
 
 

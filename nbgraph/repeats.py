@@ -1,0 +1,180 @@
+"""Runs: many calls of one loop, pulled back as one `RepeatCall`.
+
+In: a call on the way from outputs to what is differentiated by. Out: the run of calls that ends with it (same fragment,
+same sizes; every operand the same throughout, or a result of the call before, or not differentiable), and the
+one call that is its backward pass.
+Holds: a run stands for its calls one by one; whoever needs them (a second derivative, a pickle) gets them by `unroll`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nbgraph.plans import Plan
+from nbgraph.resolve import saved_slots
+from nbgraph.trace import FragmentCall, Node, RepeatCall, SumCall, new_node
+from nbgraph.types import TensorType, type_of_array
+
+#: Shorter runs are pulled back call by call.
+SHORTEST = 8
+#: What an operand is to a run, besides a slot of the call before.
+SAME, EACH = -1, -2
+
+
+class Run(NamedTuple):
+    """Calls of a loop, newest first. `pattern`: for each operand SAME, EACH, or the slot of the call before; `used`:
+    the slots of the newest call that somebody uses."""
+
+    calls: list[FragmentCall]
+    pattern: tuple[int, ...]
+    used: set[int]
+
+    @property
+    def carried(self) -> list[int]:
+        """The slots that go from call to call."""
+        return [slot for slot in self.pattern if slot >= 0]
+
+
+def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) -> Run | None:
+    """The run that ends with a call; None if it is too short. `admits` says whether a call may be inside of one."""
+    before = _before(call) if _has_run(call) else None
+    if before is None or before.fragment is not call.fragment:
+        return None
+    pattern = tuple([_kind(a, b, before) for a, b in zip(call.inputs, before.inputs, strict=True)])
+    first = pattern.index(max(pattern))
+    run, newer, fragment = [call], call, call.fragment
+    while True:
+        older = newer.inputs[first].call
+        if (
+            type(older) is not FragmentCall
+            or older.fragment is not fragment
+            or older.words != call.words
+            or not _has_run(older)
+            or not _follows(newer, older, pattern)
+            or not admits(older)
+        ):
+            break
+        run.append(older)
+        newer = older
+    return Run(run, pattern, used) if len(run) >= SHORTEST else None
+
+
+def _has_run(call: Any) -> bool:
+    return (
+        type(call) is FragmentCall
+        and call.nodes is None
+        and call.origin is None
+        and (call.saved[0] if call.saved is not None else ()) == saved_slots(call.fragment)
+    )
+
+
+def _before(call: FragmentCall) -> FragmentCall | None:
+    """The call that a run goes on with: the youngest that made an operand."""
+    made: list[FragmentCall] = [i.call for i in call.inputs if type(i.call) is FragmentCall]
+    return max(made, key=lambda c: c.seq, default=None)
+
+
+def _kind(a: Node, b: Node, before: FragmentCall) -> int:
+    if a is b:
+        return SAME
+    return a.slot if a.call is before else EACH
+
+
+def _follows(newer: FragmentCall, older: FragmentCall, pattern: Sequence[int]) -> bool:
+    """Whether a call continues another one as the pattern says."""
+    for a, b, kind in zip(newer.inputs, older.inputs, pattern, strict=True):
+        if kind == SAME:
+            if a is not b:
+                return False
+        elif a.type is not b.type or (a.call is not older or a.slot != kind if kind >= 0 else a.active):
+            return False
+    return True
+
+
+def repeat(
+    calls: Sequence[FragmentCall], plan: Plan, links: dict[int, int], given: Mapping[int, Node], sums: Any
+) -> Any:
+    """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot."""
+    return RepeatCall(calls, plan, links, [given[s] for s in links], sorted(sums))
+
+
+def result(call: RepeatCall, slot: int, t: TensorType) -> Node:
+    """A node for a result of a repeat."""
+    node = new_node(t, True)
+    node.call, node.slot = call, slot
+    call.nodes.append((slot, weakref.ref(node)))
+    return node
+
+
+def unroll(call: RepeatCall) -> None:
+    """Puts the steps of a repeat, as calls of their own, in its place in the graph."""
+    numbers = iter(call.numbers)
+    cts = dict(zip(call.links, call.inputs, strict=False))
+    parts: dict[int, list[Node]] = {slot: [] for slot in call.sums}
+    step: Any = None
+    for original in call.calls:
+        step = _step(call, original, cts)
+        step.seq = next(numbers)
+        cts = {s: _value(step, slot, cts[s].type) for s, slot in call.links.items()}
+        for slot, made in parts.items():
+            made.append(_value(step, slot, _type_of_sum(call, slot)))
+    totals = {}
+    for slot, made in parts.items():
+        totals[slot] = SumCall(tuple(made))
+        totals[slot].seq = next(numbers)
+    for slot, reference in call.nodes:
+        node = reference()
+        if node is not None:
+            _stand_for(node, totals.get(slot, step), slot)
+
+
+def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node]) -> FragmentCall:
+    """One step as a derived call."""
+    inputs = []
+    for kind, which in call.plan.sources:
+        if kind == "input":
+            inputs.append(original.inputs[which])
+        else:
+            inputs.append(saved_node(original, which) if kind == "saved" else cts[which])
+    types = tuple([i.type for i in original.inputs])
+    words = call.plan.words_at(original.fragment, types, original.words)
+    made = FragmentCall(call.fragment, tuple(inputs), words, None)
+    made.origin, made.nodes = (original, call.plan), []
+    return made
+
+
+def saved_node(call: FragmentCall, slot: int) -> Node:
+    """A node for a saved value of a call that has run."""
+    if slot < len(call.fragment.inputs):
+        return call.inputs[slot]
+    data = call.kept(slot)
+    t = type_of_array(data)
+    node = new_node(t, t.inexact and call.active)
+    node.call, node.slot, node.data, node.seq = call, slot, data, call.seq
+    return node
+
+
+def _value(step: FragmentCall, slot: int, t: TensorType) -> Node:
+    node = new_node(t, step.active)
+    node.call, node.slot, node.seq = step, slot, step.seq
+    assert step.nodes is not None
+    step.nodes.append((slot, weakref.ref(node)))
+    return node
+
+
+def _type_of_sum(call: RepeatCall, slot: int) -> TensorType:
+    position = next(p for p, made in call.plan.results.items() if made == slot)
+    t: TensorType = call.calls[0].inputs[position].type
+    return t
+
+
+def _stand_for(node: Node, call: Any, slot: int) -> None:
+    """Lets a node of the repeat stand for the same value of an unrolled call."""
+    node.call, node.slot = call, 0 if type(call) is SumCall else slot
+    reference = weakref.ref(node)
+    if type(call) is SumCall:
+        call.nodes = (*call.nodes, reference)
+    elif node.data is None:
+        call.nodes.append((slot, reference))
