@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+from nbgraph import repeats
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
-from nbgraph.repeats import EACH, SHORTEST, Run, repeat, result, run_from, unroll
+from nbgraph.repeats import EACH, Run, repeat, result, run_from, unroll
 from nbgraph.seal import commit, draft
 from nbgraph.trace import (
     LOCK,
@@ -304,7 +305,7 @@ def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
     used, carried = run.used, set(run.carried)
     for k, call in enumerate(run.calls):
         rest = run.calls[k:]
-        if len(rest) >= SHORTEST and _pull_back_at_once(path, run, rest, cts):
+        if len(rest) >= repeats.SHORTEST and _pull_back_at_once(path, run, rest, cts):
             return
         if k + 1 < len(run.calls):
             path.active.update((id(run.calls[k + 1]), s) for s in carried)

@@ -27,6 +27,7 @@ from programs import (
 )
 
 import nbgraph as nbg
+from nbgraph import repeats
 from nbgraph.derive import seal
 from nbgraph.fragment import size_at
 from nbgraph.interpret import interpret
@@ -47,6 +48,14 @@ FUZZ = settings(
 NUMBER = st.integers(0, 10_000)
 GENES = st.lists(st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), min_size=2, max_size=14)
 LEAVES = st.lists(NUMBER, min_size=1, max_size=4)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_runs() -> Any:
+    """Runs of two calls are pulled back as one already, so that small programs have them."""
+    shortest, repeats.SHORTEST = repeats.SHORTEST, 2
+    yield
+    repeats.SHORTEST = shortest
 
 
 def close_to(got: Any, wanted: Any, what: str, rtol: float = 1e-9) -> None:
