@@ -2,11 +2,13 @@
 
 In: a `Bound` program and the fragment's input arrays. Out: arrays of the outputs: C-contiguous, of the inferred types,
 sharing memory with nothing. Temporaries are dropped after their last use.
+Holds: a program becomes one straight-line Python function of the references of its operations, made once; so an
+operation costs what NumPy takes for it and little more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,62 +18,63 @@ from nbgraph.interpret import own
 from nbgraph.ssa import Bound, Program
 
 Array = np.ndarray[Any, Any]
-Steps = list[tuple[Any, tuple[int, ...], int, tuple[int, ...]]]
-
-
-def steps_of(program: Program) -> Steps:
-    """For each operation: its reference, operands, number of results, values that die after it."""
-    steps: Steps | None = program.__dict__.get("_steps")
-    if steps is None:
-        body = program.body
-        last: dict[int, int] = {i: k for k, instr in enumerate(body.instrs) for i in instr.ins}
-        dying: list[list[int]] = [[] for _ in body.instrs]
-        for value, k in last.items():
-            if value not in body.outputs:
-                dying[k].append(value)
-        steps = [
-            (instr.op.reference, instr.ins, instr.op.n_out, tuple(dead))
-            for instr, dead in zip(body.instrs, dying, strict=True)
-        ]
-        program.__dict__["_steps"] = steps
-    return steps
+#: The line of the first operation in the function.
+_FIRST_LINE = 2
 
 
 def run(bound: Bound, arrays: Sequence[Array]) -> list[Array]:
     """The program's outputs, in the order of its body."""
     program = bound.program
+    function = function_of(program)
     inputs = [arrays[i] for i in program.picks]
-    values: list[Any] = list(inputs)
-    position = 0
     try:
         with np.errstate(all="ignore"):
-            for (reference, ins, n_out, dead), sizes in zip(steps_of(program), bound.sizes, strict=True):
-                result = reference([values[i] for i in ins], sizes)
-                if n_out == 1:
-                    values.append(result)
-                else:
-                    values.extend(result)
-                for i in dead:
-                    values[i] = None
-                position += 1
+            values = function(bound.sizes, *inputs)
     except Exception as error:
-        raise OperationFailed(program.body.instrs[position].op, error) from error
-    return _finish(bound, values, inputs)
+        assert error.__traceback__ is not None
+        place = error.__traceback__.tb_next
+        if place is None or place.tb_frame.f_code is not function.__code__:
+            raise
+        raise OperationFailed(program.body.instrs[place.tb_lineno - _FIRST_LINE].op, error) from error
+    return [_finished(v, t, inputs) for v, t in zip(values, bound.out_types, strict=True)]
 
 
-def _finish(bound: Bound, values: list[Any], inputs: Sequence[Array]) -> list[Array]:
-    results = []
-    for o, t in zip(bound.program.body.outputs, bound.out_types, strict=True):
-        v = values[o]
-        fresh = (
-            type(v) is np.ndarray
-            and v.base is None
-            and v.flags.c_contiguous
-            and v.dtype == t.dtype
-            and v.shape == t.shape
-            and not any(v is i for i in inputs)
-        )
-        if not fresh:
-            v = own(v, t)
-        results.append(v)
-    return results
+def function_of(program: Program) -> Callable[..., Any]:
+    """The function of a program, made once."""
+    made: Callable[..., Any] | None = program.__dict__.get("_straight")
+    if made is None:
+        made = program.__dict__["_straight"] = straight_line(program)
+    return made
+
+
+def straight_line(program: Program) -> Callable[..., Any]:
+    """A function (sizes of each operation, inputs) -> outputs; one line an operation."""
+    body = program.body
+    dying: list[list[str]] = [[] for _ in body.instrs]
+    for value, k in {i: k for k, instr in enumerate(body.instrs) for i in instr.ins}.items():
+        if value not in body.outputs:
+            dying[k].append(f"v{value}")
+    n = len(body.inputs)
+    names: dict[str, Any] = {}
+    lines = [f"def straight({', '.join(['sizes', *(f'v{k}' for k in range(n))])}):"]
+    for k, instr in enumerate(body.instrs):
+        names[f"f{k}"] = instr.op.reference
+        results = ", ".join(f"v{o}" for o in instr.outs)
+        operands = "".join(f"v{i}, " for i in instr.ins)
+        line = f"  {results} = f{k}(({operands}), sizes[{k}])"
+        lines.append(line + (f"; del {', '.join(dying[k])}" if dying[k] else ""))
+    lines.append(f"  return ({''.join(f'v{o}, ' for o in body.outputs)})")
+    exec("\n".join(lines), names)
+    made: Callable[..., Any] = names["straight"]
+    return made
+
+
+def _finished(v: Any, t: Any, inputs: Sequence[Array]) -> Array:
+    """A value as an output; a copy where it is not just that already."""
+    if type(v) is np.ndarray and v.base is None and v.shape == t.shape and v.dtype is t.dtype:
+        for i in inputs:
+            if v is i:
+                return own(v, t)
+        if v.flags.c_contiguous:
+            return v
+    return own(v, t)

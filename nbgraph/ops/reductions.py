@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -75,8 +76,18 @@ class _Reduction(Reduction):
         return cls(_axes(cls.name, types[0].ndim, axis)), ()
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        code = self.result_code(np.asarray(ins[0]).dtype.str[1:])
-        return type(self).ufunc.reduce(ins[0], axis=self.axes, dtype=code)
+        x = ins[0]
+        return type(self).ufunc.reduce(x, self.axes, self._result_dtype(x.dtype))
+
+    @cached_property
+    def _dtypes(self) -> dict[Any, Any]:
+        return {}
+
+    def _result_dtype(self, dtype: Any) -> Any:
+        found = self._dtypes.get(dtype)
+        if found is None:
+            found = self._dtypes[dtype] = np.dtype(self.result_code(dtype.str[1:]))
+        return found
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:

@@ -6,6 +6,7 @@ Holds: a result dimension that is literally 1 is a parameter, the others come as
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, final
@@ -37,6 +38,10 @@ def _axes(name: str, ndim: int, axes: Any) -> tuple[int, ...]:
 
 def _keyword(kwargs: dict[str, Any], default: Any = None) -> Any:
     return kwargs["axes"] if "axes" in kwargs else kwargs.get("axis", default)
+
+
+#: Up to so many elements, repeating them is sooner done in NumPy than making a view that repeats them.
+_FEW = 2048
 
 
 def _product(shape: Sequence[Size]) -> Size:
@@ -86,7 +91,7 @@ class Reshape(_Linear):
         return TensorType(ins[0].code, shape)
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.reshape(ins[0], self._shape(sizes))
+        return ins[0].reshape(self._shape(sizes))
 
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         strides = _reshaped_strides(layout, out.shape)
@@ -212,7 +217,7 @@ class Transpose(_Linear):
         return ins[0].with_shape(tuple(ins[0].shape[a] for a in self.axes))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.transpose(ins[0], self.axes)
+        return ins[0].transpose(self.axes)
 
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         return Layout(out.shape, tuple(layout.strides[a] for a in self.axes), layout.offset)
@@ -270,7 +275,13 @@ class BroadcastTo(_Linear):
         return ins[0].with_shape(self._shape(ins[0].shape, sizes))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.broadcast_to(ins[0], self._shape(np.shape(ins[0]), sizes))  # type: ignore[arg-type]
+        x = ins[0]
+        shape: Any = self._shape(x.shape, sizes)
+        if math.prod(shape) > _FEW:
+            return np.broadcast_to(x, shape)
+        filled = np.empty(shape, x.dtype)
+        filled[...] = x
+        return filled
 
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         strides = tuple(layout.strides[a] if isinstance(a, int) else 0 for a in self.axes)
@@ -326,7 +337,7 @@ class ExpandDims(_Linear):
         return ins[0].with_shape(self._insert(ins[0].shape, 1))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.expand_dims(ins[0], self.axes)
+        return ins[0].reshape(self._insert(ins[0].shape, 1))
 
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         return Layout(out.shape, self._insert(layout.strides, 0), layout.offset)
@@ -366,7 +377,7 @@ class Squeeze(_Linear):
         return ins[0].with_shape(self._kept(ins[0].shape))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.squeeze(ins[0], self.axes)
+        return ins[0].squeeze(self.axes)
 
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         return Layout(out.shape, self._kept(layout.strides), layout.offset)
