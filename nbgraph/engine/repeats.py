@@ -8,12 +8,14 @@ interpreted, and the rest of the steps counts when it is decided whether to comp
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
 from nbgraph.ssa import Program, program_for
@@ -92,13 +94,34 @@ def _program(call: RepeatCall) -> Program:
 def run_repeat(engine: Any, call: RepeatCall, given: Sequence[Array]) -> dict[int, Array]:
     """The results of a repeat, by slot."""
     run = Repeated(call, given)
-    steps = len(call.calls)
-    for k in range(steps):
-        if engine.ready(run.program, steps - k):
-            _run_native(engine.native, run, k)
+    done, steps = 0, len(call.calls)
+    while done < steps:
+        if engine.ready(run.program, steps - done):
+            _run_native(engine.native, run, done)
             break
-        run.advance(engine.call(call.calls[k], run.bound, run.arrays(k), steps - k, run.totals))
+        chunk = range(done, min(2 * done + 1, steps))
+        _interpret(engine, run, chunk)
+        done = chunk.stop
     return run.results()
+
+
+def _interpret(engine: Any, run: Repeated, steps: range) -> None:
+    """Some steps, with NumPy."""
+    start, stored = time.perf_counter(), len(run.bound.out_types) - len(run.totals)
+    for k in steps:
+        try:
+            outs = interpreter.run(run.bound, run.arrays(k))
+        except OperationFailed as failure:
+            raise failure.named(run.call.calls[k]) from failure.error
+        for total, out in zip(run.totals, outs[stored:], strict=True):
+            np.add(total, out, out=total)
+        run.advance(outs)
+    seconds = time.perf_counter() - start
+    engine.ledger(run.program).record(seconds, len(steps))
+    with engine._lock:
+        engine.counters.interpreted += len(steps)
+        engine.counters.operations += len(steps) * run.program.n_ops
+        engine.counters.run_seconds += seconds
 
 
 def _run_native(native: Any, run: Repeated, start: int) -> None:

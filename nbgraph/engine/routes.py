@@ -1,9 +1,9 @@
 """The eval of a loop: one region that was sealed before, all of whose operands are known, run in a straight line.
 
 In: a region that `match` recognised. Out: the target's value, the graph as `seal.commit` leaves it; or None, nothing
-changed, where the general way has to be taken (not compiled, an operand without a value, a failure to be named).
+changed, where the general way has to be taken (an operand without a value, a failure to be named).
 Holds: what is decided once for a structure, its live nodes and its operands' types is in a `Route`. Every eval of
-the loop then makes arrays, calls compiled code and commits, and does nothing else.
+the loop then runs the program, by machine code or with NumPy, and commits, and does nothing else.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy import empty
 
-from nbgraph.engine.native import Native, entry_point, placed_for
+from nbgraph.engine import interpreter
+from nbgraph.engine.failure import OperationFailed
+from nbgraph.engine.native import entry_point, placed_for
 from nbgraph.errors import user_frame
 from nbgraph.match import Found, recognise
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
 from nbgraph.trace import LOCK, Dropped, Node, Pack, Projection, call_that_ran
-from nbgraph.types import TensorType
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +45,7 @@ def run_again(target: Node, engine: Any) -> Array | None:
 
 
 def _remember(engine: Any, found: Found) -> Any:
-    """A new route, or False where there can be none; nothing is remembered where there can be one later."""
+    """A new route, or False where there can be none."""
     matcher, _, active = found.key[:3]
     if any(isinstance(node, Pack) or type(node.op) is Projection for node in found.nodes):
         route: Any = False
@@ -56,10 +57,9 @@ def _remember(engine: Any, found: Found) -> Any:
         if active:
             slots.update(saved_slots(plan.fragment))
         program = program_for(plan.fragment, frozenset(slots))
-        if engine.jit == "never" or program.summed or not engine.ready(program):
-            return None
         bound = program.bind(tuple([x.type for x in found.outside]), words)
-        made = Route(engine, found, bound, words)
+        kind = Compiled if engine.ready(program) else Interpreted
+        made = kind(engine, found, bound, words)
         route = made if made.fits else False
     if len(engine.routes) >= _LIMIT:
         engine.routes.clear()
@@ -68,28 +68,18 @@ def _remember(engine: Any, found: Found) -> Any:
 
 
 class Route:
-    """How a region is run: its code, the words for it, and where its values go."""
+    """How a region is run: its program, and where its values go."""
 
     __slots__ = (
-        "active", "commits", "counters", "entry", "fallible", "fits", "fragment", "native", "operations", "outs",
-        "pick", "root", "saved", "saved_at", "template", "words", "workspace",
+        "active", "bound", "commits", "counters", "engine", "fallible", "fits", "fragment", "operations", "root",
+        "saved", "saved_at", "words",
     )  # fmt: skip
 
     def __init__(self, engine: Any, found: Found, bound: Bound, words: tuple[Any, ...]) -> None:
         plan, program = found.key[0].plan, bound.program
-        code = engine.native.codes[program]
-        placed = placed_for(code, bound)
-        n_objects = len(code.picks) + len(bound.out_types)
-        self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
-        self.native: Native = engine.native
+        self.engine, self.bound, self.fits = engine, bound, not program.summed
         self.counters, self.active = engine.counters, found.key[2]
         self.fragment, self.words, self.operations = plan.fragment, words, program.n_ops
-        self.pick = _pick(code.picks, len(found.outside))
-        self.outs: list[tuple[Any, Any]] = [_allocation(t) for t in bound.out_types]
-        self.workspace = placed.workspace
-        self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
-        rest = [word for value, relative in placed.rest for word in (value, int(relative))]
-        self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
         position = program.position
         self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
         self.root = next(p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1)
@@ -97,28 +87,21 @@ class Route:
         self.saved = saved_slots(plan.fragment) if self.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)
 
+    def outputs(self, found: Found) -> list[Array] | None:
+        """Runs the program; counts it."""
+        raise TypeError(type(self))
+
     def run(self, found: Found) -> Array | None:
         """Runs the region and makes it part of the graph."""
-        nodes, outside, _, arrays = found
-        assert arrays is not None
-        outs = [empty(shape, dtype) for shape, dtype in self.outs]
-        memory = self.native.scratch(self.workspace) if self.workspace else self.template
-        objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
-        start = perf_counter()
-        status = self.entry(id(objects) + _ITEMS)
-        seconds = perf_counter() - start
-        if status:
+        outs = self.outputs(found)
+        if outs is None:
             return None
+        nodes, outside, _, _ = found
         saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
         sites = [(slot, nodes[k].call) for slot, k in self.fallible] if self.fallible else None
         call = call_that_ran(self.fragment, outside, self.words, self.active, saved, sites)
         history: Any = call if self.active else Dropped(user_frame(), call.seq)
-        counters = self.counters
         with LOCK:
-            counters.evals += 1
-            counters.hits += 1
-            counters.operations += self.operations
-            counters.run_seconds += seconds
             self._commit(nodes, history, outs)
         return outs[self.root]
 
@@ -131,6 +114,71 @@ class Route:
                 node.op, node.inputs, node.sizes = None, (), ()
 
 
+class Compiled(Route):
+    """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
+
+    __slots__ = ("entry", "outs", "pick", "template", "workspace")
+
+    def __init__(self, engine: Any, found: Found, bound: Bound, words: tuple[Any, ...]) -> None:
+        super().__init__(engine, found, bound, words)
+        code = engine.native.codes[bound.program]
+        placed = placed_for(code, bound)
+        n_objects = len(code.picks) + len(bound.out_types)
+        self.fits &= n_objects + len(placed.rest) <= _ENTRY_WORDS
+        self.pick = _pick(code.picks, len(found.outside))
+        self.outs: list[tuple[Any, Any]] = [(t.shape, t.dtype) for t in bound.out_types]
+        self.workspace = placed.workspace
+        self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
+        rest = [word for value, relative in placed.rest for word in (value, int(relative))]
+        self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
+
+    def outputs(self, found: Found) -> list[Array] | None:
+        arrays: Any = found.arrays
+        outs = [empty(shape, dtype) for shape, dtype in self.outs]
+        memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
+        objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
+        start = perf_counter()
+        status = self.entry(id(objects) + _ITEMS)
+        seconds = perf_counter() - start
+        if status:
+            return None
+        counters = self.counters
+        counters.evals += 1
+        counters.hits += 1
+        counters.operations += self.operations
+        counters.run_seconds += seconds
+        return outs
+
+
+class Interpreted(Route):
+    """With NumPy, until the tiers say that compiling pays."""
+
+    __slots__ = ("ledger",)
+
+    def __init__(self, engine: Any, found: Found, bound: Bound, words: tuple[Any, ...]) -> None:
+        super().__init__(engine, found, bound, words)
+        self.ledger = engine.ledger(bound.program)
+
+    def outputs(self, found: Found) -> list[Array] | None:
+        start = perf_counter()
+        try:
+            outs = interpreter.run(self.bound, found.arrays)  # type: ignore[arg-type]
+        except OperationFailed as failure:
+            if not isinstance(failure.error, np.linalg.LinAlgError):
+                raise failure.error from None
+            return None
+        seconds = perf_counter() - start
+        self.ledger.record(seconds)
+        counters = self.counters
+        counters.evals += 1
+        counters.interpreted += 1
+        counters.operations += self.operations
+        counters.run_seconds += seconds
+        if self.engine.jit == "auto" and self.ledger.pays(1):
+            self.engine.routes.pop(found.key, None)  # the next one is by machine code
+        return outs
+
+
 def _pick(picks: tuple[int, ...], n: int) -> Any:
     """A function of the operands' arrays that gives those the program reads, None where it reads all in order."""
     if picks == tuple(range(n)):
@@ -139,8 +187,3 @@ def _pick(picks: tuple[int, ...], n: int) -> Any:
         only = picks[0]
         return lambda arrays: (arrays[only],)
     return itemgetter(*picks) if picks else lambda arrays: ()
-
-
-def _allocation(t: TensorType) -> tuple[Any, Any]:
-    """What `numpy.empty` takes."""
-    return t.shape, t.dtype

@@ -35,9 +35,9 @@ class Ledger:
         """The predicted seconds of compiling the program."""
         return predicted_seconds(self.program.lowered()[0])
 
-    def record(self, seconds: float) -> None:
+    def record(self, seconds: float, calls: int = 1) -> None:
         self.spent += seconds
-        self.calls += 1
+        self.calls += calls
 
     def pays(self, coming: int) -> bool:
         """Whether compiling pays now, with `coming` further calls known."""

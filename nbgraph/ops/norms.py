@@ -45,7 +45,10 @@ class EuclideanNorm(Op):
         (x,), (y,) = ins, outs
         safe = b.where(b.equal(y, b.lit(0, y)), b.lit(1, y), y)
         direction = b.div(x, b.cast(b.expand_dims(safe, axes=self.axes), b.type(x).code))
-        return b.sum(b.real(b.mul(b.conj(direction), tangents[0])), axes=self.axes)
+        # A product, so that its transpose is one operation, too.
+        labels = tuple(range(b.type(x).ndim))
+        kept = tuple(label for label in labels if label not in self.axes)
+        return b.real(b.contract(b.conj(direction), tangents[0], a=labels, b=labels, out=kept))
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
