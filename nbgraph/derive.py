@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from nbgraph import repeats
+from nbgraph import inline, repeats
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
@@ -75,7 +75,7 @@ class Path:
     """
 
     def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node], runs: bool = False) -> None:
-        seal([*outputs, *wrt])
+        seal([n for n in (*outputs, *wrt) if n.op is not None])
         self.wrt = {key_of(w): w for w in wrt}
         self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
         for w in wrt:
@@ -249,6 +249,10 @@ def _result(call: FragmentCall, slot: int, like: Any, active: bool) -> Node:
 def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node | None]:
     """Cotangents of `wrt` from (output, cotangent) pairs; None where an output does not depend on it at all,
     a zero node where it does and the derivative is exactly zero."""
+    if len(outputs) == 1 and outputs[0][0].op is not None:
+        recorded = inline.gradient(*outputs[0], wrt) if wrt else None
+        if recorded is not None:
+            return list(recorded)
     with LOCK:
         seal([ct for _, ct in outputs])
         path = Path([out for out, _ in outputs], wrt, runs=True)

@@ -28,7 +28,12 @@ def gradient(loss: TracedTensor, wrt: Any, allow_unused: bool) -> Any:
             wanted="float64[] or float32[]",
             hint="reduce it to one real number, by .sum() or nbg.real; .vjp takes any shape and dtype",
         )
-    return _pull("grad", loss, wrt, weak(1, loss.type.code), allow_unused)
+    ct = weak(1, loss.type.code)
+    if isinstance(wrt, Node) and _why_not(wrt) is None:
+        found = derive.vjp([(loss, ct)], [wrt])[0]  # the common case, without containers
+        if found is not None:
+            return found
+    return _pull("grad", loss, wrt, ct, allow_unused)
 
 
 def cotangent(out: TracedTensor, wrt: Any, ct: Any, allow_unused: bool) -> Any:
@@ -54,7 +59,6 @@ def tangent(out: TracedTensor, wrt: Any, along: Any) -> TracedTensor:
 def _pull(operation: str, out: TracedTensor, wrt: Any, ct: TracedTensor, allow_unused: bool) -> Any:
     leaves, tree = targets(operation, wrt)
     _check_inexact(operation, out)
-    derive.seal([ct])
     found: list[Any] = list(derive.vjp([(out, ct)], leaves))
     for position, (w, g) in enumerate(zip(leaves, found, strict=True)):
         if g is None:

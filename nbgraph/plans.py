@@ -68,6 +68,19 @@ def _make_vjp(f: Fragment, slots: tuple[int, ...], wrt: tuple[int, ...]) -> Plan
     return _plan(f, back, dict(zip(wrt, back.tangent_outputs, strict=True)), slots)
 
 
+def inline_plan(f: Fragment, slot: int, wrt: tuple[int, ...]) -> Plan:
+    """Cotangents of the inputs `wrt` from the one of `slot`, with every value of the fragment at hand: an input of the
+    plan may be ("value", slot)."""
+    with f.lock:
+        plan: Plan | None = f.cache.get(("inline", slot, wrt))
+        if plan is None:
+            view, keys = view_of(f, everything=True)
+            back = transpose(differentiate(view, [keys[slot]], [keys[i] for i in wrt]))
+            plan = _plan(f, back, dict(zip(wrt, back.tangent_outputs, strict=True)), (slot,))
+            f.cache["inline", slot, wrt] = plan
+        return plan
+
+
 def jvp_plan(f: Fragment, wrt: tuple[int, ...], slots: tuple[int, ...]) -> Plan:
     """Tangents of `slots` from tangents of the inputs `wrt`."""
     with f.lock:

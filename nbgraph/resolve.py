@@ -116,20 +116,22 @@ def saved_slots(f: Fragment) -> tuple[int, ...]:
     return found
 
 
-def view_of(fragment: Fragment) -> tuple[ResolvedView, list[GlobalValKey]]:
+def view_of(fragment: Fragment, everything: bool = False) -> tuple[ResolvedView, list[GlobalValKey]]:
     """The view of one fragment for a derivative that runs in another call, and the keys of its values.
 
-    Results that may not be computed twice (`Op.unique`) go by `Input(("saved", slot))`: they come from the call.
+    Results that may not be computed twice (`Op.unique`) go by `Input(("saved", slot))`: they come from the call. Where
+    every value is at hand, all go by `Input(("value", slot))`.
     """
     keys: list[GlobalValKey] = list(fragment.input_keys)
-    saved = set(saved_slots(fragment))
+    kind = "value" if everything else "saved"
+    saved = {i.first for i in fragment.instrs} if everything else set(saved_slots(fragment))
     definitions = []
     for instr in fragment.instrs:
         ins = tuple(keys[i] for i in instr.ins)
         op_key = GlobalOpKey(instr.op, ins, instr.sizes)
         outs = op_key.results()
         if instr.first in saved:
-            outs = tuple(Input(("saved", instr.first + s), t) for s, t in enumerate(op_key.types))
+            outs = tuple(Input((kind, instr.first + s), t) for s, t in enumerate(op_key.types))
         definitions.append(Definition(instr.op, ins, instr.sizes, outs))
         keys.extend(outs)
     return ResolvedView(definitions, fragment.input_keys, [keys[o] for o in fragment.outputs]), keys

@@ -19,7 +19,7 @@ import itertools
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -350,6 +350,35 @@ def record(op: Op, inputs: Sequence[Node], sizes: Shape = ()) -> Any:
     if op.fallible:
         node.call = user_frame()
     return node
+
+
+def recorder(
+    given: Sequence[str],
+    steps: Sequence[tuple[Op, tuple[int, ...], Shape, TensorType]],
+    results: Sequence[int],
+    site: Any,
+) -> Callable[..., list[Node]]:
+    """A function (nodes, outside, ct) that records operations known beforehand, as straight-line code.
+
+    `given` are sources of the first values in those names; a step is an operation of one result, its operands by
+    number, sizes and type. `site`: the user's line of operations that may fail, as source, or what finds it.
+    """
+    names: dict[str, Any] = {"new": object.__new__, "handle": _handle, "number": _next_seq, "find_site": site}
+    lines = ["def record(nodes, outside, ct):"]
+    lines += [f"  v{k} = {source}" for k, source in enumerate(given)]
+    for k, (op, ins, sizes, t) in enumerate(steps):
+        v = f"v{len(given) + k}"
+        names |= {f"op{k}": op, f"sizes{k}": sizes, f"type{k}": t}
+        active = " or ".join(f"v{i}.active" for i in dict.fromkeys(ins)) if t.inexact and ins else "False"
+        place = (site if isinstance(site, str) else "find_site()") if op.fallible else "None"
+        lines += [
+            f"  {v} = new(handle); {v}.op = op{k}; {v}.inputs = ({''.join(f'v{i}, ' for i in ins)})",
+            f"  {v}.sizes = sizes{k}; {v}.type = type{k}; {v}.active = {active}",
+            f"  {v}.data = None; {v}.call = {place}; {v}.slot = 0; {v}.seq = number()",
+        ]
+    lines.append(f"  return [{', '.join(f'v{r}' for r in results)}]")
+    exec("\n".join(lines), names)
+    return names["record"]  # type: ignore[no-any-return]
 
 
 def _record_pack(op: Op, inputs: tuple[Node, ...], sizes: Shape, types: Any, active: bool) -> tuple[Node, ...]:

@@ -253,6 +253,30 @@ def test_values_and_gradients_whatever_is_evaluated(leaves, genes, seed, actions
 
 
 @FUZZ
+@given(LEAVES, GENES, st.integers(0, 99), st.sampled_from(["nothing", "loss", "gradient", "both"]))
+def test_gradients_recorded_as_operations(leaves, genes, seed, first) -> None:
+    """The second time a loss is met, its gradient is recorded as operations; it is the same one."""
+    program = decode(leaves, genes, seed)
+    outputs = outputs_of(program)
+    wrt = [i for i in targets_of(program, random.Random(seed)) if i < len(program.leaves)]
+    if not wrt:
+        return
+    found = []
+    for _ in range(3):
+        play = Play(program, [NEVER, AUTO], [], {*outputs, *wrt})
+        loss = loss_of(nbg, [play.pool[o] for o in outputs])
+        leaves = [play.pool[i] for i in wrt]
+        gs = loss.grad(leaves, allow_unused=True)
+        nbg.eval(*{"nothing": [], "loss": [loss], "gradient": gs, "both": [loss, *gs]}[first], engine=play.engine())
+        along = sum(nbg.sum(nbg.real(g * direction(np.random.default_rng(i), g))) for i, g in zip(wrt, gs, strict=True))
+        second = along.grad(leaves, allow_unused=True)
+        found.append([t.eval(play.engine()) for t in (*gs, *second, loss)])
+    for others in found[1:]:
+        for got, wanted in zip(others, found[0], strict=True):
+            close_to(got, wanted, f"{first} first, of\n{program!r}", 1e-8)
+
+
+@FUZZ
 @given(GENES, st.integers(0, 99), st.lists(st.sampled_from([0, 1, 2, 3, 4, 4, 6]), max_size=14))
 def test_values_that_are_kept_for_derivatives(genes, seed, actions) -> None:
     law(decode([2, 2, 0], genes, seed, "d", KEPT), actions, [NEVER, AUTO])

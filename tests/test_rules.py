@@ -598,7 +598,9 @@ def test_rule_08_an_optimiser_loop_costs_the_same_at_every_step(monkeypatch) -> 
     x, w = T([1.0, 2.0, 3.0]), T([0.1, 0.2, 0.3])
     operations = []
     for _ in range(30):
-        loss = nbg.sum((nbg.tanh(w * x) - 0.5) ** 2)
+        y = nbg.tanh(w * x)
+        y.eval(engine)
+        loss = nbg.sum((y - 0.5) ** 2)
         w = w - 0.1 * loss.grad(w)
         w.eval(engine)
         operations.append(engine.stats().operations)
@@ -729,3 +731,21 @@ def test_rule_14_references_warn_of_nothing() -> None:
         values = nbg.eval(1 / x, nbg.log(x), nbg.exp(x * 1e4), x - x, engine=NEVER)
     equal(values[0], [np.inf, -1.0, 0.0])
     assert np.isnan(values[1][1])
+
+
+def test_a_gradient_recorded_as_operations_by_an_operand_that_comes_twice() -> None:
+    """x * y and then x * x: the same operations, with one operand in both places."""
+    x, y = T([1.0, 2.0]), T([3.0, 5.0])
+    for _ in range(2):
+        np.testing.assert_array_equal(nbg.sum(x * y).grad(x).eval(), [3.0, 5.0])
+    np.testing.assert_array_equal(nbg.sum(x * x).grad(x).eval(), [2.0, 4.0])
+
+
+def test_a_gradient_recorded_as_operations_by_operands_that_depend_on_each_other() -> None:
+    for _ in range(3):
+        x = T([1.0, 2.0])
+        y = 3.0 * x
+        y.eval()
+        by_x, by_y = nbg.sum(x * y).grad([x, y])
+        np.testing.assert_array_equal(by_x.eval(), [6.0, 12.0])
+        np.testing.assert_array_equal(by_y.eval(), [1.0, 2.0])

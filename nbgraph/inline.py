@@ -1,0 +1,96 @@
+"""The gradient of a few open operations, recorded as operations itself.
+
+In: an open node whose region was sealed before, its cotangent, operands of the region. Out: their cotangents, as open
+nodes; or None where the general way (`derive`) has to be taken.
+Why: an optimiser's step records a loss, its gradient and an update, and evaluates once. As operations the three are one
+region, and so one fragment; and forward values that the gradient uses are there, as nodes, not computed again.
+Holds: the region is as short as one fragment may be, and nothing but the operands differentiated by leads below it.
+What is recorded at given sizes is decided once; then it is a straight line of code that makes nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nbgraph.errors import user_frame
+from nbgraph.fragment import Fragment, at_sizes, size_at
+from nbgraph.match import Found, recognise
+from nbgraph.plans import Plan, inline_plan
+from nbgraph.roll import SHORT
+from nbgraph.trace import Node, Pack, Projection, recorder
+
+#: A function of (region's nodes, operands, cotangent), or None where there can be none.
+Recording = Callable[..., list[Node]] | None
+_RECORDINGS: dict[Any, Recording] = {}
+_LIMIT = 2048
+
+
+def gradient(out: Node, ct: Node, wrt: Sequence[Node]) -> list[Node] | None:
+    """Cotangents of `wrt` from that of `out`."""
+    found = recognise(out)
+    if found is None:
+        return None
+    positions = _positions(found.outside, wrt)
+    if positions is None:
+        return None
+    key = (positions, found.key[0], *found.key[3:])
+    if key not in _RECORDINGS:
+        if len(_RECORDINGS) >= _LIMIT:
+            _RECORDINGS.clear()
+        _RECORDINGS[key] = _recording(found, positions)
+    record = _RECORDINGS[key]
+    return record(found.nodes, found.outside, ct) if record is not None else None
+
+
+def _positions(outside: Sequence[Node], wrt: Sequence[Node]) -> tuple[int, ...] | None:
+    """Where among the operands those differentiated by are; None if an operand may depend on one of them."""
+    if len(set(map(id, outside))) < len(outside):
+        return None  # of `x * y`, met as `x * x`
+    positions = []
+    for w in wrt:
+        for k, x in enumerate(outside):
+            if x is w:
+                positions.append(k)
+                break
+        else:
+            return None
+    oldest = min([w.seq for w in wrt])
+    for x in outside:
+        if x.active and x.call is not None and x.seq > oldest:  # no leaf, and younger: it may depend on one of them
+            return None
+    return tuple(positions) if len(set(positions)) == len(positions) else None
+
+
+def _recording(found: Found, positions: tuple[int, ...]) -> Recording:
+    """What records the cotangents of operands of a region at these sizes."""
+    if any(isinstance(n, Pack) or type(n.op) is Projection for n in found.nodes):
+        return None
+    seal_plan = found.key[0].plan
+    f: Fragment = seal_plan.fragment
+    plan = inline_plan(f, seal_plan.slots[-1], positions)
+    if len(plan.results) < len(positions) or len(f.instrs) + len(plan.fragment.instrs) > SHORT:
+        return None
+    at = {slot: k for k, slot in enumerate(seal_plan.slots)}
+    given = [_source(kind, which, at) for kind, which in plan.sources]
+    raw = [size for node in found.nodes for size in node.sizes]
+    env = f.environment(tuple([x.type for x in found.outside]), tuple([raw[j] for j in seal_plan.words]))
+    fallible = next((k for k, n in enumerate(found.nodes) if n.op is not None and n.op.fallible), None)
+    site = user_frame if fallible is None else f"nodes[{fallible}].call"
+    return recorder(given, _steps(f, plan, env), [plan.results[p] for p in positions], site)
+
+
+def _source(kind: str, which: int, at: dict[int, int]) -> str:
+    if kind == "input":
+        return f"outside[{which}]"
+    return f"nodes[{at[which]}]" if kind == "value" else "ct"
+
+
+def _steps(f: Fragment, plan: Plan, env: Any) -> list[tuple[Any, tuple[int, ...], Any, Any]]:
+    """The operations of a plan at concrete sizes: operation, operands, sizes, type."""
+    known = [at_sizes(f.types[which], env) for _, which in plan.sources]
+    own = plan.fragment.environment(known, tuple([size_at(w, env) for w in plan.words]))
+    return [
+        (i.op, i.ins, tuple([size_at(s, own) for s in i.sizes]), at_sizes(plan.fragment.types[i.first], own))
+        for i in plan.fragment.instrs
+    ]
