@@ -15,9 +15,9 @@ from typing import Any
 
 from nbgraph import inline, repeats
 from nbgraph.errors import DifferentiationError, describe
-from nbgraph.fragment import Fragment, size_at
+from nbgraph.fragment import size_at
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
-from nbgraph.repeats import EACH, Run, repeat, result, run_from, unroll
+from nbgraph.repeats import EACH, Run, call_environment, repeat, result, run_from, slot_node, type_at, unroll
 from nbgraph.seal import commit, draft
 from nbgraph.trace import (
     LOCK,
@@ -31,7 +31,7 @@ from nbgraph.trace import (
     sum_of,
     value_of,
 )
-from nbgraph.types import Size, type_of_array
+from nbgraph.types import Size
 
 Key = tuple[int, int]
 
@@ -193,30 +193,6 @@ class Path:
         """The positions of a step's inputs that depend on a node differentiated by."""
         active, inputs = self.active, step.inputs
         return tuple([k for k, key in enumerate(step.keys) if key in active and inputs[k].type.inexact])
-
-
-def call_environment(call: FragmentCall) -> Mapping[Any, Size]:
-    """What the size symbols of a call's fragment stand for."""
-    return call.fragment.environment([i.type for i in call.inputs], call.words)
-
-
-def slot_node(call: FragmentCall, slot: int) -> Node:
-    """A node for a value of a call, with its data if the call has kept it."""
-    if slot < len(call.fragment.inputs):
-        return call.inputs[slot]
-    data = call.kept(slot)
-    t = _type_at(call.fragment, slot, call_environment(call)) if data is None else type_of_array(data)
-    node = new_node(t, t.inexact and call.active)
-    node.call, node.slot, node.data = call, slot, data
-    node.seq = call.seq
-    if data is None:
-        call.nodes = [*(call.nodes or ()), (slot, weakref.ref(node))]
-    return node
-
-
-def _type_at(f: Fragment, slot: int, env: Mapping[Any, Size]) -> Any:
-    t = f.types[slot]
-    return t if t.concrete else t.with_shape(tuple(size_at(d, env) for d in t.shape))
 
 
 def _derived_call(step: _Step, plan: Plan, given: Mapping[tuple[str, int], Node]) -> FragmentCall:
@@ -382,7 +358,7 @@ def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> N
     env = step.fragment.environment([i.type for i in step.inputs], step.words)
     for slot, keys in wanted.items():
         if slot in plan.results:
-            tangent = _result(derived, plan.results[slot], _type_at(step.fragment, slot, env), derived.active)
+            tangent = _result(derived, plan.results[slot], type_at(step.fragment, slot, env), derived.active)
             tangents.update(dict.fromkeys(keys, tangent))
 
 

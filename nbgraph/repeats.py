@@ -12,10 +12,11 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nbgraph.fragment import Fragment, size_at
 from nbgraph.plans import Plan
 from nbgraph.resolve import saved_slots
 from nbgraph.trace import FragmentCall, Node, RepeatCall, SumCall, new_node
-from nbgraph.types import TensorType, type_of_array
+from nbgraph.types import Size, TensorType, type_of_array
 
 #: Shorter runs are pulled back call by call.
 SHORTEST = 8
@@ -39,8 +40,8 @@ class Run(NamedTuple):
 
 def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) -> Run | None:
     """The run that ends with a call; None if it is too short. `admits` says whether a call may be inside of one."""
-    before = _before(call) if _has_run(call) else None
-    if before is None or before.fragment is not call.fragment:
+    before = _before(call) if _is_whole(call) else None
+    if before is None or before.fragment is not call.fragment or not all(i.type.concrete for i in call.inputs):
         return None
     pattern = tuple([_kind(a, b, before) for a, b in zip(call.inputs, before.inputs, strict=True)])
     first = pattern.index(max(pattern))
@@ -51,7 +52,7 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
             type(older) is not FragmentCall
             or older.fragment is not fragment
             or older.words != call.words
-            or not _has_run(older)
+            or not _is_whole(older)
             or not _follows(newer, older, pattern)
             or not admits(older)
         ):
@@ -61,13 +62,12 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
     return Run(run, pattern, used) if len(run) >= SHORTEST else None
 
 
-def _has_run(call: Any) -> bool:
-    return (
-        type(call) is FragmentCall
-        and call.nodes is None
-        and call.origin is None
-        and (call.saved[0] if call.saved is not None else ()) == saved_slots(call.fragment)
-    )
+def _is_whole(call: Any) -> bool:
+    """Whether what a derivative of the call needs is there, or will be once it runs."""
+    if type(call) is not FragmentCall or call.origin is not None:
+        return False
+    slots = saved_slots(call.fragment)
+    return not slots or (call.nodes is not None if call.saved is None else call.saved[0] == slots)
 
 
 def _before(call: FragmentCall) -> FragmentCall | None:
@@ -137,7 +137,7 @@ def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node]) -> 
         if kind == "input":
             inputs.append(original.inputs[which])
         else:
-            inputs.append(saved_node(original, which) if kind == "saved" else cts[which])
+            inputs.append(slot_node(original, which) if kind == "saved" else cts[which])
     types = tuple([i.type for i in original.inputs])
     words = call.plan.words_at(original.fragment, types, original.words)
     made = FragmentCall(call.fragment, tuple(inputs), words, None)
@@ -145,14 +145,28 @@ def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node]) -> 
     return made
 
 
-def saved_node(call: FragmentCall, slot: int) -> Node:
-    """A node for a saved value of a call that has run."""
+def call_environment(call: FragmentCall) -> Mapping[Any, Size]:
+    """What the size symbols of a call's fragment stand for."""
+    return call.fragment.environment([i.type for i in call.inputs], call.words)
+
+
+def type_at(f: Fragment, slot: int, env: Mapping[Any, Size]) -> TensorType:
+    """The type of a slot where sizes are as `env` says."""
+    t = f.types[slot]
+    return t if t.concrete else t.with_shape(tuple(size_at(d, env) for d in t.shape))
+
+
+def slot_node(call: FragmentCall, slot: int) -> Node:
+    """A node for a value of a call, with its data if the call has kept it."""
     if slot < len(call.fragment.inputs):
         return call.inputs[slot]
     data = call.kept(slot)
-    t = type_of_array(data)
+    t = type_at(call.fragment, slot, call_environment(call)) if data is None else type_of_array(data)
     node = new_node(t, t.inexact and call.active)
-    node.call, node.slot, node.data, node.seq = call, slot, data, call.seq
+    node.call, node.slot, node.data = call, slot, data
+    node.seq = call.seq
+    if data is None:
+        call.nodes = [*(call.nodes or ()), (slot, weakref.ref(node))]
     return node
 
 

@@ -403,3 +403,21 @@ def test_a_program_traced_at_one_size_called_at_another(f):
         except NbgraphError:
             continue
         close(got, f(TracedTensor.from_tensor(array(n))).eval())
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_a_long_loop_over_placeholders_is_pulled_back(jit: str) -> None:
+    x, a = nbg.TracedTensor.placeholder((3,), name="x"), nbg.TracedTensor.placeholder((3,), name="a")
+    y = x
+    for _ in range(200):
+        y = y + 0.01 * nbg.sin(a * y)
+    gx, ga = nbg.sum(y).grad([x, a])
+    engine = nbg.Engine(jit=jit)
+    at = {x: np.array([0.1, 0.2, 0.3]), a: np.array([1.0, 0.5, -1.0])}
+    p, q = (nbg.TracedTensor.from_tensor(at[t]) for t in (x, a))
+    z = p
+    for _ in range(200):
+        z = z + 0.01 * nbg.sin(q * z)
+        z.eval(nbg.default_engine())
+    for got, wanted in zip((gx, ga), nbg.sum(z).grad([p, q]), strict=True):
+        np.testing.assert_allclose(got.eval(engine, bindings=at), wanted.eval(), rtol=1e-11)

@@ -116,7 +116,14 @@ class Engine:
     def _run_repeat(self, schedule: Schedule, call: RepeatCall, results: Results, batch: Batch) -> None:
         batch.flush()
         given = values_of(schedule.sources(call)[: len(call.links)], results)
-        for slot, a in run_repeat(self, call, given).items():
+
+        def find(thing: Any, slot: int) -> Array:
+            if not isinstance(thing, Node):
+                return results[id(thing), slot]
+            known: Array | None = schedule.known(thing)
+            return results[schedule.key(thing)] if known is None else known
+
+        for slot, a in run_repeat(self, call, given, find).items():
             results[id(call), slot] = a
 
     def _run_step(self, schedule: Schedule, step: Any, results: Results, coming: int, batch: Batch) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,12 @@ from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
 from nbgraph.ssa import Program, program_for
-from nbgraph.trace import RepeatCall
+from nbgraph.trace import FragmentCall, Node, RepeatCall
 from nbgraph.types import type_of_array
 
 Array = np.ndarray[Any, Any]
+#: The value of a node, or of a slot of a call, that is not part of the graph yet.
+Find = Callable[[Any, int], Array]
 _COLUMN, _TURNS = 0, 2  # kinds of columns of the kernel
 
 
@@ -33,8 +35,8 @@ class Repeated:
     where it is a cotangent. `cts`: the cotangents, by the slot they belong to.
     """
 
-    def __init__(self, call: RepeatCall, given: Sequence[Array]) -> None:
-        self.call = call
+    def __init__(self, call: RepeatCall, given: Sequence[Array], find: Find) -> None:
+        self.call, self.find = call, find
         self.cts: dict[int, Array] = dict(zip(call.links, given, strict=False))
         self.columns = [self._column(kind, which) for kind, which in call.plan.sources]
         self.program = _program(call)
@@ -50,11 +52,21 @@ class Repeated:
         if kind == "cotangent":
             return None
         if kind == "saved" and which >= len(calls[0].fragment.inputs):
-            assert calls[0].saved is not None
-            at = calls[0].saved[0].index(which)
-            return [c.saved[1][at] for c in calls]  # type: ignore[index]
+            return [self._saved(c, which) for c in calls]
         node = calls[0].inputs[which]
-        return node.data if node is calls[1].inputs[which] else [c.inputs[which].data for c in calls]
+        if node is calls[1].inputs[which]:
+            return self._value(node)
+        return [self._value(c.inputs[which]) for c in calls]
+
+    def _value(self, node: Node) -> Array:
+        data: Array | None = node.data
+        return self.find(node, -1) if data is None else data
+
+    def _saved(self, call: FragmentCall, slot: int) -> Array:
+        if call.saved is None:
+            return self.find(call, slot)
+        found: Array = call.saved[1][call.saved[0].index(slot)]
+        return found
 
     def _filled(self) -> list[Any]:
         """The columns, with the cotangents of now."""
@@ -91,9 +103,9 @@ def _program(call: RepeatCall) -> Program:
     return made
 
 
-def run_repeat(engine: Any, call: RepeatCall, given: Sequence[Array]) -> dict[int, Array]:
+def run_repeat(engine: Any, call: RepeatCall, given: Sequence[Array], find: Find) -> dict[int, Array]:
     """The results of a repeat, by slot."""
-    run = Repeated(call, given)
+    run = Repeated(call, given, find)
     done, steps = 0, len(call.calls)
     while done < steps:
         if engine.ready(run.program, steps - done):

@@ -129,6 +129,10 @@ class Schedule:
             if row is None:
                 row = rows[key[0]] = self._row(node)
                 stack.extend(row.call.inputs)
+                if type(row.call) is RepeatCall:
+                    for call in unfinished(row.call):
+                        rows.setdefault(id(call), Row(call, None))
+                        stack.extend(call.inputs)
             row.wanted.add(key[1])
         ordered = sorted(rows.values(), key=lambda r: r.call.seq)
         for row in ordered:
@@ -246,6 +250,13 @@ class Schedule:
             )
         assert type(call) in (FragmentCall, RepeatCall, SumCall), call
         return Row(call, draft)
+
+
+def unfinished(repeat: RepeatCall) -> list[FragmentCall]:
+    """The calls of a repeat that have not run, of which it needs more than their operands."""
+    if not any(kind == "saved" for kind, _ in repeat.plan.sources):
+        return []
+    return [call for call in repeat.calls if call.saved is None]
 
 
 def _passing(row: Row, uses: Mapping[int, int], targets: set[int]) -> dict[Key, TensorType]:
