@@ -8,11 +8,11 @@ loop it is the last one again. The check is straight-line Python: one comparison
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple
 
-from nbgraph.trace import Node
+from nbgraph.trace import FragmentCall, Node
 
 
 class Found(NamedTuple):
@@ -36,12 +36,13 @@ class Found(NamedTuple):
 
 
 class Matcher:
-    """`find` matches a target node; `plan` is the sealer's."""
+    """`find` matches a target node; `plan` is the sealer's; `kind` is not 0 where an operand must come from a region of
+    that kind (see `nbgraph.roll`)."""
 
-    __slots__ = ("find", "plan")
+    __slots__ = ("find", "kind", "plan")
 
-    def __init__(self, plan: Any) -> None:
-        self.plan = plan
+    def __init__(self, plan: Any, kind: int) -> None:
+        self.plan, self.kind = plan, kind
         self.find: Callable[[Node], Found | None]
 
 
@@ -58,7 +59,7 @@ def recognise(target: Node) -> Found | None:
         return None
     for k, matcher in enumerate(matchers):
         found = matcher.find(target)
-        if found is not None:
+        if found is not None and (not matcher.kind or goes_on(found.outside, matcher.kind)):
             if k:
                 matchers.insert(0, matchers.pop(k))
             return found
@@ -66,16 +67,26 @@ def recognise(target: Node) -> Found | None:
 
 
 def remember(
-    nodes: Sequence[Node], operands: Sequence[tuple[int, ...]], outside: Sequence[Node], root: int, plan: Any
+    nodes: Sequence[Node],
+    operands: Sequence[tuple[int, ...]],
+    outside: Sequence[Node],
+    root: int,
+    plan: Any,
+    kind: int = 0,
 ) -> None:
     """Makes a matcher for a region: `operands` by position, ~k for the k-th from outside."""
-    matcher = Matcher(plan)
+    matcher = Matcher(plan, kind)
     matcher.find = _generate(matcher, nodes, operands, outside, root)
     if len(_RECENT) >= _RECENT_OPS:
         _RECENT.clear()
     matchers = _RECENT.setdefault(nodes[root].op, [])
     matchers.insert(0, matcher)
     del matchers[_RECENT_PER_OP:]
+
+
+def goes_on(operands: Iterable[Node], kind: int) -> bool:
+    """Whether an operand comes from a region of this kind."""
+    return any(type(x.call) is FragmentCall and x.call.kind == kind for x in operands)
 
 
 def _references_of_a_local() -> int:

@@ -1,36 +1,96 @@
 """Cutting a region into chunks that become fragments.
 
 In: the open nodes of a region in recording order.
-Out: runs of nodes. A short region is one chunk. In a long one the period of the trace is found (same operations, same
-relative distances of operands), what differs at the ends is peeled, and each period is a chunk, so that all of them
-are the same fragment; where nothing repeats, chunks are bounded by size, so that compile time stays linear.
+Out: runs of nodes. The period of the trace is found (same operations, same relative distances of operands), what
+differs at the ends is peeled, and each period is a chunk, so that all of them are the same fragment, however many there
+are; where nothing repeats, chunks are bounded by size, so that compile time stays linear.
+Holds: a short region is one chunk, unless costly operations repeat in it. That it is cut even so is for the sake of a
+loop's last, incomplete regions: they are made of the fragments of the others. A short region that follows one of its
+own kind is part of a longer loop and is one chunk again. So what a loop is made of does not depend on its length.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from nbgraph.trace import Node, Projection
+from nbgraph.match import goes_on
+from nbgraph.trace import FragmentCall, Node, Projection
 
-#: A region of at most this many operations is one fragment.
+#: A region of at most this many operations may be one fragment.
 SHORT = 96
 #: Chunks of about this many operations where nothing repeats.
 LONG = 64
 
-
-def cut(region: Sequence[Node]) -> list[Sequence[Node]]:
-    """The chunks of a region, in order."""
-    if len(region) <= SHORT:
-        return [region]
-    bounds = [b for b in _bounds(_words(region)) if not _splits_pack(region, b)]
-    chunks = [region[a:b] for a, b in zip([0, *bounds], [*bounds, len(region)], strict=True)]
-    return [c for c in chunks if c]
+#: Kinds of short regions in which costly operations repeat, numbered.
+_KINDS: dict[Any, int] = {}
+#: One period of each.
+_TILES: dict[int, Any] = {}
+_numbers = itertools.count(1)
+_KINDS_LIMIT = 4096
 
 
-def _splits_pack(region: Sequence[Node], b: int) -> bool:
-    """Projections stay with their pack."""
-    return b < len(region) and type(region[b].op) is Projection
+def cut(region: Sequence[Node]) -> tuple[list[Sequence[Node]], int]:
+    """The chunks of a region, in order, and the number of its kind if it is short and part of a loop."""
+    if len(region) > SHORT:
+        return _split(region, _bounds(region, _words(region), False)), 0
+    if not _may_repeat(region):
+        return _tiled(region)
+    words = _words(region)
+    bounds = _bounds(region, words, True)
+    if not bounds:
+        return _tiled(region)
+    kind = _kind(tuple(words), _tile(region, bounds[0], bounds[1] if len(bounds) > 1 else len(region)))
+    if goes_on((i for node in region for i in node.inputs), kind):
+        return [region], kind
+    return _split(region, bounds), kind
+
+
+def _split(region: Sequence[Node], bounds: Sequence[int]) -> list[Sequence[Node]]:
+    return [region[a:b] for a, b in zip([0, *bounds], [*bounds, len(region)], strict=True) if a < b]
+
+
+def _tiled(region: Sequence[Node]) -> tuple[list[Sequence[Node]], int]:
+    """A region that repeats nothing: cut where it begins with iterations of the loop that it goes on with."""
+    kinds = {i.call.kind for node in region for i in node.inputs if type(i.call) is FragmentCall and i.call.kind}
+    for kind in kinds:
+        tile = _TILES.get(kind, ())
+        end = 0
+        while tile and _tile(region, end, end + len(tile)) == tile:
+            end += len(tile)
+        if end:
+            return _split(region, range(len(tile), end + 1, len(tile))), kind
+    return [region], 0
+
+
+def _tile(region: Sequence[Node], start: int, end: int) -> Any:
+    """What a chunk is as a fragment: operations, and operands by position, or by type if they are from outside."""
+    chunk = region[start:end]
+    position = {id(node): k for k, node in enumerate(chunk)}
+    return tuple((node.op, tuple(position.get(id(i), i.type.klass) for i in node.inputs)) for node in chunk)
+
+
+def _may_repeat(region: Sequence[Node]) -> bool:
+    """Whether a costly operation comes twice."""
+    seen: set[int] = set()
+    for node in region:
+        if node.op is not None and node.op.costly:
+            if id(node.op) in seen:
+                return True
+            seen.add(id(node.op))
+    return False
+
+
+def _kind(words: Any, tile: Any) -> int:
+    kind = _KINDS.get(words)
+    if kind is None:
+        if len(_KINDS) >= _KINDS_LIMIT:
+            _KINDS.clear()
+            _TILES.clear()
+        kind = _KINDS[words] = next(_numbers)
+        _TILES[kind] = tile
+    return kind
 
 
 def _words(region: Sequence[Node]) -> list[Any]:
@@ -38,12 +98,12 @@ def _words(region: Sequence[Node]) -> list[Any]:
     position = {id(node): k for k, node in enumerate(region)}
     words = []
     for k, node in enumerate(region):
-        distances = tuple(k - position[id(i)] if id(i) in position else i.type.klass for i in node.inputs)
+        distances = tuple([k - position[id(i)] if id(i) in position else i.type.klass for i in node.inputs])
         words.append((node.op, distances))
     return words
 
 
-def _bounds(words: Sequence[Any]) -> list[int]:
+def _bounds(region: Sequence[Node], words: Sequence[Any], is_short: bool) -> list[int]:
     """Where to cut: at every period of each repeating stretch, at even distances elsewhere."""
     n, bounds, k = len(words), [], 0
     last: dict[Any, int] = {}
@@ -54,13 +114,27 @@ def _bounds(words: Sequence[Any]) -> list[int]:
         if earlier is not None and k - earlier <= LONG * 4:
             period = k - earlier
             end = _repeats_until(words, earlier, period)
-            if end - earlier >= 3 * period:
-                bounds += _even(start, earlier)
-                bounds += range(earlier, end + 1, period)
-                start = k = earlier + (end - earlier) // period * period
+            first = _first_period(region, words, max(start, earlier - period), earlier, period)
+            times = (end - first) // period
+            if times >= 3 if not is_short else times >= 2 and _is_loop(region, words, first, period):
+                bounds += _even(start, first)
+                bounds += range(first, end + 1, period)
+                start = k = first + (end - first) // period * period
                 continue
         k += 1
-    return sorted({b for b in [*bounds, *_even(start, n)] if 0 < b < n})
+    return sorted({b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)})
+
+
+def _is_loop(region: Sequence[Node], words: Sequence[Any], first: int, period: int) -> bool:
+    """Whether the second period takes something from the first, and has a costly operation."""
+    second = range(first + period, first + 2 * period)
+    takes = any(type(d) is int and first <= k - d < first + period for k in second for d in words[k][1])
+    return takes and any(region[k].op.costly for k in second)  # type: ignore[union-attr]
+
+
+def _splits_pack(region: Sequence[Node], b: int) -> bool:
+    """Projections stay with their pack."""
+    return type(region[b].op) is Projection
 
 
 def _repeats_until(words: Sequence[Any], start: int, period: int) -> int:
@@ -69,6 +143,31 @@ def _repeats_until(words: Sequence[Any], start: int, period: int) -> int:
     while k + period < len(words) and words[k] == words[k + period]:
         k += 1
     return k + period
+
+
+def _first_period(region: Sequence[Node], words: Sequence[Any], lowest: int, found: int, period: int) -> int:
+    """Where the first period begins: `found` or earlier, since what later ones get from the period before, the first
+    gets from elsewhere."""
+    for first in range(lowest, found):
+        if all(_is_first(region, words, k, first, period) for k in range(first, found)):
+            return first
+    return found
+
+
+def _is_first(region: Sequence[Node], words: Sequence[Any], k: int, first: int, period: int) -> bool:
+    """Whether operation k, in a period that begins at `first`, is that of the next period but for what is carried."""
+    (op, distances), (later_op, later) = words[k], words[k + period]
+    if op is not later_op or len(distances) != len(later):
+        return False
+    for j, (d, e) in enumerate(zip(distances, later, strict=True)):
+        if d == e and (type(d) is not int or k - d >= first):
+            continue
+        carried = type(e) is int and k + period - e < first + period
+        outside = type(d) is not int or k - d < first
+        same = region[k].inputs[j].type.klass is region[k + period].inputs[j].type.klass
+        if not (carried and outside and same):
+            return False
+    return True
 
 
 def _even(start: int, end: int) -> list[int]:

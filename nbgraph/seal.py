@@ -64,10 +64,13 @@ def draft(targets: Sequence[Node]) -> list[Draft]:
     region = _open_region(targets)
     if not region:
         return []
-    chunks = cut(region)
+    chunks, kind = cut(region)
     if len(chunks) == 1:
-        return [_draft_chunk(region, ONLY_REFERENCE, targets)]
-    return [_draft_chunk(chunk, ONLY_REFERENCE + 1) for chunk in chunks]  # `region` refers to every node once more
+        return [_draft_chunk(region, ONLY_REFERENCE, targets, kind)]
+    drafts = [_draft_chunk(chunk, ONLY_REFERENCE + 1) for chunk in chunks]  # `region` refers to every node once more
+    for d in drafts:
+        d.call.kind = kind
+    return drafts
 
 
 def _open_region(targets: Iterable[Node]) -> list[Node]:
@@ -143,7 +146,7 @@ def _sign(nodes: Sequence[Node]) -> _Signature:
     return _Signature(nodes, refs, tuple(map(len, map(_inputs, nodes))), outside)
 
 
-def _draft_chunk(chunk: Sequence[Node], base: int, targets: Sequence[Node] = ()) -> Draft:
+def _draft_chunk(chunk: Sequence[Node], base: int, targets: Sequence[Node] = (), kind: int = 0) -> Draft:
     """The call for a run of nodes, each of which `base` references are accounted for."""
     signature = _sign(chunk)
     _, refs, arities, outside = signature
@@ -155,13 +158,18 @@ def _draft_chunk(chunk: Sequence[Node], base: int, targets: Sequence[Node] = ())
         plan = _plan_for(key, signature)
     if len(targets) == 1:
         root = next(k for k, node in enumerate(chunk) if node is targets[0])
-        remember(chunk, list(signature.operands()), outside, root, plan)
-    return _draft(chunk, outside, plan, live)
+        remember(chunk, list(signature.operands()), outside, root, plan, kind)
+    d = _draft(chunk, outside, plan, live)
+    d.call.kind = kind
+    return d
 
 
 def draft_of(found: Found) -> Draft:
     """The call for a region that was recognised."""
-    return _draft(found.nodes, found.outside, found.key[0].plan, found.live)
+    matcher = found.key[0]
+    d = _draft(found.nodes, found.outside, matcher.plan, found.live)
+    d.call.kind = matcher.kind
+    return d
 
 
 def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: Plan, live: Sequence[int]) -> Draft:

@@ -91,6 +91,7 @@ class FragmentCall:
         "active",
         "fragment",
         "inputs",
+        "kind",
         "nodes",
         "origin",
         "saved",
@@ -106,6 +107,7 @@ class FragmentCall:
         self.nodes: list[tuple[int, weakref.ref[Node]]] | None = None
         self.saved: Saved | None = None
         self.origin: Any = None  # of a derived call: (call, plan), the call None if it was only a piece
+        self.kind = 0  # see `nbgraph.roll`
 
     def kept(self, slot: int) -> Any:
         """The value of a slot if it is among the saved ones."""
@@ -115,12 +117,13 @@ class FragmentCall:
 
 
 def call_that_ran(
-    fragment: Fragment, inputs: tuple[Node, ...], words: Shape, active: bool, saved: Saved | None, sites: Any
+    fragment: Fragment, inputs: tuple[Node, ...], words: Shape, active: bool, saved: Saved | None, sites: Any, kind: int
 ) -> FragmentCall:
     """A call whose values are known (the hot path)."""
     made = object.__new__(FragmentCall)
     made.fragment, made.inputs, made.words, made.sites = fragment, inputs, words, sites
     made.active, made.seq, made.nodes, made.saved, made.origin = active, _next_seq(), None, saved, None
+    made.kind = kind
     return made
 
 

@@ -10,6 +10,7 @@ import linecache
 import random
 import sys
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -285,8 +286,9 @@ def nest(rng: random.Random, depth: int) -> list[int]:
 
 def test_rule_03_cuts_are_in_order() -> None:
     for seed in range(200):
-        words = nest(random.Random(seed), 3)[:600]
-        bounds = roll._bounds(words)
+        words = [(word, ()) for word in nest(random.Random(seed), 3)[:600]]
+        region: Any = [SimpleNamespace(op=None, inputs=()) for _ in words]
+        bounds = roll._bounds(region, words, False)
         assert bounds == sorted(set(bounds)), seed
         assert all(0 < b < len(words) for b in bounds), seed
 
@@ -749,3 +751,31 @@ def test_a_gradient_recorded_as_operations_by_operands_that_depend_on_each_other
         by_x, by_y = nbg.sum(x * y).grad([x, y])
         np.testing.assert_array_equal(by_x.eval(), [6.0, 12.0])
         np.testing.assert_array_equal(by_y.eval(), [1.0, 2.0])
+
+
+@pytest.mark.parametrize("way", ["every", "third", "end", "none"])
+def test_what_is_compiled_does_not_depend_on_the_number_of_iterations(way: str) -> None:
+    """One iteration's matrix product, norm and quotient, wherever it is looked at."""
+    rng = np.random.default_rng(0)
+    a0, x0 = rng.random((4, 4)) + np.eye(4), rng.random(4)
+
+    def gradient(count: int, engine: nbg.Engine) -> Any:
+        a, x = T(a0), T(x0)
+        for k in range(count):
+            y = a @ x
+            new = y / nbg.linalg.norm(y)
+            gap = nbg.linalg.norm(new - x)
+            x = new
+            if way == "every" or (way == "third" and k % 3 == 0) or (way == "end" and k > count - 6):
+                gap.eval(engine)
+        return (x @ (a @ x)).grad(a).eval(engine)
+
+    seen = set()
+    for count in (100, 101, 102):
+        engine = nbg.Engine(jit="always")
+        got = gradient(count, engine)
+        np.testing.assert_allclose(got, gradient(count, nbg.Engine(jit="never")), rtol=1e-12)
+        seen.add((engine.stats().compiled, engine.stats().code_bytes))
+        gradient(count + 7, engine)
+        assert engine.stats().compiled == max(seen)[0]
+    assert len(seen) == 1 and max(seen)[0] <= 8

@@ -71,14 +71,14 @@ class Route:
     """How a region is run: its program, and where its values go."""
 
     __slots__ = (
-        "active", "bound", "commits", "counters", "engine", "fallible", "fits", "fragment", "operations", "root",
-        "saved", "saved_at", "words",
+        "active", "bound", "commits", "counters", "engine", "fallible", "fits", "fragment", "kind", "operations",
+        "root", "saved", "saved_at", "words",
     )  # fmt: skip
 
     def __init__(self, engine: Any, found: Found, bound: Bound, words: tuple[Any, ...]) -> None:
         plan, program = found.key[0].plan, bound.program
         self.engine, self.bound, self.fits = engine, bound, not program.summed
-        self.counters, self.active = engine.counters, found.key[2]
+        self.counters, self.active, self.kind = engine.counters, found.key[2], found.key[0].kind
         self.fragment, self.words, self.operations = plan.fragment, words, program.n_ops
         position = program.position
         self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
@@ -99,7 +99,7 @@ class Route:
         nodes, outside, _, _ = found
         saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
         sites = [(slot, nodes[k].call) for slot, k in self.fallible] if self.fallible else None
-        call = call_that_ran(self.fragment, outside, self.words, self.active, saved, sites)
+        call = call_that_ran(self.fragment, outside, self.words, self.active, saved, sites, self.kind)
         history: Any = call if self.active else Dropped(user_frame(), call.seq)
         with LOCK:
             self._commit(nodes, history, outs)
