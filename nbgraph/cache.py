@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         folder = the_folder()
     except NbgraphError as error:
-        print(f"nbgraph cache: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"nbgraph cache: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
     if command == "path":
         print(folder.path)

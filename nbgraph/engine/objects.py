@@ -41,7 +41,7 @@ class Objects:
         from nbgraph.codegen.runtime import load_source
 
         code = self._get(_stem_of(program), source.text) if self.folder else None
-        return code and _loaded(load_source, source, code)
+        return code and load_source(source, code)
 
     def keep(self, program: Program, machine: Any) -> None:
         """Keeps what was compiled for a program."""
@@ -61,7 +61,8 @@ class Objects:
 
         if not registry.is_made(name, code) and self.folder:
             found = self._get(_kernel_stem(name, code), "")
-            if found and _loaded(registry.install, name, code, found, ENTRY):
+            if found:
+                registry.install(name, code, found, ENTRY)
                 self._kept.add((name, code))
         return registry.is_made(name, code)
 
@@ -73,7 +74,7 @@ class Objects:
         made = registry.kernel(name, code)
         if self.folder and (name, code) not in self._kept:
             self._kept.add((name, code))
-            self._put(_kernel_stem(name, code), "", made.object_code)
+            self._put(_kernel_stem(name, code), "", made.object_code, anew=False)
 
     def _get(self, stem: str, source: str) -> bytes | None:
         assert self.folder is not None
@@ -82,18 +83,10 @@ class Objects:
         name = _name(stem, source)
         return self.folder.get(name) if name else None
 
-    def _put(self, stem: str, source: str, code: bytes) -> None:
+    def _put(self, stem: str, source: str, code: bytes, anew: bool = True) -> None:
         name = _name(stem, source)
-        if self.folder and name:
+        if self.folder and name and (anew or not os.path.exists(os.path.join(self.folder.path, name))):
             self.folder.put(name, code)
-
-
-def _loaded(load: Any, *arguments: Any) -> Any:
-    """What `load` gives; None where the loader does not want the code, which is then compiled."""
-    try:
-        return load(*arguments)
-    except (LookupError, RuntimeError):
-        return None
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
