@@ -40,13 +40,12 @@ class Objects:
         """The `Machine` of a program's source."""
         from nbgraph.codegen.runtime import load_source
 
-        code = self._get(_stem_of(program), source.text) if self.folder else None
+        code = self._get(_stem_of(program), source.text)
         return code and load_source(source, code)
 
     def keep(self, program: Program, machine: Any) -> None:
         """Keeps what was compiled for a program."""
-        if self.folder:
-            self._put(_stem_of(program), machine.source.text, machine.object_code)
+        self._put(_stem_of(program), machine.source.text, machine.object_code)
 
     def has_kernel(self, name: str, code: str) -> bool:
         """Whether a kernel needs no compiling: it is in this process, or (as far as its name says) on disk."""
@@ -59,34 +58,38 @@ class Objects:
         from nbgraph_kernels import registry
         from nbgraph_kernels.load import ENTRY
 
-        if not registry.is_made(name, code) and self.folder:
+        if not registry.is_made(name, code):
             found = self._get(_kernel_stem(name, code), "")
             if found:
                 registry.install(name, code, found, ENTRY)
-                self._kept.add((name, code))
         return registry.is_made(name, code)
 
     def make_kernel(self, name: str, code: str) -> None:
-        """A kernel in this process, from disk or compiled, and on disk."""
+        """A kernel in this process, from disk or compiled, and on disk (one of another engine may not be there)."""
         from nbgraph_kernels import registry
 
-        self.load_kernel(name, code)
+        stem, was_made = _kernel_stem(name, code), registry.is_made(name, code)
+        there = self.load_kernel(name, code)
         made = registry.kernel(name, code)
-        if self.folder and (name, code) not in self._kept:
-            self._kept.add((name, code))
-            self._put(_kernel_stem(name, code), "", made.object_code, anew=False)
+        if not there or (was_made and not self._is_kept(stem)):
+            self._put(stem, "", made.object_code)
+
+    # -- files -----------------------------------------------------------------------------------------------------
 
     def _get(self, stem: str, source: str) -> bytes | None:
-        assert self.folder is not None
-        if not self.folder.has(stem):
+        if self.folder is None or not self.folder.has(stem):
             return None
         name = _name(stem, source)
         return self.folder.get(name) if name else None
 
-    def _put(self, stem: str, source: str, code: bytes, anew: bool = True) -> None:
-        name = _name(stem, source)
-        if self.folder and name and (anew or not os.path.exists(os.path.join(self.folder.path, name))):
+    def _put(self, stem: str, source: str, code: bytes) -> None:
+        name = _name(stem, source) if self.folder else None
+        if self.folder and name:
             self.folder.put(name, code)
+
+    def _is_kept(self, stem: str) -> bool:
+        name = _name(stem, "") if self.folder else None
+        return not self.folder or not name or os.path.exists(os.path.join(self.folder.path, name))
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
