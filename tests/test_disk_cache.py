@@ -162,9 +162,11 @@ def test_a_kernel_on_disk_makes_compiling_cheaper(monkeypatch: pytest.MonkeyPatc
     there = tiers.predicted_seconds(body, lambda name, code: True)
     missing = tiers.predicted_seconds(body, lambda name, code: False)
     assert missing - there in tiers.FIRST_USE.values()
-    ledger = tiers.Ledger(program.programs[0])
-    ledger.record((there + missing) / 2)
-    assert ledger.pays(1, lambda name, code: True)
+    for is_there in (True, False):
+        ledger = tiers.Ledger(program.programs[0])
+        ledger.is_made = lambda name, code, is_there=is_there: is_there
+        ledger.record((there + missing) / 2)
+        assert ledger.pays(1) is is_there
 
 
 def test_kernels_are_found_by_name(loop_cache: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,9 +158,10 @@ class Native:
             return True
         if program not in self._looked_up:
             self._looked_up.add(program)
+            ledger.is_made = self.objects.has_kernel
             if self.objects.has(program) and self._make(program, may_compile=False):
                 return True
-        if program in self._refused or not ledger.pays(coming, self.objects.has_kernel):
+        if program in self._refused or not ledger.pays(coming):
             return False
         return self._try(program)
 

@@ -9,6 +9,7 @@ use are part of that cost, unless they are on disk.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 from nbgraph.fragment import Fragment
 from nbgraph.kinds import Assembly, Kernel, Reduction
@@ -27,26 +28,30 @@ FIRST_USE_OF_OTHERS = 0.15
 
 
 class Ledger:
-    """What one program has cost an engine: interpreting so far, the prediction for compiling."""
+    """What one program has cost an engine: interpreting so far, the prediction for compiling.
+
+    `is_made` says which kernels need no compiling; the engine's also knows those on disk.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.predicted: float | None = None
+        self.is_made: HasKernel = registry.is_made
         self.spent = 0.0
         self.calls = 0
+
+    @cached_property
+    def predicted(self) -> float:
+        """The predicted seconds of compiling the program."""
+        return predicted_seconds(self.program.lowered()[0], self.is_made)
 
     def record(self, seconds: float, calls: int = 1) -> None:
         self.spent += seconds
         self.calls += calls
 
-    def pays(self, coming: int, is_made: HasKernel) -> bool:
-        """Whether compiling pays now, with `coming` further calls known and the kernels there that `is_made` says."""
+    def pays(self, coming: int) -> bool:
+        """Whether compiling pays now, with `coming` further calls known."""
         ahead = max(self.spent, self.spent / self.calls * coming if self.calls else 0.0)
-        if ahead < BASE:
-            return False
-        if self.predicted is None:
-            self.predicted = predicted_seconds(self.program.lowered()[0], is_made)
-        return ahead >= self.predicted
+        return ahead >= BASE and ahead >= self.predicted
 
 
 def predicted_seconds(body: Fragment, is_made: HasKernel = registry.is_made) -> float:
