@@ -14,7 +14,6 @@ from functools import cached_property
 from nbgraph.fragment import Fragment
 from nbgraph.kinds import Assembly, Kernel, Reduction
 from nbgraph.ssa import Program
-from nbgraph_kernels import registry
 
 #: Whether a kernel, by name and dtype code, is there already.
 HasKernel = Callable[[str, str], bool]
@@ -27,6 +26,13 @@ FIRST_USE = {"gemm": 0.3, "matmul": 1.0, "solve": 0.2, "eigh": 0.2}
 FIRST_USE_OF_OTHERS = 0.15
 
 
+def is_in_process(name: str, code: str) -> bool:
+    """Whether a kernel was compiled or loaded already."""
+    from nbgraph_kernels import registry  # 7 ms that programs which only interpret do not pay
+
+    return registry.is_made(name, code)
+
+
 class Ledger:
     """What one program has cost an engine: interpreting so far, the prediction for compiling.
 
@@ -35,7 +41,7 @@ class Ledger:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.is_made: HasKernel = registry.is_made
+        self.is_made: HasKernel = is_in_process
         self.spent = 0.0
         self.calls = 0
 
@@ -54,7 +60,7 @@ class Ledger:
         return ahead >= BASE and ahead >= self.predicted
 
 
-def predicted_seconds(body: Fragment, is_made: HasKernel = registry.is_made) -> float:
+def predicted_seconds(body: Fragment, is_made: HasKernel = is_in_process) -> float:
     """The predicted cost of compiling a lowered body."""
     total = BASE + PER_NEST + PER_OPERATION * len(body.instrs)
     for instr in body.instrs:
