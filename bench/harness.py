@@ -31,7 +31,7 @@ PINNED = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL"
     "JAX_PLATFORMS": "cpu",
 }
 #: Would choose another BLAS kernel, or would keep code of an earlier run.
-UNSET = ("OPENBLAS_CORETYPE", "JAX_COMPILATION_CACHE_DIR", "NUMBA_CACHE_DIR")
+UNSET = ("OPENBLAS_CORETYPE", "JAX_COMPILATION_CACHE_DIR", "NBGRAPH_CACHE_DIR", "NUMBA_CACHE_DIR")
 
 
 class Outcome(NamedTuple):

@@ -1,6 +1,7 @@
 """The command `nbgraph`, also `python -m nbgraph`: the Ising model on a periodic strip, see `nbgraph.ising`.
 
 In: a width, temperatures, a tolerance. Out: a table beside the exact values, or JSON; a plot if asked for.
+`nbgraph cache` is a command of its own, see `nbgraph.cache`.
 Holds: with --json nothing else goes to stdout; what cannot be done is one line on stderr, and status 2.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from nbgraph import Engine, ising
+from nbgraph import Engine, cache, ising
 from nbgraph.ising import Solution
 
 HEAD = ("T", "K", "", "lnZ", "U", "C", "steps")
@@ -24,6 +25,9 @@ TEMPERATURES = (1.8, 2.0, ising.TC, 2.5, 3.0)  # both sides of the transition
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if list(argv[:1]) == ["cache"]:
+        return cache.main(argv[1:])
     parser = arguments()
     args = parser.parse_args(argv)
     figure = new_figure(parser) if args.plot else None
@@ -57,6 +61,7 @@ def arguments() -> Parser:
         prog="nbgraph",
         description="Free energy, energy and specific heat of the Ising model on a periodic strip, per site: power "
         "iteration on its transfer matrix and two derivatives through the loop, beside the exact values.",
+        epilog="nbgraph cache path|info|clear: compiled code on disk.",
     )
     parser.add_argument("--width", type=width_of, default=10, metavar="N", help="spins in a row, 1 to 10 (%(default)s)")
     parser.add_argument("--temperatures", type=number_of, nargs="+", default=TEMPERATURES, metavar="T", help="K = 1/T")

@@ -24,11 +24,8 @@ from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
-from .load import load
+from .load import ENTRY, load
 from .lowering import Lowered, lower
-
-ENTRY = "nbgraph_entry"
-"""The name of the function in every piece of object code made here."""
 
 _RAISED = "nbgraph_raised"
 _FORBIDDEN = (_RAISED, "NRT_", "Py", "_Py", "numba_", ".numba")

@@ -12,6 +12,9 @@ import threading
 from functools import cache
 from typing import Any
 
+ENTRY = "nbgraph_entry"
+"""The name of the function in every piece of object code made by `compile`."""
+
 _LOCK = threading.RLock()
 
 

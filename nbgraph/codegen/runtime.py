@@ -1,6 +1,8 @@
-"""The names that generated code uses, and its compiler. The one place of code generation that imports numba.
+"""The names that generated code uses, its compiler, its loader. The one place of code generation that imports numba.
 
-In: source from `emit`. Out: `Machine`: the address of `int64 f(int64*)`, alive as long as the object.
+In: source from `emit`; object code that was made from it before. Out: `Machine`: the address of `int64 f(int64*)`,
+alive as long as the object.
+Holds: loading does not import numba.
 """
 
 from __future__ import annotations
@@ -16,16 +18,14 @@ from nbgraph.codegen.emit import Source
 
 
 class Machine:
-    """Machine code of one fragment and what its words are."""
+    """Machine code of one fragment and what its words are; `loaded`: from disk."""
 
-    __slots__ = ("address", "code_bytes", "keepalive", "object_code", "source")
+    __slots__ = ("address", "code_bytes", "keepalive", "loaded", "object_code", "source")
 
-    def __init__(self, source: Source, compiled: Any) -> None:
-        self.source = source
-        self.address: int = compiled.address
-        self.code_bytes: int = compiled.code_bytes
-        self.object_code: bytes = compiled.object_code
-        self.keepalive = compiled
+    def __init__(self, source: Source, object_code: bytes, address: int, keepalive: Any, loaded: bool) -> None:
+        self.source, self.object_code, self.address = source, object_code, address
+        self.keepalive, self.loaded = keepalive, loaded
+        self.code_bytes = len(object_code)
 
 
 def compile_source(source: Source) -> Machine:
@@ -34,7 +34,19 @@ def compile_source(source: Source) -> Machine:
 
     namespace = dict(_namespace())
     exec(compile(source.text, "<nbgraph fragment>", "exec"), namespace)
-    return Machine(source, compile_words(namespace["fragment"]))
+    made = compile_words(namespace["fragment"])
+    return Machine(source, made.object_code, made.address, made.keepalive, loaded=False)
+
+
+def load_source(source: Source, object_code: bytes) -> Machine:
+    """Machine code from object code that an earlier `compile_source` of the same source made. Without numba.
+
+    The bytes are executed: check first that they are what was written.
+    """
+    from nbgraph_kernels.load import ENTRY, load
+
+    address, keepalive = load(object_code, ENTRY)
+    return Machine(source, object_code, address, keepalive, loaded=True)
 
 
 @cache

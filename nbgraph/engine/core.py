@@ -19,6 +19,7 @@ import numpy as np
 from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays
+from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.repeats import run_repeat
@@ -44,8 +45,9 @@ class Engine:
     """Owns compiled code, its statistics, and the choice between interpreting and compiling.
 
     `jit`: "auto" interprets a structure with NumPy until compiling it pays, "always" compiles at first sight,
-    "never" only interprets. `cache_dir` and `threads` are kept for the disk cache and for large operations on several
-    threads; nothing reads them yet.
+    "never" only interprets. `cache_dir`: the folder that keeps compiled code for later processes, None for none; left
+    out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads` is kept for large operations on
+    several threads; nothing reads it yet.
 
     >>> import nbgraph as nbg
     >>> engine = nbg.Engine(jit="never")
@@ -56,10 +58,10 @@ class Engine:
     2
     """
 
-    def __init__(self, jit: str = "auto", cache_dir: Any = None, threads: int = 1) -> None:
+    def __init__(self, jit: str = "auto", cache_dir: Any = ..., threads: int = 1) -> None:
         if jit not in JIT_MODES:
             raise NbgraphError("unknown mode", operation="Engine", got=jit, wanted=" or ".join(JIT_MODES))
-        self.jit, self.cache_dir, self.threads = jit, cache_dir, threads
+        self.jit, self.cache_dir, self.threads = jit, folder_path(cache_dir), threads
         self.counters = Counters()
         self._lock = threading.RLock()
         self._seen: dict[Fragment, None] = {}

@@ -23,6 +23,7 @@ from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Word
 from nbgraph.codegen.storage import Temporary
 from nbgraph.engine.failure import OperationFailed
+from nbgraph.engine.objects import Objects
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import describe, user_frame
 from nbgraph.fragment import size_at
@@ -141,19 +142,28 @@ class Native:
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
+        self.objects = Objects(engine.cache_dir)
         self.codes: dict[Program, Code] = {}
         self.log: list[str] = []
         self._refused: set[Program] = set()
+        self._looked_up: set[Program] = set()
         self._scratch = _Scratch()
 
     def ready(self, program: Program, ledger: Ledger, coming: int) -> bool:
-        """Whether the program has machine code, after compiling it if that is due."""
+        """Whether the program has machine code, after loading it if it is on disk, or compiling it if that is due."""
         if program in self.codes:
             return True
         if self.engine.jit == "always":
             self.compile(program)
             return True
-        return program not in self._refused and ledger.pays(coming) and self._try(program)
+        if program not in self._looked_up:
+            self._looked_up.add(program)
+            ledger.is_made = self.objects.has_kernel
+            if self.objects.has(program) and self._make(program, may_compile=False):
+                return True
+        if program in self._refused or not ledger.pays(coming):
+            return False
+        return self._try(program)
 
     def _try(self, program: Program) -> bool:
         """Compiles under `auto`; what cannot be compiled is interpreted, with a warning once."""
@@ -166,36 +176,47 @@ class Native:
         return True
 
     def compile(self, program: Program) -> Code:
-        """The machine code of a program, made once."""
+        """The machine code of a program, made once: loaded if it is on disk, else compiled."""
+        code = self._make(program, may_compile=True)
+        assert code is not None
+        return code
+
+    def _make(self, program: Program, may_compile: bool) -> Code | None:
         with self.engine._lock:
             code = self.codes.get(program)
-            if code is not None:
-                return code
-            start = time.perf_counter()
-            code = uninterrupted(lambda: compile_program(program))
-            seconds = time.perf_counter() - start
-            self._count(program, code, seconds)
-            self.codes[program] = code
+            if code is None:
+                start = time.perf_counter()
+                code = uninterrupted(lambda: make_code(program, self.objects, may_compile))
+                if code is not None:
+                    self._count(program, code, time.perf_counter() - start)
+                    self.codes[program] = code
             return code
 
     def _count(self, program: Program, code: Code, seconds: float) -> None:
-        counters = self.engine.counters
-        counters.compiled += 1
-        counters.compile_seconds += seconds
-        counters.code_bytes += code.machine.code_bytes
-        others = [p for p in self.codes if p.fragment is program.fragment]
-        new = "structure"
-        if others:
-            new = f"outputs: slots {program.slots}, {program.summed} added up, where there were " + "; ".join(
-                f"{p.slots}, {p.summed} added up" for p in others
-            )
+        counters, machine = self.engine.counters, code.machine
+        counters.code_bytes += machine.code_bytes
+        if machine.loaded:
+            counters.loaded += 1
+            head = f"load {counters.loaded}"
+        else:
+            counters.compiled += 1
+            counters.compile_seconds += seconds
+            head = f"compile {counters.compiled}"
         self.log.append(
-            f"compile {counters.compiled}: new {new}, {seconds * 1e3:.0f} ms, {code.machine.code_bytes} bytes, "
+            f"{head}: new {self._what_is_new(program)}, {seconds * 1e3:.0f} ms, {machine.code_bytes} bytes, "
             f"asked for at {describe(user_frame())}\n{fragment_text(program.body, 'program')}"
         )
 
+    def _what_is_new(self, program: Program) -> str:
+        others = [p for p in self.codes if p.fragment is program.fragment]
+        if not others:
+            return "structure"
+        return f"outputs: slots {program.slots}, {program.summed} added up, where there were " + "; ".join(
+            f"{p.slots}, {p.summed} added up" for p in others
+        )
+
     def explain(self) -> str:
-        """One paragraph for each compile."""
+        """One paragraph for each compile and each load from disk."""
         return "\n\n".join(self.log) or "nothing was compiled"
 
     # -- calls ---------------------------------------------------------------------------------------------------
@@ -247,18 +268,34 @@ class Native:
         return OperationFailed.from_status(op, status & 0xFFFFFF)
 
 
+#: The kernels that calls are made with.
+DRIVERS = ("entry", "objects_entry", "objects_driver", "repeat")
+
+
 def compile_program(program: Program) -> Code:
     """Generates and compiles the code of a program."""
-    from nbgraph.codegen.runtime import compile_source
+    code = make_code(program, Objects(None), may_compile=True)
+    assert code is not None
+    return code
+
+
+def make_code(program: Program, objects: Objects, may_compile: bool) -> Code | None:
+    """The code of a program and the kernels it uses, each loaded if it is on disk; else compiled, or None."""
+    from nbgraph.codegen import runtime
 
     body, words, picks = program.lowered()
-    code = Code(program, compile_source(generate(body, program.accumulating)), picks, words)
-    for what in code.machine.source.words:
-        if what[0] == "kernel":
-            _address(*what)
-    for name in ("entry", "objects_entry", "objects_driver", "repeat"):
-        entry_point(name)
-    return code
+    source = generate(body, program.accumulating)
+    kernels = [what[1:] for what in source.words if what[0] == "kernel"] + [(name, "") for name in DRIVERS]
+    machine = objects.load(program, source)
+    if may_compile:
+        if machine is None:
+            machine = runtime.compile_source(source)
+            objects.keep(program, machine)
+        for name, code in kernels:
+            objects.make_kernel(name, code)
+    elif machine is None or not all(objects.load_kernel(name, code) for name, code in kernels):
+        return None
+    return Code(program, machine, picks, words)
 
 
 def uninterrupted(work: Callable[[], T]) -> T:

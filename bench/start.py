@@ -1,0 +1,134 @@
+"""Whole wall time of a fresh process: from its start, over imports and the first gradient of a loop, to its end.
+
+The power iteration of `python -m bench loops` at one n and K, once; every process checks its result against NumPy.
+
+    nothing   no compiled code on disk: another empty cache folder for every process
+    warm      the folder that an earlier process of the same kind has filled
+
+`numba`: whether the process imported it. Bytecode of Python is on disk everywhere, as where a package is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, NamedTuple
+
+from bench import harness, report
+from bench.loops import POWER
+
+SUMMARY = "whole wall time of a fresh process, with and without compiled code on disk"
+
+
+class Case(NamedTuple):
+    """An implementation of the loop, and whether its cache folder has been filled before."""
+
+    implementation: str
+    warm: bool
+
+
+CASES = [
+    Case("nbgraph auto", False),
+    Case("nbgraph always", False),
+    Case("nbgraph auto", True),
+    Case("nbgraph always", True),
+    Case("torch eager", False),
+    Case("jax scan", False),
+    Case("jax scan", True),
+]
+
+
+# -- in the measured process -----------------------------------------------------------------------------------------
+
+
+def work(name: str, n: int, K: int) -> dict[str, Any]:
+    """One run; what went wrong, if something did."""
+    module, options = POWER.module(name), POWER.implementations[name].options
+    absent = module.available()
+    if absent:
+        return {"status": absent}
+    from bench.workload import TOLERANCE, error
+
+    data = POWER.data(n)
+    result = module.make(n, K, data, **options)()
+    off = error(result, POWER.reference(n, K, data))
+    return {"status": "ok" if off <= TOLERANCE else f"off by {off:.1e}", "numba": "numba" in sys.modules}
+
+
+# -- the driver ------------------------------------------------------------------------------------------------------
+
+
+def timed_process(name: str, n: int, K: int, cache: str) -> dict[str, Any]:
+    """What a fresh pinned process says, and its seconds from outside."""
+    env = harness.pinned_environment(cache) | {
+        "JAX_COMPILATION_CACHE_DIR": os.path.join(cache, "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, "-m", "bench.start", name, str(n), str(K)]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=harness.ROOT, env=env, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        return {"status": (done.stderr.splitlines() or ["died without a word"])[-1]}
+    return json.loads(done.stdout.splitlines()[-1]) | {"seconds": seconds}
+
+
+def measure(case: Case, n: int, K: int, repeats: int) -> dict[str, Any]:
+    """The median of some processes, after one that is not counted (it fills the folder, and writes bytecode)."""
+    row: dict[str, Any] = {"name": case.implementation, "cache": "warm" if case.warm else "nothing"}
+    taken: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        for k in range(repeats + 1):
+            found = timed_process(case.implementation, n, K, folder if case.warm else os.path.join(folder, str(k)))
+            if found["status"] != "ok":
+                return row | found
+            taken.append(found["seconds"])
+    return row | found | {"seconds": statistics.median(taken[1:]), "fastest": min(taken[1:])}
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--n", type=int, default=8)
+    parser.add_argument("--K", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=5, metavar="R", help="processes for each row")
+    parser.add_argument("--only", default="", metavar="NAME", help="rows whose name begins with this")
+    parser.add_argument("--json", metavar="FILE", help="also write the results here")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures and reports; 1 if nbgraph is not right everywhere."""
+    environment = harness.environment()
+    cases = [c for c in CASES if c.implementation.startswith(options.only)]
+    rows = [measure(c, options.n, options.K, options.repeats) for c in cases]
+    print(report.environment_text(environment | {"in_use": {}}))
+    columns = ["name", "cache", "seconds", "fastest", "numba", "status"]
+    report.table(columns, [[_cell(r.get(c)) for c in columns] for r in rows], text_columns=("name", "cache", "status"))
+    if options.json:
+        report.write_json({"benchmark": "start", "environment": environment, "rows": rows}, options.json)
+    return int(any(r["status"] != "ok" for r in rows if r["name"].startswith("nbgraph")))
+
+
+def _cell(x: Any) -> str:
+    if isinstance(x, bool):
+        return "yes" if x else "no"
+    return f"{x:.3f}" if isinstance(x, float) else str(x or "")
+
+
+def _main() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    name, n, K = sys.argv[1:]
+    print(json.dumps(work(name, int(n), int(K))))
+
+
+if __name__ == "__main__":
+    _main()
