@@ -145,10 +145,9 @@ def _variant(module: Any, name: str, slow: Any, type_: Any, width: int, limit: f
 
     builder.position_at_end(loop)
     lane, result = builder.phi(index), builder.phi(kind)
-    element = builder.extract_element(x.ir, lane)
-    chosen = builder.select(
-        builder.extract_element(large, lane), builder.call(slow, [element]), builder.extract_element(y.ir, lane)
-    )
+    is_large = builder.extract_element(large, lane)
+    argument = builder.select(is_large, builder.extract_element(x.ir, lane), ir.Constant(type_, limit))
+    chosen = builder.select(is_large, builder.call(slow, [argument]), builder.extract_element(y.ir, lane))
     changed, following = builder.insert_element(result, chosen, lane), builder.add(lane, index(1))
     for phi, first, later in ((lane, index(0), following), (result, y.ir, changed)):
         phi.add_incoming(first, fast)
