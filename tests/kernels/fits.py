@@ -132,14 +132,20 @@ def constants() -> dict[str, tuple[str, Any, Any]]:
             found = fit(scaled_erfc(center), mapped(center, low), mapped(center, high), degree)
             texts.append(f"({center}, {show(rounded(found, k == 0))})")
         made[name] = "a, and (1 + 2x) e^(x^2) erfc x of t = (x - a) / (x + a)", *texts
-    log = POLYNOMIALS["LOG"]
-    after = fit(lambda z: (log[1](z) - mpf(2) / 3) / z, TINY, log[3], 6)
     made["POW"] = (
-        "2/3 in parts, and ((2 atanh(s)/s - 2) / s^2 - 2/3) / s^2 of s^2; single precision is done in double",
-        "()",
-        f"({show(parts(mpf(2) / 3, 2, float))}, {show(rounded(after, False))})",
+        "single: 2 atanh(s)/s of s^2, (2^r - 1) / r, for double precision; double: 2/3 in parts, and "
+        "((2 atanh(s)/s - 2) / s^2 - 2/3) / s^2 of s^2",
+        *_power(),
     )
     return made
+
+
+def _power() -> tuple[str, str]:
+    (_, log, low, high, *_), (_, exp2, bottom, top, *_) = POLYNOMIALS["LOG"], POLYNOMIALS["EXP2"]
+    after = fit(lambda z: (log(z) - mpf(2) / 3) / z, low, high, 6)
+    short = fit(lambda z: 2 + z * log(z), low, high, 4), fit(exp2, bottom, top, 6)
+    singles = ", ".join(show(rounded(c, False)) for c in short)
+    return f"({singles})", f"({show(parts(mpf(2) / 3, 2, float))}, {show(rounded(after, False))})"
 
 
 def words(count: int) -> list[int]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 from .coefficients import EXP2, LOG2_E, POW
-from .exponentials import exp2, scaled
-from .logarithms import log2, split
-from .values import DOUBLE, Value, fast_two_sum, multiply, two_sum
+from .exponentials import scaled
+from .logarithms import split
+from .values import DOUBLE, Value, fast_two_sum, multiply
 
 
 def pow(x: Value, y: Value) -> Value:  # noqa: A001
@@ -31,8 +31,16 @@ def pow(x: Value, y: Value) -> Value:  # noqa: A001
 
 
 def _single(base: Value, y: Value) -> Value:
-    exponent = y.cast(DOUBLE.type) * log2(base.cast(DOUBLE.type))
-    return exp2(exponent).cast(base.ir.type)
+    logarithm, power = base.choose(*POW)
+    x = base.cast(DOUBLE.type)
+    k, f = split(x)
+    s = f / (f + 2.0)
+    log2 = (s * (s * s).polynomial(logarithm)).fma(1.0 / math.log(2.0), k)
+    log2 = (x == 0.0).where(-math.inf, (x < math.inf).where(log2, x))
+    exponent = (y.cast(DOUBLE.type) * log2).clamp(-160.0, 130.0)
+    n, _ = exponent.round_to_word()
+    r = exponent - n
+    return (r.fma(r.polynomial(power), 1.0) * n.power_of_two()).cast(base.ir.type)
 
 
 def _double(base: Value, y: Value) -> Value:
@@ -43,7 +51,7 @@ def _double(base: Value, y: Value) -> Value:
     rest = (bounded == product).where(rest, 0.0)
     n, _ = bounded.round_to_word()
     r, left = fast_two_sum(bounded - n, rest)
-    z = r.fma(r.polynomial(r.choose(*EXP2)), left * 0.6931471805599453)
+    z = r.fma(r.polynomial(r.choose(*EXP2)), left * math.log(2.0))
     return scaled(z + 1.0, n)
 
 
@@ -51,14 +59,15 @@ def _log2(x: Value) -> tuple[Value, Value]:
     """log2 of a number that is not negative; -inf and inf of 0 and inf."""
     k, f = split(x)
     s = _ratio(f)
-    z = multiply(s, s)
-    third, rest = x.choose(*POW)[0], x.choose(*POW)[1]
-    c, lost = fast_two_sum(z[0].constant(third[0]), z[0] * z[0].polynomial(rest))
+    square = s[0] * s[0]
+    z = square, s[0].fma(s[0], -square) + 2.0 * s[0] * s[1]
+    third, rest = x.choose(*POW)
+    c, lost = fast_two_sum(square.constant(third[0]), square * square.polynomial(rest))
     tail = multiply(multiply(z, s), (c, lost + third[1]))
     natural = _add((s[0] * 2.0, s[1] * 2.0), tail)
     high, low = multiply(natural, x.choose(*LOG2_E))
-    high, more = two_sum(k, high)
-    high, low = fast_two_sum(high, more + low)
+    high, more = fast_two_sum(k, high)
+    low = more + low
     high = (x == 0.0).where(-math.inf, (x < math.inf).where(high, x))
     return high, (x == 0.0).where(0.0, (x < math.inf).where(low, 0.0))
 
@@ -68,10 +77,10 @@ def _ratio(f: Value) -> tuple[Value, Value]:
     below, lost = fast_two_sum(f.constant(2.0), f)
     inverse = 1.0 / below
     q = f * inverse
-    return fast_two_sum(q, ((-q).fma(below, f) - q * lost) * inverse)
+    return q, ((-q).fma(below, f) - q * lost) * inverse
 
 
 def _add(a: tuple[Value, Value], b: tuple[Value, Value]) -> tuple[Value, Value]:
     """The sum of double-doubles, |a| >= |b|."""
     high, low = fast_two_sum(a[0], b[0])
-    return fast_two_sum(high, low + (a[1] + b[1]))
+    return high, low + (a[1] + b[1])
