@@ -97,7 +97,7 @@ class _Emitter:
         self.line("return 0")
         head = ["def fragment(w):"]
         for buffer, name in self.pointers.items():
-            head.append(f"    {name} = {buffer.code}({self.word(buffer.kind, buffer.number)})")
+            head.append(f"    {name} = {buffer.code}({self.word(buffer.kind, buffer.number)}, {_region(buffer)})")
         for what, k in self.words.items():
             if what[0] == "size":
                 head.append(f"    s{k} = w[{k}]")
@@ -352,8 +352,10 @@ class _Nest:
         return f"{acc} = {_cast(code, op.combine(code, acc, x))}"
 
     def _wide(self, instr: Instr) -> str:
-        """The dtype of an accumulator: single precision is accumulated in double."""
+        """The dtype of an accumulator: single precision is accumulated in double, where anything is rounded."""
         code = self.body.types[instr.first].code
+        if instr.op.exact:  # type: ignore[attr-defined]
+            return code
         return {"f4": "f8", "c8": "c16"}.get(code, code)
 
     def _finish(self, instr: Instr) -> None:
@@ -378,6 +380,11 @@ class _Nest:
         index = self.e._index(self.body.layout[v], self._kept_loops(instr))
         self.e.line(f"v{v} = {self.e._load(self.storage.buffers[v], index)}")
         self.e._store(self.storage.buffers[v], index, _cast(code, op.combine(code, f"v{v}", x)))
+
+
+def _region(buffer: Buffer) -> int:
+    """The region of memory a buffer is in, as `nbgraph_kernels.regions` numbers them: outputs overlap nothing."""
+    return {"input": 0, "temporary": 1, "output": 2 + buffer.number}[buffer.kind]
 
 
 def _cast(code: str, text: str) -> str:

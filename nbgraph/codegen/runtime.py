@@ -41,7 +41,7 @@ def compile_source(source: Source) -> Machine:
 def _namespace() -> dict[str, Any]:
     import numba
 
-    from nbgraph_kernels import lowering, words
+    from nbgraph_kernels import accumulate, lowering, regions, words
     from nbgraph_kernels.math import namespace
 
     scalars = {
@@ -50,7 +50,7 @@ def _namespace() -> dict[str, Any]:
     helpers: dict[str, Any] = {"math": namespace(math), "np": namespace(np)}
     for f in _HELPERS:
         helpers[f.__name__] = lowering.helper(_with_globals(f, helpers))
-    return {**words.POINTERS, **scalars, **helpers, "call": words.call}
+    return {**regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, "call": words.call}
 
 
 def _with_globals(function: Any, helpers: dict[str, Any]) -> Any:

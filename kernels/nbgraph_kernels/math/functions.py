@@ -26,7 +26,15 @@ from ..lowering import LANES, parameters
 from .values import DOUBLE, SINGLE, Format, Value
 
 _PURE = ("nounwind", "willreturn", "memory(none)")
-_WIDTHS = (2, 4, 8, 16)
+
+
+@cache
+def _widths(bits: int) -> list[int]:
+    """How many numbers of so many bits a loop may take at a time on this machine: a register full, or as many as there
+    are doubles in one."""
+    features = binding.get_host_cpu_features()
+    registers = [128] if not features.get("avx2") else [256, 512] if features.get("avx512f") else [256]
+    return sorted({r // size for r in registers for size in (64, bits)})
 
 
 class _Attributes(ir.values.FunctionAttributes):
@@ -117,11 +125,11 @@ def guarded(y: Value, x: Value, limit: float, slow: Callable[[Value], Value]) ->
     name = f"nbgraph_guarded_{slow.__name__}_{x.format.word.width}"
     if name not in module.globals:
         slowly = f"nbgraph_{slow.__name__}_{x.format.word.width}"
-        (argument,), builder = define(module, slowly, [type_], type_, "noinline", "cold")
+        (argument,), builder = define(module, slowly, [type_], type_, "noinline", "cold", "optnone")
         builder.ret(slow(argument).ir)
         variants = ",".join(
             f"_ZGV_LLVM_N{n}vv_{name}({_variant(module, name, module.globals[slowly], type_, n, limit)})"
-            for n in _WIDTHS
+            for n in _widths(x.format.word.width)
         )
         mapping = f'"vector-function-abi-variant"="{variants}"'
         (fast, argument), builder = define(module, name, [type_, type_], type_, "noinline", mapping)
@@ -133,30 +141,39 @@ def guarded(y: Value, x: Value, limit: float, slow: Callable[[Value], Value]) ->
 
 def _variant(module: Any, name: str, slow: Any, type_: Any, width: int, limit: float) -> str:
     """Defines the guarded function of vectors; gives its name."""
-    kind, index = ir.VectorType(type_, width), ir.IntType(32)
+    kind = ir.VectorType(type_, width)
+    slowly = _lanes(module, name, slow, kind, limit)
     (y, x), builder = define(module, f"{LANES}{width}_{name}", [kind, kind], kind, "alwaysinline")
-    large = builder.or_(
-        builder.fcmp_ordered(">", x.ir, ir.Constant(kind, [limit] * width)),
-        builder.fcmp_ordered("<", x.ir, ir.Constant(kind, [-limit] * width)),
-    )
-    mask = builder.bitcast(large, ir.IntType(width))
-    fast, loop, end = builder.block, builder.append_basic_block(), builder.append_basic_block()
-    builder.cbranch(builder.icmp_unsigned("!=", mask, mask.type(0)), loop, end)
+    large = builder.bitcast(_is_large(builder, x.ir, limit), ir.IntType(width))
+    with builder.if_then(builder.icmp_unsigned("!=", large, large.type(0)), likely=False):
+        builder.ret(builder.call(slowly, [y.ir, x.ir]))
+    builder.ret(y.ir)
+    return f"{LANES}{width}_{name}"
 
+
+def _lanes(module: Any, name: str, slow: Any, kind: Any, limit: float) -> Any:
+    """The slow way of a vector: lane after lane; the slow function is not asked about what is not large."""
+    (y, x), builder = define(module, f"{name}_{kind.count}", [kind, kind], kind, "noinline", "cold", "optnone")
+    index = ir.IntType(32)
+    large = _is_large(builder, x.ir, limit)
+    start, loop, end = builder.block, builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(loop)
     builder.position_at_end(loop)
     lane, result = builder.phi(index), builder.phi(kind)
     is_large = builder.extract_element(large, lane)
-    argument = builder.select(is_large, builder.extract_element(x.ir, lane), ir.Constant(type_, limit))
+    argument = builder.select(is_large, builder.extract_element(x.ir, lane), ir.Constant(kind.element, limit))
     chosen = builder.select(is_large, builder.call(slow, [argument]), builder.extract_element(y.ir, lane))
     changed, following = builder.insert_element(result, chosen, lane), builder.add(lane, index(1))
     for phi, first, later in ((lane, index(0), following), (result, y.ir, changed)):
-        phi.add_incoming(first, fast)
+        phi.add_incoming(first, start)
         phi.add_incoming(later, loop)
-    builder.cbranch(builder.icmp_unsigned("<", following, index(width)), loop, end)
-
+    builder.cbranch(builder.icmp_unsigned("<", following, index(kind.count)), loop, end)
     builder.position_at_end(end)
-    merged = builder.phi(kind)
-    merged.add_incoming(y.ir, fast)
-    merged.add_incoming(changed, loop)
-    builder.ret(merged)
-    return f"{LANES}{width}_{name}"
+    builder.ret(changed)
+    return module.globals[f"{name}_{kind.count}"]
+
+
+def _is_large(builder: Any, x: Any, limit: float) -> Any:
+    """Which lanes of x are beyond +-limit."""
+    bound = [ir.Constant(x.type, [sign * limit] * x.type.count) for sign in (1, -1)]
+    return builder.or_(builder.fcmp_ordered(">", x, bound[0]), builder.fcmp_ordered("<", x, bound[1]))

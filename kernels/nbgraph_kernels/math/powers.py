@@ -16,7 +16,7 @@ from .logarithms import split
 from .values import DOUBLE, Value, fast_two_sum, multiply
 
 
-def pow(x: Value, y: Value) -> Value:  # noqa: A001
+def pow(x: Value, y: Value) -> Value:
     """x^y, with C's results for zeros, infinities, NaN and negative x."""
     base = x.abs()
     size = _single(base, y) if x.is_single else _double(base, y)

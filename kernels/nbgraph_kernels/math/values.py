@@ -214,6 +214,10 @@ class Value:
         """Zeros come in from the left."""
         return self._binary(count, "lshr", "lshr")
 
+    def shift_in(self, lower: Value, count: Value) -> Value:
+        """The upper word of this word and a lower one, shifted left together."""
+        return self._intrinsic("llvm.fshl", lower, count)
+
     @property
     def bits(self) -> Value:
         """A float's bits."""
