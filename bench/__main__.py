@@ -15,6 +15,7 @@ from collections.abc import Sequence
 BENCHMARKS = {
     "loops": "bench.loops",
     "compile": "bench.compile_cost",
+    "functions": "bench.functions",
 }
 
 

@@ -1,8 +1,8 @@
 """Steps of reductions that LLVM may take several lanes at a time.
 
 In:    an accumulator and one more value. Out: the accumulator after it, in its own type.
-Holds: `plus` and `times` may be done in any order (LLVM's `reassoc`); of `greatest` and `least`, NaN wins. Nothing else in
-       compiled code is reordered.
+Holds: `plus` and `times` may be done in any order (LLVM's `reassoc`); of `greatest` and `least`, NaN wins. Nothing else
+       in compiled code is reordered.
 """
 
 from __future__ import annotations

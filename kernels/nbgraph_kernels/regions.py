@@ -1,10 +1,10 @@
 """Pointers that say what they do not overlap with, so that loops over several arrays vectorise without checks.
 
 In:    an address from the word table and the number of a region of memory.
-Out:   a typed pointer; what is read and written through it is marked for LLVM as being in that region and in no other
-       (scoped alias metadata).
-Holds: whoever gives the numbers vouches for it: nothing is written in one region and touched in another. Within a region
-       anything may overlap.
+Out:   a typed pointer; what is read and written through it is marked for LLVM as being in that region and in no
+       other (scoped alias metadata).
+Holds: whoever gives the numbers vouches for it: nothing is written in one region and touched in another. Within a
+       region anything may overlap.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from .words import ELEMENTS
 INPUTS, WORKSPACE, FIRST_OUTPUT, COUNT = 0, 1, 2, 16
 
 
-class RegionPointer(types.CPointer):  # type: ignore[misc]
+class RegionPointer(types.CPointer):
     """A pointer into a region."""
 
     def __init__(self, dtype: Any, region: int) -> None:
         super().__init__(dtype)
         self.region = min(region, COUNT - 1)
-        self.name = f"{self.name}{self.region}"
+        self.name = f"{dtype}*{self.region}"
 
     @property
     def key(self) -> Any:
@@ -61,12 +61,12 @@ POINTERS: dict[str, Any] = {dtype: pointer(dtype) for dtype in ELEMENTS}
 """The intrinsic of `pointer` for every dtype code."""
 
 
-@lower_builtin(operator.getitem, RegionPointer, types.Integer)  # type: ignore[misc]
+@lower_builtin(operator.getitem, RegionPointer, types.Integer)
 def _load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return _mark(builder, builder.load(builder.gep(args[0], [args[1]])), sig.args[0].region)
 
 
-@lower_builtin(operator.setitem, RegionPointer, types.Integer, types.Any)  # type: ignore[misc]
+@lower_builtin(operator.setitem, RegionPointer, types.Integer, types.Any)
 def _store(context: Any, builder: Any, sig: Any, args: Any) -> None:
     _mark(builder, builder.store(args[2], builder.gep(args[0], [args[1]])), sig.args[0].region)
 
@@ -86,4 +86,4 @@ def _scopes(module: Any) -> list[tuple[Any, Any]]:
         scopes = [module.add_metadata([ir.MetaDataString(module, f"region {k}"), domain]) for k in range(COUNT)]
         known = [(module.add_metadata([s]), module.add_metadata([o for o in scopes if o is not s])) for s in scopes]
         module.nbgraph_scopes = known
-    return known  # type: ignore[no-any-return]
+    return known

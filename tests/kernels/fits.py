@@ -8,6 +8,7 @@ with 60 digits; their coefficients are then rounded. Needs mpmath.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,11 @@ def odd(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda z: (f(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
 
 
+def even(z: Any) -> Any:
+    """C with cos(x) = 1 - x^2/2 + x^4 C(x^2)."""
+    return (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2
+
+
 def scaled_erfc(center: Any) -> Callable[[Any], Any]:
     """(1 + 2x) e^(x^2) erfc x of t = (x - center)/(x + center)."""
 
@@ -69,9 +75,9 @@ HALF_LN2, QUARTER_PI, TINY = mp.log(2) / 2 * mpf("1.001"), mp.pi / 4 * mpf("1.00
 POLYNOMIALS: dict[str, tuple[str, Any, Any, Any, int, int]] = {
     "EXP": ("(e^r - 1 - r) / r^2", lambda r: (mp.expm1(r) - r) / r**2, -HALF_LN2, HALF_LN2, 5, 10),
     "EXP2": ("(2^r - 1) / r", lambda r: mp.expm1(r * mp.log(2)) / r, -mpf("0.5005"), mpf("0.5005"), 6, 11),
-    "LOG": ("(2 atanh(s)/s - 2) / s^2 of s^2", lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z, TINY, mpf("0.0296"), 3, 7),
+    "LOG": ("(2 atanh(s)/s - 2) / s^2 of s^2", lambda z: 2 * odd(mp.atanh)(z), TINY, mpf("0.0296"), 3, 7),
     "SIN": ("(sin(r)/r - 1) / r^2 of r^2", odd(mp.sin), TINY, QUARTER_PI**2, 3, 6),
-    "COS": ("(cos(r) - 1 + r^2/2) / r^4 of r^2", lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, TINY, QUARTER_PI**2, 3, 5),
+    "COS": ("(cos(r) - 1 + r^2/2) / r^4 of r^2", even, TINY, QUARTER_PI**2, 3, 5),
     "SINH": ("(sinh(x)/x - 1) / x^2 of x^2", odd(mp.sinh), TINY, mpf(1), 3, 7),
     "TANH": ("(tanh(x)/x - 1) / x^2 of x^2", odd(mp.tanh), TINY, mpf(1), 7, 15),
     "ATAN": ("(atan(x)/x - 1) / x^2 of x^2", odd(mp.atan), TINY, mpf(1), 10, 20),
@@ -165,7 +171,14 @@ def text() -> str:
         "",
     ]
     for name, (comment, single, double) in constants().items():
-        lines += [f"#: {comment}.", f"{name} = (", f"    {single},", f"    {double},", ")", ""]
+        lines += [
+            *(f"#: {line}" for line in textwrap.wrap(f"{comment}.", 110)),
+            f"{name} = (",
+            f"    {single},",
+            f"    {double},",
+            ")",
+            "",
+        ]
     lines += ["#: pi/2 as a double-double.", f"HALF_PI_PARTS = {show(parts(mp.pi / 2, 2, float))}", ""]
     lines += ["#: 64 zero bits, then those of 2/pi after the point.", "TWO_OVER_PI = ("]
     lines += [f"    0x{w:016X}," for w in words(20)] + [")", ""]

@@ -360,7 +360,8 @@ ERF_FAR = (
     ),
 )
 
-#: single: 2 atanh(s)/s of s^2, (2^r - 1) / r, for double precision; double: 2/3 in parts, and ((2 atanh(s)/s - 2) / s^2 - 2/3) / s^2 of s^2.
+#: single: 2 atanh(s)/s of s^2, (2^r - 1) / r, for double precision; double: 2/3 in parts, and ((2 atanh(s)/s -
+#: 2) / s^2 - 2/3) / s^2 of s^2.
 POW = (
     (
         (

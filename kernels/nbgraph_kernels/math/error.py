@@ -1,6 +1,6 @@
 """erf and erfc.
 
-erf x = x + x P(x^2) up to 1, 1 - erfc x beyond. erfc x = e^(-x^2) G(t) / (1 + 2x) with t = (x - a)/(x + a), which maps all of
+erf x = x + x P(x^2) up to 1, 1 - erfc x beyond. erfc x = e^(-x^2) G(t) / (1 + 2x) with t = (x - a)/(x + a), which maps
 [0, inf) to [-1, 1) and makes (1 + 2x) e^(x^2) erfc x nearly a straight line (M. Shepherd & J. Laframboise, Math. Comp.
 36, 249 (1981)).
 """
@@ -17,10 +17,12 @@ def erf(x: Value) -> Value:
     a = x.abs()
     bounded = (a > 6.0).where(6.0, a)
     center, coefficients = x.choose(*ERF_FAR)
-    g = ((bounded - center) / (bounded + center)).polynomial(coefficients)
+    below, scale = bounded + center, bounded.fma(2.0, 1.0)
+    inverse = 1.0 / (below * scale)  # one division for both quotients
+    g = ((bounded - center) * (scale * inverse)).polynomial(coefficients)
     n, r, _ = reduced(-(bounded * bounded))
     power = ((r * r).fma(r.polynomial(x.choose(*EXP)), r) + 1.0) * n.power_of_two()
-    far = 1.0 - power * g / bounded.fma(2.0, 1.0)
+    far = 1.0 - power * (g * (below * inverse))
     near = a.fma((a * a).polynomial(x.choose(*ERF)), a)
     return (a > 1.0).where(far, near).copysign(x)
 

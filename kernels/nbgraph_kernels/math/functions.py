@@ -6,9 +6,9 @@ Out:   `Function`: text of an LLVM module that defines it, made once in a proces
 Holds: the function is inlined into the loop around the call before loops are vectorised. Its text is parsed anew for
        each piece of compiled code (0.2 ms), and costs nothing where it is not used.
 
-What cannot be vectorised is a `guarded` function: it comes with variants over vectors, which LLVM's vectoriser takes for
-the scalar one (the vector function ABI) and which go the slow way only if a lane must. They are named `LANES...`: they
-have to be visible from outside until loops are vectorised (see `compile._optimise`), and are inlined after that.
+What cannot be vectorised is a `guarded` function: it comes with variants over vectors, which LLVM's vectoriser takes
+for the scalar one (the vector function ABI) and which go the slow way only if a lane must. They are named `LANES...`:
+they have to be visible from outside until loops are vectorised (see `compile._optimise`), and are inlined after that.
 """
 
 from __future__ import annotations

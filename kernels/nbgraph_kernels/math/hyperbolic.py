@@ -7,7 +7,7 @@ that what may be represented does not overflow.
 from __future__ import annotations
 
 from .coefficients import EXP, SINH, TANH
-from .exponentials import exp, reduced, scaled
+from .exponentials import exp, expm1, reduced, scaled
 from .values import Value
 
 
@@ -25,7 +25,10 @@ def cosh(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """The hyperbolic tangent, beyond 1 as 1 - 2 / (e^2|x| + 1)."""
+    """The hyperbolic tangent, beyond 1 as 1 - 2 / (e^2|x| + 1); in single precision t / (t + 2), t = e^2|x| - 1."""
+    if x.is_single:
+        t = expm1((x.abs() > 20.0).where(40.0, x.abs() * 2.0))
+        return (t / (t + 2.0)).copysign(x)
     bounded = x.abs() * 2.0
     far = (1.0 - 2.0 / (exp((bounded > 50.0).where(50.0, bounded)) + 1.0)).copysign(x)
     return _odd(x, far, x.choose(*TANH))

@@ -1,7 +1,8 @@
 """arctan, arctan2, arcsin, arccos.
 
-atan x = x + x^3 P(x^2) up to 1, pi/2 - atan(1/x) beyond. asin x = x + x^3 P(x^2) up to 1/2, pi/2 - 2 asin(sqrt((1 - x)/2))
-beyond, the root with what rounding left of it (FreeBSD's e_asin.c, after K. C. Ng). pi/2 is a double-double.
+atan x = x + x^3 P(x^2) up to 1, pi/2 - atan(1/x) beyond. asin x = x + x^3 P(x^2) up to 1/2, beyond
+pi/2 - 2 asin(sqrt((1 - x)/2)), the root with what rounding left of it (FreeBSD's e_asin.c, after K. C. Ng). pi/2 is a
+double-double.
 """
 
 from __future__ import annotations

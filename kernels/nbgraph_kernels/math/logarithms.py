@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from .coefficients import LN2, LOG, LOG2_E, LOG10_2, LOG10_E
-from .values import Value, fast_two_sum, two_sum
+from .values import Value, two_sum
 
 
 def log(x: Value) -> Value:
@@ -29,13 +29,13 @@ def log1p(x: Value) -> Value:
 
 
 def log2(x: Value) -> Value:
-    """log2 x = k + log(m) log2(e), the product as a double-double."""
-    return _special(x, _in_base(x, 1.0, 0.0, x.choose(*LOG2_E)))
+    """log2 x = k + log(m) log2(e)."""
+    return _special(x, _in_base(x, (1.0, 0.0), x.choose(*LOG2_E)))
 
 
 def log10(x: Value) -> Value:
     """log10 x = k log10(2) + log(m) log10(e)."""
-    return _special(x, _in_base(x, *x.choose(*LOG10_2), x.choose(*LOG10_E)))
+    return _special(x, _in_base(x, x.choose(*LOG10_2), x.choose(*LOG10_E)))
 
 
 def split(x: Value) -> tuple[Value, Value]:
@@ -66,17 +66,12 @@ def _natural(k: Value, f: Value) -> Value:
     return k.fma(high, f - (half - k.fma(low, rest)))
 
 
-def _in_base(x: Value, high_2: float, low_2: float, e: tuple[float, float]) -> Value:
+def _in_base(x: Value, two: tuple[float, float], e: tuple[float, float]) -> Value:
+    """k times the logarithm of 2, and log(m) times that of e."""
     k, f = split(x)
     half, rest = _terms(f)
-    high, low = fast_two_sum(f, -half)
-    low = low + rest
-    product = high * e[0]
-    lost = high.fma(e[0], -product) + high.fma(e[1], low * e[0])
-    whole = k * high_2
-    lost = lost + k.fma(high_2, -whole) + k * low_2
-    total, tail = two_sum(whole, product)
-    return total + (tail + lost)
+    natural = f - (half - rest)
+    return k.fma(two[0], natural.fma(e[0], natural.fma(e[1], k * two[1])))
 
 
 def _special(x: Value, y: Value) -> Value:

@@ -1,6 +1,7 @@
 """x modulo pi/2 for x of any size.
 
-In:    a double |x| >= 2^-10. Out: a word whose lowest bits are n, and r as a double-double, x = n pi/2 + r, |r| <= pi/4.
+In:    a double |x| >= 2^-10. Out: a word whose lowest bits are n, and r as a double-double: x = n pi/2 + r with
+       |r| <= pi/4.
 Holds: the relative error of r is below 2^-60 for every double. Infinities give NaN. Not for loops that vectorise.
 
 M. Payne & R. Hanek, Radian reduction for trigonometric functions, SIGNUM Newsletter 18 (1983): with x = M 2^E only the
@@ -8,6 +9,8 @@ bits of 2/pi between 2^(2 - E) and 2^(-190 - E) matter to n modulo 4 and to r. T
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from llvmlite import ir
 
@@ -51,7 +54,7 @@ def _bits_of_two_over_pi(start: Value) -> list[Value]:
     first, shift = start >> 6, start & 63
     places = [builder.gep(table, [_WORD(0), (first + k).ir], source_etype=table.value_type) for k in range(4)]
     words = [Value(builder, builder.load(place, typ=_WORD)) for place in places]
-    return [high.shift_in(low, shift) for high, low in zip(words[:-1], words[1:], strict=True)]
+    return [high.shift_in(low, shift) for high, low in pairwise(words)]
 
 
 def _pieces(whole: Value) -> tuple[Value, Value]:

@@ -1,7 +1,7 @@
 """sin, cos, tan.
 
 Reduction: x = n pi/2 + r with |r| <= pi/4, r as a double-double. n pi/2 is taken off with pi/2 in three parts (Cody &
-Waite 1980, ch. 8); with a fused multiply-add the first step is exact. Beyond `LIMIT` that is not enough, and `reduction`
+Waite 1980, ch. 8); with a fused multiply-add the first step is exact. Beyond `LIMIT` that is not enough: `reduction`
 takes over, lane by lane. Then sin r = r + r^3 S(r^2), cos r = 1 - r^2/2 + r^4 C(r^2).
 """
 

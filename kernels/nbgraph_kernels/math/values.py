@@ -253,7 +253,7 @@ class Value:
         return (((self + self.format.magic).bits << self.format.mantissa) + self.format.one).float
 
 
-# -- double-double: a number as hi + lo, |lo| at most half an ulp of hi --------------------------------------------------
+# -- double-double: a number as hi + lo, |lo| at most half an ulp of hi -----------------------------
 
 
 def two_sum(a: Value, b: Value) -> tuple[Value, Value]:
