@@ -253,11 +253,11 @@ class _Nest:
         self.e.line(f"for block in range(0, {self.e.size(d)}, {BLOCK}):")
         self.e.depth += 1
         for instr in self.blocked:
-            self.e.line(f"part{instr.first} = {self._start_value(instr)}")
+            self.e.line(f"part{instr.first} = {self._start_value(instr, self._narrow(instr))}")
 
     def _close_block(self) -> None:
         for instr in self.blocked:
-            self.e.line(self._combined(instr, f"total{instr.first}", f"part{instr.first}"))
+            self.e.line(self._combined(instr, f"total{instr.first}", f"part{instr.first}", self._wide(instr)))
         self.e.depth -= 1
 
     def _plan(self, reductions: Sequence[Instr], depth: int) -> dict[Instr, int | None]:
@@ -311,7 +311,8 @@ class _Nest:
             if inner[instr] is None:
                 self._accumulate_memory(instr, op, code, x)
             else:
-                self.e.line(self._combined(instr, f"{'part' if instr in self.blocked else 'total'}{instr.first}", x))
+                name, code = ("part", self._narrow(instr)) if instr in self.blocked else ("total", self._wide(instr))
+                self.e.line(self._combined(instr, f"{name}{instr.first}", x, code))
             return
         if isinstance(op, SourceOp):
             text = op.element(code, self.loops, [self.e.size(s) for s in instr.sizes])
@@ -338,18 +339,22 @@ class _Nest:
     def _start_accumulators(self, inner: dict[Instr, int | None], depth: int) -> None:
         for instr, at in inner.items():
             if at == depth:
-                self.e.line(f"total{instr.first} = {self._start_value(instr)}")
+                self.e.line(f"total{instr.first} = {self._start_value(instr, self._wide(instr))}")
 
-    def _start_value(self, instr: Instr) -> str:
-        op, code = instr.op, self._wide(instr)
+    def _start_value(self, instr: Instr, code: str) -> str:
+        op = instr.op
         assert isinstance(op, Reduction)
         return _cast(code, op.initial(self.body.types[instr.first].code))
 
-    def _combined(self, instr: Instr, acc: str, x: str) -> str:
-        """The statement that takes one more value into an accumulator."""
-        op, code = instr.op, self._wide(instr)
+    def _combined(self, instr: Instr, acc: str, x: str, code: str) -> str:
+        """The statement that takes one more value into an accumulator of dtype `code`."""
+        op = instr.op
         assert isinstance(op, Reduction)
         return f"{acc} = {_cast(code, op.combine(code, acc, x))}"
+
+    def _narrow(self, instr: Instr) -> str:
+        """The dtype in which a block is accumulated: its own, which fills vectors."""
+        return self.body.types[instr.first].code
 
     def _wide(self, instr: Instr) -> str:
         """The dtype of an accumulator: single precision is accumulated in double, where anything is rounded."""
