@@ -16,6 +16,7 @@ BENCHMARKS = {
     "loops": "bench.loops",
     "compile": "bench.compile_cost",
     "start": "bench.start",
+    "functions": "bench.functions",
 }
 
 

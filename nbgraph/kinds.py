@@ -110,6 +110,8 @@ class Reduction(Op):
     codes: ClassVar[str] = ALL
     #: Whether two accumulators combine as an accumulator and an element do; then it may be made block by block.
     mergeable: ClassVar[bool] = False
+    #: Whether combining rounds nothing; then single precision is not accumulated in double.
+    exact: ClassVar[bool] = False
 
     def result_code(self, code: str) -> str:
         return code
@@ -126,7 +128,8 @@ class Reduction(Op):
         raise TypeError(f"{self.name} has no initial value")
 
     def combine(self, code: str, acc: str, x: str) -> str:
-        """Source of the accumulator after one more element."""
+        """Source of the accumulator after one more element. `plus(acc, x)`, `times(acc, x)`, `greatest(acc, x)` and
+        `least(acc, x)` are there besides Python's own: several lanes take those steps at a time."""
         raise TypeError(f"{self.name} has no combining step")
 
 

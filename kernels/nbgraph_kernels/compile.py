@@ -25,7 +25,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from .load import ENTRY, load
-from .lowering import Lowered, lower
+from .lowering import LANES, Lowered, lower
 
 _RAISED = "nbgraph_raised"
 _FORBIDDEN = (_RAISED, "NRT_", "Py", "_Py", "numba_", ".numba")
@@ -90,12 +90,13 @@ def _add_entry(lowered: Lowered) -> None:
 
 
 def _link(lowered: Lowered) -> Any:
-    """One LLVM module with the function and its helpers, in which only the entry can be seen from outside."""
+    """One LLVM module with the function and its helpers, in which only the entry can be seen from outside, and
+    vector variants, which nothing calls before loops are vectorised."""
     module = lowered._get_module_for_linking()
     for each in lowered.closure():
         module.link_in(each._get_module_for_linking(), preserve=True)
     for function in module.functions:
-        if not function.is_declaration and function.name != ENTRY:
+        if not function.is_declaration and function.name != ENTRY and not function.name.startswith(LANES):
             function.linkage = "internal"
     return module
 
@@ -106,6 +107,14 @@ def _optimise(module: Any) -> None:
     options.loop_unrolling = False
     builder = binding.create_pass_builder(cpu_target.target_context.codegen()._tm, options)
     builder.getModulePassManager().run(module, builder)
+    variants = [f for f in module.functions if f.name.startswith(LANES) and not f.is_declaration]
+    if variants:
+        for function in variants:
+            function.linkage = "internal"
+        after = binding.create_new_module_pass_manager()
+        after.add_always_inliner_pass()
+        after.add_global_dead_code_eliminate_pass()
+        after.run(module, builder)
 
 
 def _check_closed(module: Any) -> None:

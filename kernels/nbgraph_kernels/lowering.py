@@ -23,6 +23,9 @@ from numba.core.registry import cpu_target
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
+LANES = "nbgraph_lanes_"
+"""How the names begin of functions of vectors, which LLVM's vectoriser puts in place of calls of scalar ones."""
+
 _PASSES = (
     untyped_passes.TranslateByteCode,
     untyped_passes.FixupArgs,

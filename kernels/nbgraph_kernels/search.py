@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .accumulate import greatest, least
 from .lowering import helper
 from .words import ELEMENTS, POINTERS
 
@@ -65,7 +66,8 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
     def beats(new: Any, best: Any) -> Any:
         return not nan(best) and (better(new, best) or nan(new))
 
-    line, plane = helper(_line(beats)), helper(_plane(beats))
+    line = helper(_line(beats) if dtype[0] == "c" else _blocks(beats, greatest if name == "argmax" else least))
+    plane = helper(_plane(beats))
 
     def search(w: Any) -> int:
         outer, n, inner = w[2], w[3], w[4]
@@ -93,6 +95,25 @@ def _line(beats: Any) -> Any:
         return place
 
     return line
+
+
+def _blocks(beats: Any, step: Any) -> Any:
+    """One row of real numbers: the extremum of a block by vectors, then its place if it is the best so far."""
+
+    def blocks(x: Any, n: Any) -> Any:
+        place, best = 0, x[0]
+        for block in range(0, n, 512):
+            stop = min(block + 512, n)
+            extremum = x[block]
+            for j in range(block, stop):
+                extremum = step(extremum, x[j])
+            if beats(extremum, best):
+                best, place = extremum, block
+                while not (x[place] == extremum or x[place] != x[place]):
+                    place += 1
+        return place
+
+    return blocks
 
 
 def _plane(beats: Any) -> Any:

@@ -97,7 +97,7 @@ class _Emitter:
         self.line("return 0")
         head = ["def fragment(w):"]
         for buffer, name in self.pointers.items():
-            head.append(f"    {name} = {buffer.code}({self.word(buffer.kind, buffer.number)})")
+            head.append(f"    {name} = {buffer.code}({self.word(buffer.kind, buffer.number)}, {_region(buffer)})")
         for what, k in self.words.items():
             if what[0] == "size":
                 head.append(f"    s{k} = w[{k}]")
@@ -253,11 +253,11 @@ class _Nest:
         self.e.line(f"for block in range(0, {self.e.size(d)}, {BLOCK}):")
         self.e.depth += 1
         for instr in self.blocked:
-            self.e.line(f"part{instr.first} = {self._start_value(instr)}")
+            self.e.line(f"part{instr.first} = {self._start_value(instr, self._narrow(instr))}")
 
     def _close_block(self) -> None:
         for instr in self.blocked:
-            self.e.line(self._combined(instr, f"total{instr.first}", f"part{instr.first}"))
+            self.e.line(self._combined(instr, f"total{instr.first}", f"part{instr.first}", self._wide(instr)))
         self.e.depth -= 1
 
     def _plan(self, reductions: Sequence[Instr], depth: int) -> dict[Instr, int | None]:
@@ -311,7 +311,8 @@ class _Nest:
             if inner[instr] is None:
                 self._accumulate_memory(instr, op, code, x)
             else:
-                self.e.line(self._combined(instr, f"{'part' if instr in self.blocked else 'total'}{instr.first}", x))
+                name, code = ("part", self._narrow(instr)) if instr in self.blocked else ("total", self._wide(instr))
+                self.e.line(self._combined(instr, f"{name}{instr.first}", x, code))
             return
         if isinstance(op, SourceOp):
             text = op.element(code, self.loops, [self.e.size(s) for s in instr.sizes])
@@ -338,22 +339,28 @@ class _Nest:
     def _start_accumulators(self, inner: dict[Instr, int | None], depth: int) -> None:
         for instr, at in inner.items():
             if at == depth:
-                self.e.line(f"total{instr.first} = {self._start_value(instr)}")
+                self.e.line(f"total{instr.first} = {self._start_value(instr, self._wide(instr))}")
 
-    def _start_value(self, instr: Instr) -> str:
-        op, code = instr.op, self._wide(instr)
+    def _start_value(self, instr: Instr, code: str) -> str:
+        op = instr.op
         assert isinstance(op, Reduction)
         return _cast(code, op.initial(self.body.types[instr.first].code))
 
-    def _combined(self, instr: Instr, acc: str, x: str) -> str:
-        """The statement that takes one more value into an accumulator."""
-        op, code = instr.op, self._wide(instr)
+    def _combined(self, instr: Instr, acc: str, x: str, code: str) -> str:
+        """The statement that takes one more value into an accumulator of dtype `code`."""
+        op = instr.op
         assert isinstance(op, Reduction)
         return f"{acc} = {_cast(code, op.combine(code, acc, x))}"
 
+    def _narrow(self, instr: Instr) -> str:
+        """The dtype in which a block is accumulated: its own, which fills vectors."""
+        return self.body.types[instr.first].code
+
     def _wide(self, instr: Instr) -> str:
-        """The dtype of an accumulator: single precision is accumulated in double."""
+        """The dtype of an accumulator: single precision is accumulated in double, where anything is rounded."""
         code = self.body.types[instr.first].code
+        if instr.op.exact:  # type: ignore[attr-defined]
+            return code
         return {"f4": "f8", "c8": "c16"}.get(code, code)
 
     def _finish(self, instr: Instr) -> None:
@@ -378,6 +385,11 @@ class _Nest:
         index = self.e._index(self.body.layout[v], self._kept_loops(instr))
         self.e.line(f"v{v} = {self.e._load(self.storage.buffers[v], index)}")
         self.e._store(self.storage.buffers[v], index, _cast(code, op.combine(code, f"v{v}", x)))
+
+
+def _region(buffer: Buffer) -> int:
+    """The region of memory a buffer is in, as `nbgraph_kernels.regions` numbers them: outputs overlap nothing."""
+    return {"input": 0, "temporary": 1, "output": 2 + buffer.number}[buffer.kind]
 
 
 def _cast(code: str, text: str) -> str:

@@ -3,7 +3,8 @@
 In: a lowered body. Out: `Step`s in an order that runs: loop nests over one domain, assemblies, kernel calls; views
 belong to no step.
 Holds: an elementwise operation joins the first nest over its shape that comes late enough for its operands; a
-reduction joins a nest over its operand's shape. A value made in a nest is an element there; elsewhere it is memory.
+reduction joins a nest over its operand's shape. The first step holds scalars and may be empty. A value made in a nest
+is an element there; elsewhere it is memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Fusion:
 
     def __init__(self, body: Body) -> None:
         self.body = body
-        self.steps: list[Step] = []
+        # Scalars of inputs alone come first, or a literal in the middle would end the nest before it.
+        self.steps: list[Step] = [Step("nest", (), [])]
         self.home: dict[int, int] = dict.fromkeys(range(len(body.inputs)), -1)
         #: Values that are one element of their nest while it runs.
         self.elements: set[int] = set()

@@ -53,15 +53,16 @@ def load_source(source: Source, object_code: bytes) -> Machine:
 def _namespace() -> dict[str, Any]:
     import numba
 
-    from nbgraph_kernels import lowering, words
+    from nbgraph_kernels import accumulate, lowering, regions, words
+    from nbgraph_kernels.math import namespace
 
     scalars = {
         n: getattr(numba, n) for n in ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
     }
-    helpers: dict[str, Any] = {}
+    helpers: dict[str, Any] = {"math": namespace(math), "np": namespace(np)}
     for f in _HELPERS:
         helpers[f.__name__] = lowering.helper(_with_globals(f, helpers))
-    return {**words.POINTERS, **scalars, **helpers, "call": words.call, "math": math, "np": np}
+    return {**regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, "call": words.call}
 
 
 def _with_globals(function: Any, helpers: dict[str, Any]) -> Any:

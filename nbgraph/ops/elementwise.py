@@ -192,7 +192,7 @@ class Power(_Binary):
     low, high = 0.5, 2.0
 
     def scalar(self, code: str, *xs: str) -> str:
-        return f"complex_power({xs[0]}, {xs[1]})" if code[0] == "c" else f"({xs[0]} ** {xs[1]})"
+        return f"complex_power({xs[0]}, {xs[1]})" if code[0] == "c" else f"math.pow({xs[0]}, {xs[1]})"
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         (x, y), (dx, dy) = ins, tangents
@@ -264,7 +264,7 @@ class RealPower(Elementwise):
     def scalar(self, code: str, *xs: str) -> str:
         if code[0] == "c":
             return f"complex_power({xs[0]}, complex128({self.exponent!r}))"
-        return f"({xs[0]} ** {DTYPES[code].name}({self.exponent!r}))"
+        return f"math.pow({xs[0]}, {DTYPES[code].name}({self.exponent!r}))"
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         p = self.exponent

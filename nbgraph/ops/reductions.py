@@ -111,7 +111,7 @@ class Sum(_Reduction):
         return f"{DTYPES[self.result_code(code)].name}(0)"
 
     def combine(self, code: str, acc: str, x: str) -> str:
-        return f"({acc} + {x})"
+        return f"plus({acc}, {x})"
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         return b.emit(self, tangents[0])
@@ -139,7 +139,7 @@ class Prod(_Reduction):
         return f"{DTYPES[self.result_code(code)].name}(1)"
 
     def combine(self, code: str, acc: str, x: str) -> str:
-        return f"({acc} * {x})"
+        return f"({acc} * {x})" if code[0] == "c" else f"times({acc}, {x})"
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         others = b.prod_others(ins[0], axes=self.axes)
@@ -238,14 +238,18 @@ class _Extremum(_Reduction):
     """NaN wins; ties share the derivative equally. There is no extremum of nothing."""
 
     codes = REAL
-    relation: ClassVar[str]
+    exact = True
+    step: ClassVar[str]
+    logic: ClassVar[str]
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         _check_any(self.name, ins[0].shape, self.axes)
         return super().infer(cx, ins, sizes)
 
     def combine(self, code: str, acc: str, x: str) -> str:
-        return f"({x} if ({x} {self.relation} {acc} or {x} != {x}) else {acc})"
+        if code == "b1":
+            return f"({x} {self.logic} {acc})"
+        return f"{self.step}({acc}, {x})"
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         x = ins[0]
@@ -269,7 +273,7 @@ class Max(_Extremum):
 
     name = "max"
     ufunc = np.maximum
-    relation = ">"
+    step, logic = "greatest", "|"
 
     def initial(self, code: str) -> str:
         if code == "b1":
@@ -284,7 +288,7 @@ class Min(_Extremum):
 
     name = "min"
     ufunc = np.minimum
-    relation = "<"
+    step, logic = "least", "&"
 
     def initial(self, code: str) -> str:
         if code == "b1":

@@ -1,0 +1,189 @@
+"""Where the constants of `nbgraph_kernels.math.coefficients` come from.
+
+    python tests/kernels/fits.py > kernels/nbgraph_kernels/math/coefficients.py
+
+Polynomials go through the function at the Chebyshev nodes of an interval a little larger than the reduced argument's,
+with 60 digits; their coefficients are then rounded. Needs mpmath.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mpmath import mp, mpf
+
+mp.dps = 60
+
+
+def fit(f: Callable[[Any], Any], low: Any, high: Any, degree: int) -> list[Any]:
+    """Coefficients, lowest first, of the polynomial through f at the Chebyshev nodes of [low, high]."""
+    nodes = [mp.cos(mp.pi * (k + mpf(1) / 2) / (degree + 1)) for k in range(degree + 1)]
+    with mp.workdps(250):  # the functions have removable singularities
+        values = [f((mpf(low) + high) / 2 + (mpf(high) - low) / 2 * u) for u in nodes]
+    total = _newton([(mpf(low) + high) / 2 + (mpf(high) - low) / 2 * u for u in nodes], values)
+    return [+c for c in total]
+
+
+def _newton(nodes: list[Any], values: list[Any]) -> list[Any]:
+    """The interpolating polynomial's coefficients, by divided differences."""
+    with mp.workdps(120):
+        table = list(values)
+        for step in range(1, len(nodes)):
+            for k in range(len(nodes) - 1, step - 1, -1):
+                table[k] = (table[k] - table[k - 1]) / (nodes[k] - nodes[k - step])
+        total = [mpf(0)]
+        for node, difference in zip(reversed(nodes), reversed(table), strict=True):
+            shifted = [mpf(0), *total]
+            for k, c in enumerate(total):
+                shifted[k] -= node * c
+            shifted[0] += difference
+            total = shifted
+        return total[: len(nodes)]
+
+
+def odd(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """P with f(x) = x + x^3 P(x^2)."""
+    return lambda z: (f(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
+def even(z: Any) -> Any:
+    """C with cos(x) = 1 - x^2/2 + x^4 C(x^2)."""
+    return (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2
+
+
+def scaled_erfc(center: Any) -> Callable[[Any], Any]:
+    """(1 + 2x) e^(x^2) erfc x of t = (x - center)/(x + center)."""
+
+    def g(t: Any) -> Any:
+        x = center * (1 + t) / (1 - t)
+        return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+
+    return g
+
+
+def mapped(center: float, x: Any) -> Any:
+    """t of x."""
+    return (mpf(x) - center) / (mpf(x) + center)
+
+
+HALF_LN2, QUARTER_PI, TINY = mp.log(2) / 2 * mpf("1.001"), mp.pi / 4 * mpf("1.003"), mpf(10) ** -30
+
+#: name -> formula, function, low, high, degree in single and in double precision.
+POLYNOMIALS: dict[str, tuple[str, Any, Any, Any, int, int]] = {
+    "EXP": ("(e^r - 1 - r) / r^2", lambda r: (mp.expm1(r) - r) / r**2, -HALF_LN2, HALF_LN2, 5, 10),
+    "EXP2": ("(2^r - 1) / r", lambda r: mp.expm1(r * mp.log(2)) / r, -mpf("0.5005"), mpf("0.5005"), 6, 11),
+    "LOG": ("(2 atanh(s)/s - 2) / s^2 of s^2", lambda z: 2 * odd(mp.atanh)(z), TINY, mpf("0.0296"), 3, 7),
+    "SIN": ("(sin(r)/r - 1) / r^2 of r^2", odd(mp.sin), TINY, QUARTER_PI**2, 3, 6),
+    "COS": ("(cos(r) - 1 + r^2/2) / r^4 of r^2", even, TINY, QUARTER_PI**2, 3, 5),
+    "SINH": ("(sinh(x)/x - 1) / x^2 of x^2", odd(mp.sinh), TINY, mpf(1), 3, 7),
+    "TANH": ("(tanh(x)/x - 1) / x^2 of x^2", odd(mp.tanh), TINY, mpf(1), 7, 15),
+    "ATAN": ("(atan(x)/x - 1) / x^2 of x^2", odd(mp.atan), TINY, mpf(1), 10, 20),
+    "ASIN": ("(asin(x)/x - 1) / x^2 of x^2", odd(mp.asin), TINY, mpf("0.2505"), 5, 12),
+    "ERF": ("erf(x)/x - 1 of x^2", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, TINY, mpf(1), 7, 12),
+}  # fmt: skip
+
+#: name -> center, smallest and largest x, degree; of (1 + 2x) e^(x^2) erfc x.
+ERFC = {
+    "ERFC": ((3.0, 0, 11.0, 11), (4.0, 0, 28.0, 24)),
+    "ERF_FAR": ((2.0, 1, 6.05, 7), (2.5, 1, 6.05, 16)),
+}
+
+
+def parts(x: Any, count: int, kind: Any) -> list[Any]:
+    """A number as an unevaluated sum of floats."""
+    found = []
+    for _ in range(count):
+        found.append(kind(str(x)) if kind is float else _single(x))
+        x = x - mpf(float(found[-1]))
+    return found
+
+
+def _single(x: Any) -> float:
+    return float(np.float32(float(x)))
+
+
+def show(values: Any) -> str:
+    """A tuple of floats, a line each if there are many."""
+    texts = [repr(v) for v in values]
+    if len(texts) < 5:
+        return f"({', '.join(texts)})"
+    return "(\n" + "".join(f"        {t},\n" for t in texts) + "    )"
+
+
+def rounded(coefficients: Any, single: bool) -> list[float]:
+    """Coefficients in one of the precisions."""
+    return [_single(c) if single else float(str(c)) for c in coefficients]
+
+
+def constants() -> dict[str, tuple[str, Any, Any]]:
+    """name -> comment, value in single and in double precision, as source."""
+    made: dict[str, tuple[str, Any, Any]] = {}
+    pairs = {
+        "LN2": ("1 / ln 2, and ln 2 in parts", [1 / mp.log(2)], mp.log(2), 2),
+        "LOG2_E": ("log2 e in parts", [], 1 / mp.log(2), 2),
+        "LOG10_E": ("log10 e in parts", [], 1 / mp.log(10), 2),
+        "LOG10_2": ("log10 2 in parts", [], mp.log(2) / mp.log(10), 2),
+        "HALF_PI": ("2 / pi, and pi/2 in parts", [2 / mp.pi], mp.pi / 2, 3),
+    }
+    for name, (comment, before, x, count) in pairs.items():
+        made[name] = comment, *(show([*rounded(before, k is None), *parts(x, count, k)]) for k in (None, float))
+    for name, (formula, f, low, high, *degrees) in POLYNOMIALS.items():
+        made[name] = formula, *(show(rounded(fit(f, low, high, d), k == 0)) for k, d in enumerate(degrees))
+    for name, ways in ERFC.items():
+        texts = []
+        for k, (center, low, high, degree) in enumerate(ways):
+            found = fit(scaled_erfc(center), mapped(center, low), mapped(center, high), degree)
+            texts.append(f"({center}, {show(rounded(found, k == 0))})")
+        made[name] = "a, and (1 + 2x) e^(x^2) erfc x of t = (x - a) / (x + a)", *texts
+    made["POW"] = (
+        "single: 2 atanh(s)/s of s^2, (2^r - 1) / r, for double precision; double: 2/3 in parts, and "
+        "((2 atanh(s)/s - 2) / s^2 - 2/3) / s^2 of s^2",
+        *_power(),
+    )
+    return made
+
+
+def _power() -> tuple[str, str]:
+    (_, log, low, high, *_), (_, exp2, bottom, top, *_) = POLYNOMIALS["LOG"], POLYNOMIALS["EXP2"]
+    after = fit(lambda z: (log(z) - mpf(2) / 3) / z, low, high, 6)
+    short = fit(lambda z: 2 + z * log(z), low, high, 4), fit(exp2, bottom, top, 6)
+    singles = ", ".join(show(rounded(c, False)) for c in short)
+    return f"({singles})", f"({show(parts(mpf(2) / 3, 2, float))}, {show(rounded(after, False))})"
+
+
+def words(count: int) -> list[int]:
+    """A zero word, and the bits of 2/pi after the point."""
+    with mp.workprec(64 * count + 64):
+        whole = int(mp.floor(2 / mp.pi * mpf(2) ** (64 * count)))
+    return [0] + [(whole >> (64 * (count - 1 - k))) & (2**64 - 1) for k in range(count)]
+
+
+def text() -> str:
+    """The source of `coefficients.py`."""
+    lines = [
+        '"""Constants of the reductions and polynomials, made by `tests/kernels/fits.py`.',
+        "",
+        "A name holds what is used in single and in double precision. Polynomials: the coefficient of the lowest power",
+        'first."""',
+        "",
+    ]
+    for name, (comment, single, double) in constants().items():
+        lines += [
+            *(f"#: {line}" for line in textwrap.wrap(f"{comment}.", 110)),
+            f"{name} = (",
+            f"    {single},",
+            f"    {double},",
+            ")",
+            "",
+        ]
+    lines += ["#: pi/2 as a double-double.", f"HALF_PI_PARTS = {show(parts(mp.pi / 2, 2, float))}", ""]
+    lines += ["#: 64 zero bits, then those of 2/pi after the point.", "TWO_OVER_PI = ("]
+    lines += [f"    0x{w:016X}," for w in words(20)] + [")", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(text(), end="")
