@@ -134,9 +134,10 @@ class Merged(NamedTuple):
 def merge_plan(f: Fragment, slots: tuple[int, ...], plan: Plan) -> Merged:
     """`f` for `slots` and `plan.fragment` in one fragment (`materialize_merge` shares by key)."""
     with f.lock:
-        cached = f.cache.get(("merge", slots, plan.fragment))
+        key = ("merge", slots, plan.fragment, plan.sources)  # a tangent and a cotangent may go the same way
+        cached = f.cache.get(key)
         if cached is None:
-            cached = f.cache["merge", slots, plan.fragment] = _make_merge(f, slots, plan)
+            cached = f.cache[key] = _make_merge(f, slots, plan)
         return cached
 
 
