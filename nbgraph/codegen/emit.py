@@ -99,7 +99,7 @@ class _Emitter:
         for buffer, name in self.pointers.items():
             head.append(f"    {name} = {buffer.code}({self.word(buffer.kind, buffer.number)})")
         for what, k in self.words.items():
-            if what[0] == "size":
+            if what[0] in ("size", "external"):
                 head.append(f"    s{k} = w[{k}]")
         text = "\n".join([*head, *self.lines, ""])
         return Source(text, tuple(self.words), tuple(self.storage.temporaries), tuple(self.failing))
@@ -317,8 +317,9 @@ class _Nest:
             text = op.element(code, self.loops, [self.e.size(s) for s in instr.sizes])
         else:
             assert isinstance(op, Elementwise)
-            xs = [self._operand(v) for v in instr.ins]
             operand_code = self.body.types[instr.ins[-1]].code if instr.ins else code
+            xs = [self._operand(v) for v in instr.ins]
+            xs += [self.e._named("external", routine) for routine in op.externals(operand_code)]
             text = op.scalar(operand_code, *xs)
         self.e.line(f"v{instr.first} = {_cast(code, text)}")
         self._keep(instr.first)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.codegen import complex_functions, real_functions
 from nbgraph.codegen.emit import Source
 
 
@@ -41,15 +42,16 @@ def compile_source(source: Source) -> Machine:
 def _namespace() -> dict[str, Any]:
     import numba
 
-    from nbgraph_kernels import lowering, words
+    from nbgraph_kernels import libm, lowering, words
 
     scalars = {
         n: getattr(numba, n) for n in ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
     }
-    helpers: dict[str, Any] = {}
-    for f in _HELPERS:
+    helpers: dict[str, Any] = {"libm": libm}
+    for f in (*_HELPERS, *real_functions.HELPERS, *complex_functions.HELPERS):
         helpers[f.__name__] = lowering.helper(_with_globals(f, helpers))
-    return {**words.POINTERS, **scalars, **helpers, "call": words.call, "math": math, "np": np}
+    calls = {"call": words.call, "cython": words.cython}
+    return {**words.POINTERS, **scalars, **helpers, **calls, "math": math, "np": np}
 
 
 def _with_globals(function: Any, helpers: dict[str, Any]) -> Any:
