@@ -48,7 +48,6 @@ sinh, cosh, asin, acos = (_function(name, _F8, _F8) for name in ("sinh", "cosh",
 asinh, acosh, atanh = (_function(name, _F8, _F8) for name in ("asinh", "acosh", "atanh"))
 exp2, log2, log10, cbrt = (_function(name, _F8, _F8) for name in ("exp2", "log2", "log10", "cbrt"))
 floor, ceil, trunc, rint = (_function(name, _F8, _F8) for name in ("floor", "ceil", "trunc", "rint"))
-erfc, lgamma, tgamma = (_function(name, _F8, _F8) for name in ("erfc", "lgamma", "tgamma"))
 atan2, hypot, fmod = (_function(name, _F8, _F8, _F8) for name in ("atan2", "hypot", "fmod"))
 copysign, nextafter = (_function(name, _F8, _F8, _F8) for name in ("copysign", "nextafter"))
 nextafterf = _function("nextafterf", types.float32, types.float32, types.float32)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from nbgraph.api.elementwise import OPS, imag, multiply, power, real, where
+from nbgraph.api.elementwise import OPS, imag, multiply, power, real, stop_gradient
 from nbgraph.promote import apply, as_code, inexact_binary, operand, record2, to_inexact, unary
 
 if TYPE_CHECKING:
@@ -222,8 +222,7 @@ def angle(z: Any, deg: bool = False) -> TracedTensor:
     if z.type.is_complex:
         turned = record2(OPS["arctan2"], imag(z), real(z))
     else:
-        x = to_inexact(z)
-        turned = where(x < 0, math.pi, where(x >= 0, 0.0, x))
+        turned = stop_gradient(inexact_binary(OPS["arctan2"], 0.0, to_inexact(z)))
     return rad2deg(turned) if deg else turned
 
 

@@ -94,24 +94,26 @@ def spherical_jn(n: int, x: float) -> float:
 
 def hurwitz_zeta(s: float, q: float) -> float:
     """The sum of (q + k)^-s over k >= 0 for s > 1; for q < 0 and integer s by its parts on both sides of 0."""
-    if math.isinf(q):
-        return 0.0
     if q > 0:
         return zeta_of_positive(s, q)
     if q == libm.floor(q):
         return math.inf
-    f = q - libm.floor(q)
-    other = zeta_of_positive(s, 1.0 - f) - zeta_of_positive(s, 1.0 - q)
-    return zeta_of_positive(s, f) + (other if s % 2.0 == 0.0 else -other)
+    sign = 1.0 if s % 2.0 == 0.0 else -1.0
+    near = zeta_of_positive(s, q - libm.floor(q)) + sign * zeta_of_positive(s, libm.ceil(q) - q)
+    return near - sign * zeta_of_positive(s, 1.0 - q)
 
 
 def zeta_of_positive(s: float, q: float) -> float:
     """Nine terms, and the rest by the Euler-Maclaurin formula (DLMF 25.11.7 without its integral)."""
+    if math.isinf(q):
+        return 0.0
     total = 0.0
     for _ in range(9):
         total += q**-s
         q += 1.0
     power = q**-s
+    if power == 0:
+        return total
     total += power * q / (s - 1.0) + 0.5 * power
     # The sum over k >= 1 of B_2k / (2k)! s (s + 1) ... (s + 2k - 2) q^(-s - 2k + 1), by Horner's rule.
     u = 1.0 / (q * q)
@@ -131,7 +133,9 @@ def zeta(s: float, q: float) -> float:
     """Hurwitz's zeta function: infinite at s = 1 and q = 0, -1, ...; NaN for s < 1, and for q < 0 and broken s."""
     if s == 1.0:
         return math.inf
-    if s != s or q != q or s < 1.0 or (q < 0 and q != libm.floor(q) and s != libm.floor(s)):
+    if s < 1.0 or q != q:
+        return math.nan
+    if q < 0 and q != libm.floor(q) and s != libm.floor(s):
         return math.nan
     return hurwitz_zeta(s, q)
 

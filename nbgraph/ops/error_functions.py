@@ -11,7 +11,7 @@ from scipy import special
 
 from nbgraph.kinds import FLOATS
 from nbgraph.op import Sample
-from nbgraph.pointwise import Routine, Unary, in_double
+from nbgraph.pointwise import Routine, Unary
 
 
 @final
@@ -35,12 +35,13 @@ def _gaussian(b: Any, x: Any) -> Any:
 
 
 @final
-class Erfc(Unary):
+class Erfc(Routine, Unary):
     """1 - erf(x), exact where that is small."""
 
     name = "erfc"
     codes = FLOATS
     function = special.erfc
+    routine = "erfc"
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.mul(_gaussian(b, x), -2.0 / math.sqrt(math.pi))
@@ -91,15 +92,13 @@ class Erfinv(Routine, Unary):
 
 
 @final
-class Ndtr(Unary):
+class Ndtr(Routine, Unary):
     """The normal distribution function, erfc(-x / sqrt(2)) / 2."""
 
     name = "ndtr"
     codes = FLOATS
     function = special.ndtr
-
-    def scalar(self, code: str, *xs: str) -> str:
-        return f"(0.5 * libm.erfc({in_double(code, xs[0])} * {-math.sqrt(0.5)!r}))"
+    routine = "ndtr"
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.mul(b.exp(b.mul(b.mul(x, x), -0.5)), 1 / math.sqrt(2 * math.pi))

@@ -133,13 +133,14 @@ class _LogAddExp(Binary):
 
     codes = FLOATS
     base: ClassVar[float]
+    exponential: ClassVar[str]
 
     def scalar(self, code: str, *xs: str) -> str:
         x, y = xs
-        scale = math.log(self.base)
-        far = scalar_call("exp", code, f"-abs({x} - {y}) * {scale!r}")
-        near = f"max({x}, {y}) + {scalar_call('log1p', code, far)} * {1 / scale!r}"
-        return f"({x} + {math.log(2.0) / scale!r} if {x} == {y} else {near})"
+        far = scalar_call(self.exponential, code, f"-abs({x} - {y})")
+        scale = 1 / math.log(self.base)
+        near = f"max({x}, {y}) + {scalar_call('log1p', code, far)} * {scale!r}"
+        return f"({x} + {math.log(2.0) * scale!r} if {x} == {y} else {near})"
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         # The weights are 1 / (1 + B^(y - x)) and 1 / (1 + B^(x - y)).
@@ -158,6 +159,7 @@ class LogAddExp(_LogAddExp):
     name = "logaddexp"
     function = np.logaddexp
     base = math.e
+    exponential = "exp"
 
 
 @final
@@ -167,6 +169,7 @@ class LogAddExp2(_LogAddExp):
     name = "logaddexp2"
     function = np.logaddexp2
     base = 2.0
+    exponential = "exp2"
 
 
 @final

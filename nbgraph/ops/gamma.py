@@ -76,7 +76,9 @@ class Polygamma(Elementwise):
     codes = FLOATS
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.asarray(special.polygamma(self.order, ins[0].astype("f8"))).astype(ins[0].dtype)
+        n = self.order
+        values = (-1) ** (n + 1) * math.gamma(n + 1.0) * hurwitz_zeta(np.array(n + 1.0), ins[0].astype("f8"))
+        return np.asarray(values).astype(ins[0].dtype)
 
     def scalar(self, code: str, *xs: str) -> str:
         factor = (-1) ** (self.order + 1) * math.gamma(self.order + 1.0)
@@ -93,6 +95,17 @@ class Polygamma(Elementwise):
             yield Sample(cls(1), (np.array([-0.5, -2.3, 40], code),))
 
 
+def hurwitz_zeta(s: np.ndarray[Any, Any], q: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """SciPy's zeta(s, q), which adds up -q terms where q < 0: here from the parts on both sides of 0."""
+    below = (q < 0) & (q != np.floor(q))
+    above = np.where(below, q - np.floor(q), np.maximum(q, 0))
+    under = special.zeta(s, np.where(below, np.ceil(q) - q, 1))
+    beyond = special.zeta(s, np.where(below, 1 - q, 1))
+    sign = np.where(s % 2 == 0, 1, -1)
+    both = np.where(below, special.zeta(s, above) + sign * under - sign * beyond, special.zeta(s, above))
+    return np.where(s == 1, np.inf, np.where(below & (s != np.floor(s)), np.nan, both))
+
+
 @final
 class Zeta(Binary):
     """Hurwitz's zeta function, the sum of (q + k)^-s over k >= 0; NaN for s < 1."""
@@ -101,7 +114,7 @@ class Zeta(Binary):
     codes = FLOATS
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.asarray(special.zeta(*(x.astype("f8") for x in ins))).astype(ins[0].dtype)
+        return np.asarray(hurwitz_zeta(*(x.astype("f8") for x in ins))).astype(ins[0].dtype)
 
     def scalar(self, code: str, *xs: str) -> str:
         return f"zeta({', '.join(in_double(code, x) for x in xs)})"

@@ -25,7 +25,7 @@ class _TimesLog(Binary):
 
     def scalar(self, code: str, *xs: str) -> str:
         x, y = xs
-        return f"({x} * 0 if {x} == 0 and {y} == {y} else {x} * {scalar_call(self.log, code, y)})"
+        return f"(0.0 if {x} == 0 and {y} == {y} else {x} * {scalar_call(self.log, code, y)})"
 
     def shifted(self, b: Any, y: Any) -> Any:
         """y + c."""
