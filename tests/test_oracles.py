@@ -103,8 +103,8 @@ def _softplus(x: Any, beta: float, threshold: float) -> Any:
 
 def _prelu(x: Any, w: Any) -> Any:
     """A slope for each channel, of the second dimension."""
-    if x.ndim > 2 and w.ndim:
-        w = nbg.reshape(w, (-1, *[1] * (x.ndim - 2)))
+    if w.ndim and x.ndim != 2:
+        w = nbg.reshape(w, (-1, *[1] * (x.ndim - 2)) if x.ndim else ())
     return nbg.where(x > 0, x, x * w)
 
 
