@@ -100,8 +100,7 @@ def nan_to_num(
         return next(parts) + 1j * next(parts)
     info = np.finfo(x.type.dtype)
     high, low = (float(info.max) if posinf is None else posinf), (float(info.min) if neginf is None else neginf)
-    finite = where(isfinite(x), x, where(x > 0, high, low))
-    return where(isnan(x), nan, finite)
+    return where(isnan(x), nan, where(x == np.inf, high, where(x == -np.inf, low, x)))
 
 
 def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> TracedTensor:
