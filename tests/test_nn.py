@@ -35,10 +35,10 @@ def test_values():
     x = np.concatenate([np.linspace(-9, 9, 61), [700.0, -700.0, np.nan, 0.0]])
     agree([getattr(nn, n) for n in FORMULAS], list(FORMULAS.values()), x)
     single = [lambda x, f=f: np.asarray(f(x.astype("f8"))).astype("f4") for f in FORMULAS.values()]
-    agree([getattr(nn, n) for n in FORMULAS], single, x.astype("f4"))
+    agree([getattr(nn, n) for n in FORMULAS], single, x[:61].astype("f4"))
     exact = lambda x: x * special.ndtr(x)  # noqa: E731
-    tanh = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))  # noqa: E731
-    agree([lambda x: nn.gelu(x, False), nn.gelu], [exact, tanh], x[:-4])
+    nearly = lambda x: x * special.expit(2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))  # noqa: E731
+    agree([lambda x: nn.gelu(x, False), nn.gelu], [exact, nearly], x[:-4])
 
 
 def test_normalisations():
@@ -62,7 +62,10 @@ def test_normalisations():
         nn.glu(x[:, :3])
 
 
-@pytest.mark.parametrize("name", [*FORMULAS, "gelu", "softmax", "log_softmax", "standardize", "glu"])
+SMOOTH = [*(set(FORMULAS) - {"relu", "relu6", "hard_tanh"}), "gelu", "softmax", "log_softmax", "standardize", "glu"]
+
+
+@pytest.mark.parametrize("name", sorted(SMOOTH))
 def test_derivatives(name):
     x = np.array([[-1.7, -0.4, 0.3, 2.2]])
     nbg.testing.check_grads(getattr(nn, name), (x,), order=2)

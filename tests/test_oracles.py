@@ -76,15 +76,11 @@ for _name, _function in {
     "xlogy": special.xlogy, "special_xlog1py": special.xlog1py,
     "multi_dot": lambda *xs: _chain(xs), "inv": lambda a: nbg.linalg.solve(a, _identity(a)),
     "inv_ex": lambda a: nbg.linalg.solve(a, _identity(a)),
-    "nn_functional_relu": nn.relu, "nn_functional_relu6": nn.relu6, "nn_functional_silu": nn.silu,
+    "nn_functional_relu": lambda x: nbg.maximum(x, 0), "nn_functional_relu6": lambda x: nbg.clip(x, 0, 6), "nn_functional_silu": nn.silu,
     "nn_functional_logsigmoid": nn.log_sigmoid, "nn_functional_mish": nn.mish, "nn_functional_softsign": nn.soft_sign,
     "nn_functional_tanhshrink": lambda x: x - nbg.tanh(x), "nn_functional_elu": nn.elu, "nn_functional_celu": nn.celu,
     "nn_functional_selu": nn.selu, "nn_functional_hardsigmoid": nn.hard_sigmoid,
-    "nn_functional_hardtanh": lambda x, min_val=-1.0, max_val=1.0: nn.hard_tanh(x, min_val, max_val),
     "nn_functional_softplus": lambda x, beta, threshold: _softplus(x, beta, threshold),
-    "nn_functional_hardshrink": lambda x, lambd=0.5: nbg.where(abs(x) > lambd, x, 0),
-    "nn_functional_softshrink": lambda x, lambd=0.5: nbg.where(abs(x) > lambd, x - lambd * nbg.sign(x), 0),
-    "nn_functional_threshold": lambda x, threshold, value: nbg.where(x > threshold, x, value),
     "nn_functional_prelu": lambda x, w: _prelu(x, w),
 }.items():  # fmt: skip
     operation(_name)(_function)

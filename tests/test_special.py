@@ -33,7 +33,7 @@ def single(f):
     return rounded
 
 
-def named(names: str, scipy_name=lambda n: n):
+def named(names: str):
     ours = [getattr(special, n) for n in names.split()]
     return ours, [single(getattr(scipy_special, n)) if n != "sinc" else np.sinc for n in names.split()]
 
@@ -113,9 +113,7 @@ def test_derivatives_of_all_in_compiled_code():
     x, y = np.array([0.3, 0.7]), np.array([0.6, 0.2])
 
     def total(x, y):
-        one = [
-            getattr(special, n)(x) for n in ["gammaln", "erfc", "ndtr", "logit", "i1e", "log_expit", "polygamma"][:-1]
-        ]
+        one = [getattr(special, n)(x) for n in ["gammaln", "erfc", "ndtr", "logit", "i1e", "log_expit"]]
         two = [getattr(special, n)(x, y) for n in ["beta", "xlogy", "kl_div"]]
         return sum(nbg.sum(v) for v in (*one, *two, special.polygamma(1, x)))
 

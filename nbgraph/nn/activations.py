@@ -105,7 +105,8 @@ def gelu(x: Any, approximate: bool = True) -> TracedTensor:
     x = _inexact(x)
     if not approximate:
         return x * ndtr(x)
-    return 0.5 * x * (1.0 + tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+    # (1 + tanh u) / 2 = expit(2 u), which keeps its digits where it is small.
+    return x * expit(2.0 * math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))
 
 
 def glu(x: Any, axis: int = -1) -> TracedTensor:
