@@ -78,8 +78,13 @@ class Elementwise(Op):
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         return TensorType(self.result_code(self.check_codes(ins)), cx.broadcast(self.name, ins))
 
+    def externals(self, code: str) -> tuple[str, ...]:
+        """Functions that the source calls by their address (names for `nbgraph_kernels.address`)."""
+        return ()
+
     def scalar(self, code: str, *xs: str) -> str:
-        """Source of one result element; `xs` are names of the operand elements, `code` the first one's dtype."""
+        """Source of one result element; `xs` are names of the operand elements, then of the addresses of `externals`;
+        `code` is the first operand's dtype."""
         raise TypeError(f"{self.name} has no scalar form")
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:

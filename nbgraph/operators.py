@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import api
-from nbgraph.errors import DtypeError
 from nbgraph.op import REGISTRY, Op
-from nbgraph.promote import SCALARS, operand, record2, weak
+from nbgraph.promote import SCALARS, record2, weak
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -57,23 +56,16 @@ def reflected(name: str) -> Method:
 
 
 def bitwise(name: str, reflected: bool = False) -> Method:
-    """The method for `&`, `|` or `^`, of booleans only."""
+    """The method for `&`, `|`, `^`, `<<` or `>>`: of integers, the first three of booleans too."""
     general: Any = getattr(api, name)
 
     def method(self: TracedTensor, other: Any) -> TracedTensor:
         if defers(other):
             return NotImplemented  # type: ignore[no-any-return]
-        a, b = boolean(name, 0, self), boolean(name, 1, operand(other))
-        made: TracedTensor = general(b, a) if reflected else general(a, b)
+        made: TracedTensor = general(other, self) if reflected else general(self, other)
         return made
 
     return method
-
-
-def boolean(name: str, position: int, x: TracedTensor) -> TracedTensor:
-    if x.type.code == "b1":
-        return x
-    raise DtypeError("& | ^ ~ are of booleans", operation=name, position=position, got=x.type.dtype, wanted="bool")
 
 
 def defers(other: Any) -> bool:

@@ -36,6 +36,7 @@ __all__ = [
     "common",
     "compare",
     "divide",
+    "inexact_binary",
     "operand",
     "power",
     "result_code",
@@ -208,10 +209,15 @@ def binary(op: Op, a: Any, b: Any) -> TracedTensor:
     return record2(op, x, y)
 
 
+def inexact_binary(op: Op, a: Any, b: Any) -> TracedTensor:
+    """An operation of two inexact operands in their common dtype; integers and booleans become float64."""
+    x, y = common(a, b)
+    return record2(op, to_inexact(x), to_inexact(y))
+
+
 def divide(a: Any, b: Any) -> TracedTensor:
     """The quotient; of integers and booleans it is float64."""
-    x, y = common(a, b)
-    return record2(_DIVIDE, to_inexact(x), to_inexact(y))
+    return inexact_binary(_DIVIDE, a, b)
 
 
 def compare(op: Op, a: Any, b: Any) -> TracedTensor:

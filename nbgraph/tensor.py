@@ -14,15 +14,15 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from nbgraph import api, gradients, pickling
+from nbgraph import api, gradients, pickling, special
 from nbgraph.api.indexing import getitem, setitem
 from nbgraph.api.products import MATMULS
 from nbgraph.dims import dim
 from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import ConcretizationError, DtypeError, ShapeError
 from nbgraph.op import REGISTRY
-from nbgraph.operators import bitwise, boolean, defers, forward, reflected
-from nbgraph.promote import operand, record1, record2
+from nbgraph.operators import bitwise, defers, forward, reflected
+from nbgraph.promote import record1, record2
 from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
 from nbgraph.trees import tree_map
 from nbgraph.types import Shape, Size, TensorType, code_of
@@ -31,7 +31,7 @@ __all__ = ["TracedTensor"]
 
 Array = np.ndarray[Any, Any]
 
-_NEGATIVE, _ABS, _NOT = (REGISTRY[name]() for name in ("negative", "abs", "logical_not"))
+_NEGATIVE, _ABS, _INVERT = (REGISTRY[name]() for name in ("negative", "abs", "invert"))
 _POWERS = {n: REGISTRY["integer_power"](n) for n in range(-8, 9)}
 
 
@@ -262,9 +262,13 @@ class TracedTensor(Node):
     __lt__, __le__ = forward("less"), forward("less_equal")
     __gt__, __ge__ = forward("greater"), forward("greater_equal")
     __eq__, __ne__ = forward("equal"), forward("not_equal")
-    __and__, __rand__ = bitwise("logical_and"), bitwise("logical_and", True)
-    __or__, __ror__ = bitwise("logical_or"), bitwise("logical_or", True)
-    __xor__, __rxor__ = bitwise("logical_xor"), bitwise("logical_xor", True)
+    __mod__, __rmod__ = forward("remainder"), reflected("remainder")
+    __floordiv__, __rfloordiv__ = forward("floor_divide"), reflected("floor_divide")
+    __and__, __rand__ = bitwise("bitwise_and"), bitwise("bitwise_and", True)
+    __or__, __ror__ = bitwise("bitwise_or"), bitwise("bitwise_or", True)
+    __xor__, __rxor__ = bitwise("bitwise_xor"), bitwise("bitwise_xor", True)
+    __lshift__, __rlshift__ = bitwise("left_shift"), bitwise("left_shift", True)
+    __rshift__, __rrshift__ = bitwise("right_shift"), bitwise("right_shift", True)
     __hash__ = object.__hash__
 
     def __pow__(self, other: Any) -> TracedTensor:
@@ -295,7 +299,13 @@ class TracedTensor(Node):
         return record1(_ABS, self)
 
     def __invert__(self) -> TracedTensor:
-        return record1(_NOT, boolean("invert", 0, self))
+        return record1(_INVERT, self)
+
+    def __divmod__(self, other: Any) -> Any:
+        return NotImplemented if defers(other) else api.divmod(self, other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return NotImplemented if defers(other) else api.divmod(other, self)
 
     def __getitem__(self, index: Any) -> TracedTensor:
         return getitem(self, index)
@@ -306,6 +316,7 @@ class TracedTensor(Node):
     # -- functions as methods -----------------------------------------------------------------------------------------
 
     sum, prod, mean, max, min = api.sum, api.prod, api.mean, api.max, api.min
+    var, std, ptp, round = api.var, api.std, api.ptp, api.round
     any, all, argmax, argmin = api.any, api.all, api.argmax, api.argmin
     ravel, flatten, squeeze, swapaxes = api.ravel, api.ravel, api.squeeze, api.swapaxes
     dot, diagonal, trace, clip = api.dot, api.diagonal, api.trace, api.clip
@@ -330,9 +341,10 @@ class TracedTensor(Node):
     # -- protocols ----------------------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        function = _UFUNCS.get(ufunc.__name__) or getattr(api, ufunc.__name__, None)
+        name = ufunc.__name__
+        function = getattr(api, name, None) or getattr(special, name, None)
         if method != "__call__" or kwargs or function is None:
-            raise _not_lazy(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", kwargs)
+            raise _not_lazy(name if method == "__call__" else f"{name}.{method}", kwargs)
         return function(*inputs)
 
     def __array_function__(self, func: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -393,12 +405,6 @@ class _Region:
 
 # -- helpers ----------------------------------------------------------------------------------------------------------
 
-_UFUNCS: dict[str, Any] = {
-    "bitwise_and": lambda a, b: operand(a) & b,
-    "bitwise_or": lambda a, b: operand(a) | b,
-    "bitwise_xor": lambda a, b: operand(a) ^ b,
-    "invert": lambda a: ~operand(a),
-}
 #: Functions of NumPy that decide or print: they evaluate.
 _DECIDED = frozenset(("allclose", "array_equal", "array_equiv", "array_repr", "array_str", "array2string"))
 

@@ -8,6 +8,7 @@ rest of the library uses them, so these laws also cover `resolve`, `differentiat
 from __future__ import annotations
 
 import cmath
+import ctypes
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import nbgraph.ops  # noqa: F401
+from nbgraph.codegen import real_functions
 from nbgraph.dims import evaluate
 from nbgraph.fragment import Fragment, FragmentBuilder, at_sizes, size_at
 from nbgraph.interpret import interpret
@@ -26,6 +28,7 @@ from nbgraph.op import Sample, Sizes
 from nbgraph.resolve import resolve
 from nbgraph.transpose import transpose
 from nbgraph.types import DTYPES, TensorType, type_of_array
+from nbgraph_kernels import address
 
 Array = np.ndarray[Any, Any]
 
@@ -159,8 +162,25 @@ def law_expansion(sample: Sample) -> None:
 # -- code ------------------------------------------------------------------------------------------
 
 
+class _Libm:
+    """The C library's functions, as `nbgraph_kernels.libm` declares them."""
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(ctypes.CDLL(None), name)
+        real = ctypes.c_float if name.endswith("f") else ctypes.c_double
+        function.restype, second = real, ctypes.c_int if name == "scalbn" else real
+        return lambda x, y=None: function(real(x)) if y is None else function(real(x), second(y))
+
+
+def _cython(address: int, xs: tuple[float, ...]) -> float:
+    double = ctypes.c_double
+    return ctypes.CFUNCTYPE(double, *[double] * len(xs), ctypes.c_int)(address)(*map(float, xs), 0)
+
+
 def _namespace() -> dict[str, Any]:
-    names: dict[str, Any] = {"np": np, "math": math, "cmath": cmath, "sign": np.sign}
+    names: dict[str, Any] = {"np": np, "math": math, "cmath": cmath, "sign": np.sign, "cython": _cython}
+    names["libm"] = real_functions.libm = _Libm()
+    names |= {f.__name__: f for f in real_functions.HELPERS}
     return names | {d.name: d.type for d in DTYPES.values()}
 
 
@@ -169,7 +189,8 @@ def law_elementwise_source(sample: Sample) -> None:
     op = sample.op
     assert isinstance(op, Elementwise)
     code = sample.args[0].dtype.str[1:] if sample.args else "f8"
-    source = op.scalar(code, *(f"x{k}" for k in range(len(sample.args))))
+    routines = {f"f{k}": address(routine) for k, routine in enumerate(op.externals(code))}
+    source = op.scalar(code, *(f"x{k}" for k in range(len(sample.args))), *routines)
     if "complex_" in source:
         return
     (want,) = reference(sample)
@@ -177,7 +198,7 @@ def law_elementwise_source(sample: Sample) -> None:
     tol = tolerance("f4" if "4" in code + want.dtype.str or code == "c8" else "f8")
     with np.errstate(all="ignore"):
         for at in np.ndindex(want.shape):
-            got = eval(source, _namespace(), {f"x{k}": a[at] for k, a in enumerate(operands)})
+            got = eval(source, _namespace(), routines | {f"x{k}": a[at] for k, a in enumerate(operands)})
             np.testing.assert_allclose(np.asarray(got).astype(want.dtype), want[at], rtol=tol, atol=tol)
 
 

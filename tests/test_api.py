@@ -204,7 +204,7 @@ def test_comparisons_logic_and_unary_operators() -> None:
     agree(+t, x)
     agree(abs(-t), x)
     agree(~nbg.constant(a), ~a)
-    with pytest.raises(nbg.DtypeError, match="of booleans"):
+    with pytest.raises(nbg.DtypeError, match="wanted bool or int32 or int64"):
         t & u
     assert (t == "text") is False
     assert (t == None) is False  # noqa: E711
@@ -224,8 +224,8 @@ def test_numpy_functions_stay_lazy() -> None:
     assert np.shape(t) == (3, 3)
     assert np.allclose(t, x)
     assert nbg.result_type(t, 1) == np.result_type(x, 1)
-    with pytest.raises(TypeError, match="floor does not take a TracedTensor"):
-        np.floor(t)
+    with pytest.raises(TypeError, match="spacing does not take a TracedTensor"):
+        np.spacing(t)
     with pytest.raises(TypeError, match="fft"):
         np.fft.fft(t)
     with pytest.raises(TypeError, match=r"add\.reduce"):

@@ -86,7 +86,7 @@ def call_from(filename: str):
     return namespace["ask"]()
 
 
-@pytest.mark.parametrize("inside", ["tensor.py", "ops/elementwise.py"])
+@pytest.mark.parametrize("inside", ["tensor.py", "ops/arithmetic.py"])
 def test_library_frames_are_skipped(inside) -> None:
     code, line = call_from(errors._HOME + inside)
     assert code.co_filename == __file__

@@ -1,14 +1,16 @@
-"""Addresses of the BLAS and LAPACK routines that SciPy carries.
+"""Addresses of the BLAS and LAPACK routines and of the special functions that SciPy carries.
 
-In:    a routine's name ("dgemm").
+In:    a routine's name ("dgemm"), or a special function's ("special.digamma").
 Out:   its address, as an int.
-Holds: numba is not imported. Arguments go by reference, integers are 32 bit, and characters have no hidden
-       lengths.
+Holds: numba is not imported. Arguments of routines go by reference, integers are 32 bit, and characters have
+       no hidden lengths. A special function is `double f(double, ..., int)`: Cython's last argument is 0. It
+       neither raises nor needs the GIL.
 """
 
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from functools import cache
 from importlib import import_module
@@ -39,10 +41,28 @@ def _capsules(module: str) -> dict[str, Any]:
 
 
 @cache
+def _special_functions() -> dict[str, Any]:
+    """The capsules of real functions in double precision; of one for several types, by its own name."""
+    from scipy.special import cython_special
+
+    found = {}
+    for name, capsule in cython_special.__pyx_capi__.items():
+        result, _, arguments = _name_of(capsule).decode().partition(" (")
+        if result == "double" and set(arguments.split(", ")[:-1]) == {"double"}:
+            found[re.sub(r"^__pyx_fuse_\d+", "", name)] = capsule
+    return found
+
+
+@cache
 def address(routine: str) -> int:
-    """The address of `routine`, a lower-case name with its type letter. Raises `LookupError` if there is none."""
-    for module in ("cython_blas", "cython_lapack"):
-        capsule = _capsules(module).get(routine)
+    """The address of `routine`, a lower-case name with its type letter, or "special." and a function's name.
+
+    Raises `LookupError` if there is none.
+    """
+    family, _, name = routine.rpartition(".")
+    tables = (_special_functions(),) if family == "special" else map(_capsules, ("cython_blas", "cython_lapack"))
+    for table in tables:
+        capsule = table.get(name)
         if capsule is not None:
             return int(_pointer_of(capsule, _name_of(capsule)))
-    raise LookupError(f"SciPy has no BLAS or LAPACK routine {routine!r}")
+    raise LookupError(f"SciPy has no routine {routine!r}")

@@ -132,6 +132,23 @@ def fortran(typingctx: Any, address: Any, args: Any) -> Any:
     return signature(types.int64, types.int64, types.UniTuple(types.int64, len(args))), generate
 
 
+@intrinsic
+def cython(typingctx: Any, address: Any, args: Any) -> Any:
+    """Call the function `double f(double, ..., int)` at `address` with the `float64` numbers in the tuple `args`.
+
+    The last argument is Cython's own, for a `cpdef` function: whether to skip looking for an override.
+    """
+
+    def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        double, integer = ir.DoubleType(), ir.IntType(32)
+        count = len(sig.args[1])
+        kind = ir.FunctionType(double, [*[double] * count, integer]).as_pointer()
+        given = [builder.extract_value(values[1], position) for position in range(count)]
+        return builder.call(builder.inttoptr(values[0], kind), [*given, integer(0)])
+
+    return signature(types.float64, types.int64, types.UniTuple(types.float64, len(args))), generate
+
+
 def bits(source: Any, target: Any) -> Any:
     """Make the intrinsic that reads the bits of a `source` number as a `target` number of the same width."""
 

@@ -62,6 +62,7 @@ class _Emitter:
         arrays: list[Word] = [("input", i) for i in range(len(body.inputs))]
         arrays += [("output", i) for i in range(len(body.outputs))]
         self.words: dict[Word, int] = {what: k for k, what in enumerate(arrays)}
+        self.named: set[Word] = set()
         self.lines: list[str] = []
         self.pointers: dict[Buffer, str] = {}
         self.failing: list[Any] = []
@@ -79,6 +80,7 @@ class _Emitter:
 
     def _named(self, *what: Any) -> str:
         """A variable that holds a word, read once at the top."""
+        self.named.add(what)
         return f"s{self.words.setdefault(what, len(self.words))}"
 
     def pointer(self, buffer: Buffer) -> str:
@@ -99,7 +101,7 @@ class _Emitter:
         for buffer, name in self.pointers.items():
             head.append(f"    {name} = {buffer.code}({self.word(buffer.kind, buffer.number)}, {_region(buffer)})")
         for what, k in self.words.items():
-            if what[0] == "size":
+            if what in self.named:
                 head.append(f"    s{k} = w[{k}]")
         text = "\n".join([*head, *self.lines, ""])
         return Source(text, tuple(self.words), tuple(self.storage.temporaries), tuple(self.failing))
@@ -318,8 +320,9 @@ class _Nest:
             text = op.element(code, self.loops, [self.e.size(s) for s in instr.sizes])
         else:
             assert isinstance(op, Elementwise)
-            xs = [self._operand(v) for v in instr.ins]
             operand_code = self.body.types[instr.ins[-1]].code if instr.ins else code
+            xs = [self._operand(v) for v in instr.ins]
+            xs += [self.e._named("external", routine) for routine in op.externals(operand_code)]
             text = op.scalar(operand_code, *xs)
         self.e.line(f"v{instr.first} = {_cast(code, text)}")
         self._keep(instr.first)

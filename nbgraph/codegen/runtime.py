@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.codegen import complex_functions, real_functions
 from nbgraph.codegen.emit import Source
 
 
@@ -53,16 +54,17 @@ def load_source(source: Source, object_code: bytes) -> Machine:
 def _namespace() -> dict[str, Any]:
     import numba
 
-    from nbgraph_kernels import accumulate, lowering, regions, words
+    from nbgraph_kernels import accumulate, libm, lowering, regions, words
     from nbgraph_kernels.math import namespace
 
     scalars = {
         n: getattr(numba, n) for n in ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
     }
-    helpers: dict[str, Any] = {"math": namespace(math), "np": namespace(np)}
-    for f in _HELPERS:
+    helpers: dict[str, Any] = {"math": namespace(math), "np": namespace(np), "libm": libm}
+    for f in (*_HELPERS, *real_functions.HELPERS, *complex_functions.HELPERS):
         helpers[f.__name__] = lowering.helper(_with_globals(f, helpers))
-    return {**regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, "call": words.call}
+    calls = {"call": words.call, "cython": words.cython}
+    return {**regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, **calls}
 
 
 def _with_globals(function: Any, helpers: dict[str, Any]) -> Any:

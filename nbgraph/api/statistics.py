@@ -1,0 +1,220 @@
+"""Statistics with NumPy's names: spread, weighted means, and reductions that leave NaN out.
+
+In: anything array-like; `axis` is an int, a tuple of them, or None for all. Out: a `TracedTensor`, not evaluated;
+integers and booleans become float64 where means are taken.
+Holds: what is left out has derivative 0; so has the standard deviation where it is 0. Of no elements a mean or a
+variance is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+from nbgraph import promote
+from nbgraph.api.elementwise import conj, maximum, multiply, real, sqrt, where
+from nbgraph.api.logic import isnan, logical_not, not_equal
+from nbgraph.api.reductions import all, max, mean, min, prod, sum
+from nbgraph.api.shapes import broadcast_to, reshape
+from nbgraph.errors import ShapeError
+from nbgraph.promote import as_code, operand, to_inexact
+from nbgraph.types import REAL_OF, code_of
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+# -- spread -----------------------------------------------------------------------------------------------------------
+
+
+def var(
+    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: Any = None
+) -> TracedTensor:
+    """The variance: the sum of |a - mean(a)|**2 over n - ddof. `correction` is another name of `ddof`.
+
+    >>> var([1.0, 2.0, 4.0], ddof=1).item()
+    2.333333333333333
+    """
+    x = to_inexact(operand(a)) if dtype is None else as_code(operand(a), code_of(dtype))
+    deviation = x - mean(x, axis, keepdims=True)
+    total = sum(_modulus_squared(deviation), axis, keepdims=keepdims)
+    return promote.divide(total, _degrees_of_freedom(x, axis, ddof if correction is None else correction))
+
+
+def std(
+    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: Any = None
+) -> TracedTensor:
+    """The standard deviation, the root of `var`; where it is 0 so is its derivative.
+
+    >>> std([1.0, 3.0]).item()
+    1.0
+    """
+    return _root(var(a, axis, dtype, ddof, keepdims, correction=correction))
+
+
+def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The largest minus the smallest element, "peak to peak".
+
+    >>> ptp([3, 1, 7]).item()
+    6
+    """
+    return max(a, axis, keepdims) - min(a, axis, keepdims)
+
+
+def _modulus_squared(x: TracedTensor) -> TracedTensor:
+    return real(multiply(x, conj(x))) if x.type.is_complex else x * x
+
+
+def _root(x: TracedTensor) -> TracedTensor:
+    """sqrt x, with derivative 0 at 0."""
+    return where(x == 0, x, sqrt(where(x == 0, 1.0, x)))
+
+
+def _count(x: TracedTensor, axis: Any) -> Any:
+    """How many elements meet in one result."""
+    axes = range(x.type.ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    return math.prod(x.type.shape[operator.index(i)] for i in axes)
+
+
+def _degrees_of_freedom(x: TracedTensor, axis: Any, ddof: float) -> TracedTensor:
+    """n - ddof, not below 0, in the real dtype that belongs to x."""
+    code = REAL_OF.get(x.type.code, x.type.code)
+    return maximum(as_code(promote.apply("size_value", code=code, n=_count(x, axis)), code) - ddof, 0)
+
+
+# -- means ------------------------------------------------------------------------------------------------------------
+
+
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+    """The mean, weighted if there are `weights` of the shape of a, or of its length along `axis`.
+
+    With `returned`, the pair of it and the sum of weights. Raises `ShapeError` for weights of another shape.
+
+    >>> average([1.0, 4.0], weights=[2, 1]).item()
+    2.0
+    """
+    x = to_inexact(operand(a))
+    w = broadcast_to(operand(1.0), x.type.shape) if weights is None else _weights(x, axis, operand(weights))
+    total = sum(w, axis, keepdims=keepdims)
+    made = promote.divide(sum(x * w, axis, keepdims=keepdims), total)
+    return (made, total) if returned else made
+
+
+def _weights(x: TracedTensor, axis: Any, w: TracedTensor) -> TracedTensor:
+    """The weights in the shape of x."""
+    if w.type.shape == x.type.shape:
+        return w
+    if axis is None or isinstance(axis, tuple | list) or w.type.ndim != 1:
+        raise ShapeError(
+            "weights of another shape need one axis",
+            operation="average", position=1, got=w.type.shape, wanted=x.type.shape,
+            hint="give weights of the shape of a, or a vector of them and the axis it is along",
+        )  # fmt: skip
+    shape = [1] * x.type.ndim
+    shape[operator.index(axis)] = -1
+    return broadcast_to(reshape(w, tuple(shape)), x.type.shape)
+
+
+def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """How many elements are not zero, int64.
+
+    >>> count_nonzero([0, 3, 5]).item()
+    2
+    """
+    return sum(not_equal(a, 0), axis, keepdims=keepdims)
+
+
+# -- NaN left out -----------------------------------------------------------------------------------------------------
+
+
+def _filled(a: Any, value: float) -> tuple[TracedTensor, TracedTensor | None]:
+    """The operand with a value in place of NaN, and where there is none (None: it cannot have any)."""
+    x = operand(a)
+    if not x.type.inexact:
+        return x, None
+    missing = isnan(x)
+    return where(missing, value, x), missing
+
+
+def nansum(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The sum of what is not NaN.
+
+    >>> nansum([1.0, float("nan"), 2.0]).item()
+    3.0
+    """
+    return sum(_filled(a, 0)[0], axis, dtype, keepdims)
+
+
+def nanprod(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The product of what is not NaN.
+
+    >>> nanprod([2.0, float("nan"), 3.0]).item()
+    6.0
+    """
+    return prod(_filled(a, 1)[0], axis, dtype, keepdims)
+
+
+def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The mean of what is not NaN; NaN where there is nothing else.
+
+    >>> nanmean([1.0, float("nan"), 2.0]).item()
+    1.5
+    """
+    x, missing = _filled(a, 0)
+    if missing is None:
+        return mean(x, axis, dtype, keepdims)
+    return promote.divide(sum(x, axis, dtype, keepdims), _present(x, missing, axis, keepdims))
+
+
+def nanvar(
+    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: Any = None
+) -> TracedTensor:
+    """The variance of what is not NaN; NaN where that are not more than ddof elements.
+
+    >>> nanvar([1.0, float("nan"), 3.0]).item()
+    1.0
+    """
+    x = to_inexact(operand(a)) if dtype is None else as_code(operand(a), code_of(dtype))
+    missing = isnan(x)
+    deviation = where(missing, 0, x - nanmean(x, axis, keepdims=True))
+    total = sum(_modulus_squared(deviation), axis, keepdims=keepdims)
+    left = _present(x, missing, axis, keepdims) - (ddof if correction is None else correction)
+    return promote.divide(total, where(left > 0, left, math.nan))
+
+
+def nanstd(
+    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: Any = None
+) -> TracedTensor:
+    """The root of `nanvar`; where it is 0 so is its derivative.
+
+    >>> nanstd([1.0, float("nan"), 3.0]).item()
+    1.0
+    """
+    return _root(nanvar(a, axis, dtype, ddof, keepdims, correction=correction))
+
+
+def _present(x: TracedTensor, missing: TracedTensor, axis: Any, keepdims: bool) -> TracedTensor:
+    """How many are not NaN, in the real dtype that belongs to x."""
+    return as_code(sum(logical_not(missing), axis, keepdims=keepdims), REAL_OF.get(x.type.code, x.type.code))
+
+
+def nanmax(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The largest of what is not NaN; NaN where there is nothing else.
+
+    >>> nanmax([1.0, float("nan"), 2.0]).item()
+    2.0
+    """
+    x, missing = _filled(a, -math.inf)
+    made = max(x, axis, keepdims)
+    return made if missing is None else where(all(missing, axis, keepdims), math.nan, made)
+
+
+def nanmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The smallest of what is not NaN; NaN where there is nothing else.
+
+    >>> nanmin([1.0, float("nan"), 2.0]).item()
+    1.0
+    """
+    x, missing = _filled(a, math.inf)
+    made = min(x, axis, keepdims)
+    return made if missing is None else where(all(missing, axis, keepdims), math.nan, made)

@@ -1,0 +1,127 @@
+"""More functions of complex numbers for generated code; the first of them are in `runtime`.
+
+In: complex elements. Out: complex elements, on NumPy's side of each branch cut.
+Holds: plain Python, compiled by Numba where it is used; nothing allocates or raises. Inverse functions after W. Kahan,
+Branch Cuts for Complex Elementary Functions (1987): products of roots, which neither overflow nor cancel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+libm: Any = None  # these are given when the functions are compiled
+complex_sqrt: Any = None
+complex_arctan: Any = None
+complex_log: Any = None
+complex_exp: Any = None
+complex_sin: Any = None
+complex_cos: Any = None
+complex_divide: Any = None
+
+
+def complex_sinh(z: Any) -> Any:
+    """sinh x cos y + i cosh x sin y, each part 0 where one of its factors is."""
+    x, y = z.real, z.imag
+    im = y if y == 0 else math.cosh(x) * math.sin(y)
+    return complex(x if x == 0 else math.sinh(x) * math.cos(y), im)
+
+
+def complex_cosh(z: Any) -> Any:
+    """cosh x cos y + i sinh x sin y, the imaginary part 0 where one of its factors is."""
+    x, y = z.real, z.imag
+    return complex(math.cosh(x) * math.cos(y), x * y if x == 0 or y == 0 else math.sinh(x) * math.sin(y))
+
+
+def complex_arcsin(z: Any) -> Any:
+    """Re = atan(x / Re(sqrt(1 - z) sqrt(1 + z))), Im = asinh(Im(conj(sqrt(1 - z)) sqrt(1 + z)))."""
+    below, above = complex_sqrt(complex(1.0 - z.real, -z.imag)), complex_sqrt(complex(1.0 + z.real, z.imag))
+    re = math.atan2(z.real, below.real * above.real - below.imag * above.imag)
+    return complex(re, libm.asinh(below.real * above.imag - below.imag * above.real))
+
+
+def complex_arccos(z: Any) -> Any:
+    """Re = 2 atan(Re sqrt(1 - z) / Re sqrt(1 + z)), Im = asinh(Im(conj(sqrt(1 + z)) sqrt(1 - z)))."""
+    below, above = complex_sqrt(complex(1.0 - z.real, -z.imag)), complex_sqrt(complex(1.0 + z.real, z.imag))
+    re = 2.0 * math.atan2(below.real, above.real)
+    return complex(re, libm.asinh(above.real * below.imag - above.imag * below.real))
+
+
+def complex_arccosh(z: Any) -> Any:
+    """Re = asinh(Re(conj(sqrt(z - 1)) sqrt(z + 1))), Im = 2 atan(Im sqrt(z - 1) / Re sqrt(z + 1))."""
+    below, above = complex_sqrt(complex(z.real - 1.0, z.imag)), complex_sqrt(complex(z.real + 1.0, z.imag))
+    re = libm.asinh(below.real * above.real + below.imag * above.imag)
+    return complex(re, 2.0 * math.atan2(below.imag, above.real))
+
+
+def complex_arcsinh(z: Any) -> Any:
+    """-i asin(i z)."""
+    turned = complex_arcsin(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+def complex_arctanh(z: Any) -> Any:
+    """-i atan(i z)."""
+    turned = complex_arctan(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+def complex_exp2(z: Any) -> Any:
+    """exp(z log 2)."""
+    return complex_exp(complex(z.real * math.log(2.0), z.imag * math.log(2.0)))
+
+
+def complex_log2(z: Any) -> Any:
+    """log z / log 2."""
+    w = complex_log(complex(z.real, z.imag))
+    return complex(w.real / math.log(2.0), w.imag / math.log(2.0))
+
+
+def complex_log10(z: Any) -> Any:
+    """log z / log 10."""
+    w = complex_log(complex(z.real, z.imag))
+    return complex(w.real / math.log(10.0), w.imag / math.log(10.0))
+
+
+def complex_sinc(z: Any) -> Any:
+    """sin(pi z) / (pi z), 1 at 0."""
+    if z.real == 0 and z.imag == 0:
+        return complex(1.0, 0.0)
+    w = complex(math.pi * z.real, math.pi * z.imag)
+    return complex_divide(complex_sin(w), w)
+
+
+def complex_spherical_jn(n: int, z: Any) -> Any:
+    """As `real_functions.spherical_jn`."""
+    x = complex(z.real, z.imag)
+    if abs(x) < n + 1.0:
+        half = -0.5 * x * x
+        term = total = complex(1.0, 0.0)
+        for k in range(1, 20 + n):
+            term = term * half * (1.0 / (k * (2.0 * (n + k) + 1.0)))
+            total += term
+        for k in range(n):
+            total = total * x * (1.0 / (2.0 * k + 3.0))
+        return total
+    inverse = complex_divide(complex(1.0, 0.0), x)
+    low = complex_sin(x) * inverse
+    high = (low - complex_cos(x)) * inverse
+    for k in range(1, n + 1):
+        low, high = high, (2.0 * k + 1.0) * inverse * high - low
+    return low
+
+
+HELPERS = (
+    complex_sinh,
+    complex_cosh,
+    complex_arcsin,
+    complex_arccos,
+    complex_arccosh,
+    complex_arcsinh,
+    complex_arctanh,
+    complex_exp2,
+    complex_log2,
+    complex_log10,
+    complex_sinc,
+    complex_spherical_jn,
+)

@@ -1,0 +1,106 @@
+"""Bessel functions of integer order, which is a parameter: their derivatives are those of the orders beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from nbgraph import later as special
+from nbgraph.kinds import FLOATS, INEXACT, Elementwise
+from nbgraph.op import Sample, sample_array
+from nbgraph.pointwise import in_double
+
+
+class _Order(Elementwise):
+    params = ("order",)
+    order: int
+    codes = FLOATS
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        if code in cls.codes.split():
+            for n, shape in ((0, (3, 4)), (1, ()), (1, (0, 2)), (2, (2, 2))):
+                yield Sample(cls(n), (sample_array(rng, code, shape, -3.0, 3.0),))
+            if code[0] == "f":
+                yield Sample(cls(1), (np.array([0, 1e-4, 30], code),))
+
+
+class _Modified(_Order):
+    """I_n, or e^-|x| I_n. SciPy has the orders 0 and 1 as functions of their own."""
+
+    letter: ClassVar[str]
+
+    def _name(self) -> str:
+        return f"i{self.order if self.order < 2 else 'v'}{self.letter}"
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        order = (float(self.order),) if self.order >= 2 else ()
+        return np.asarray(getattr(special, self._name())(*order, ins[0].astype("f8"))).astype(ins[0].dtype)
+
+    def externals(self, code: str) -> tuple[str, ...]:
+        return (f"special.{self._name()}",)
+
+    def scalar(self, code: str, *xs: str) -> str:
+        order = f"{float(self.order)!r}, " if self.order >= 2 else ""
+        return f"cython({xs[1]}, ({order}{in_double(code, xs[0])},))"
+
+    def _mean_of_neighbours(self, b: Any, x: Any) -> Any:
+        """(I_(n - 1) + I_(n + 1)) / 2, scaled alike; I_(-1) is I_1 (DLMF 10.29.1)."""
+        below, above = type(self)(abs(self.order - 1)), type(self)(self.order + 1)
+        if below is above:
+            return b.emit(above, x)
+        return b.mul(b.add(b.emit(below, x), b.emit(above, x)), 0.5)
+
+
+@final
+class BesselI(_Modified):
+    """The modified Bessel function I_n(x)."""
+
+    name = "bessel_i"
+    letter = ""
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        return b.mul(tangents[0], self._mean_of_neighbours(b, ins[0]))
+
+
+@final
+class BesselIe(_Modified):
+    """e^-|x| I_n(x); the kink of order 0 at 0 has the derivative 0."""
+
+    name = "bessel_ie"
+    letter = "e"
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        (x,) = ins
+        return b.mul(tangents[0], b.sub(self._mean_of_neighbours(b, x), b.mul(b.sign(x), out)))
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        for sample in super().samples(code, rng):
+            yield sample._replace(smooth=bool(np.all(sample.args[0])))
+
+
+@final
+class SphericalJn(_Order):
+    """The spherical Bessel function j_n(x); (2n + 1) j_n' = n j_(n - 1) - (n + 1) j_(n + 1) (DLMF 10.51.2)."""
+
+    name = "spherical_jn"
+    codes = INEXACT
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        (x,) = ins
+        wide = x.astype("f8" if x.dtype.kind == "f" else "c16")
+        return np.asarray(special.spherical_jn(self.order, wide)).astype(x.dtype)
+
+    def scalar(self, code: str, *xs: str) -> str:
+        if code[0] == "c":
+            return f"complex_spherical_jn({self.order}, {xs[0]})"
+        return f"spherical_jn({self.order}, {in_double(code, xs[0])})"
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        (x,), n = ins, self.order
+        above = b.mul(b.emit(SphericalJn(n + 1), x), -(n + 1) / (2 * n + 1))
+        below = b.mul(b.emit(SphericalJn(n - 1), x), n / (2 * n + 1)) if n else None
+        return b.mul(tangents[0], b.add(below, above))
