@@ -10,6 +10,7 @@ from __future__ import annotations
 import cmath
 import ctypes
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -172,13 +173,21 @@ class _Libm:
         return lambda x, y=None: function(real(x)) if y is None else function(real(x), second(y))
 
 
+class _Math:
+    """`math` as compiled code has it: what Python's raises for is NaN or infinity there."""
+
+    def __getattr__(self, name: str) -> Any:
+        return np.power if name == "pow" else getattr(math, name)
+
+
 def _cython(address: int, xs: tuple[float, ...]) -> float:
     double = ctypes.c_double
     return ctypes.CFUNCTYPE(double, *[double] * len(xs), ctypes.c_int)(address)(*map(float, xs), 0)
 
 
 def _namespace() -> dict[str, Any]:
-    names: dict[str, Any] = {"np": np, "math": math, "cmath": cmath, "sign": np.sign, "cython": _cython}
+    names: dict[str, Any] = {"np": np, "math": _Math(), "cmath": cmath, "sign": np.sign, "cython": _cython}
+    names |= {"plus": operator.add, "times": operator.mul, "greatest": np.maximum, "least": np.minimum}
     names["libm"] = real_functions.libm = _Libm()
     names |= {f.__name__: f for f in real_functions.HELPERS}
     return names | {d.name: d.type for d in DTYPES.values()}
