@@ -10,8 +10,8 @@ from typing import Any
 
 from nbgraph.types import TensorType
 
-#: What is less than this, relative to the largest of the spectrum, counts as zero, by dtype: above the rounding errors of
-#: the drivers (about 10 to 100 units), below gaps that have any correct digits.
+#: What is less than this, relative to the largest of the spectrum, counts as zero, by dtype: above the rounding errors
+#: of the drivers (about 10 to 100 units), below gaps that have any correct digits.
 LIMIT = {"f4": 1e-5, "f8": 1e-12}
 
 

@@ -121,8 +121,8 @@ def externals(name: str, dtype: str) -> tuple[str, ...]:
 
 
 def workspace(name: str, dtype: str, *extents: Any) -> Any:
-    """Bytes of workspace for one call: `solve` takes (n, nrhs), `eigh` and `eigvalsh` (n,), `svd` (m, n, k), `qr` (m, n, p), others
-    as their `sizes` say or none.
+    """Bytes of workspace for one call: `solve` takes (n, nrhs), `eigh` and `eigvalsh` take (n,), `svd` takes
+    (m, n, k), `qr` takes (m, n, p), the others need none.
 
     `extents` may be symbolic: only `+` and `*` with ints are applied to them. The workspace must be aligned
     as the element type is, and is shared by the members of a batch.

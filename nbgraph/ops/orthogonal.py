@@ -108,7 +108,7 @@ class Qr(Kernel):
 
     def _completed(self, b: Any, outs: Any, thin: Any, dthin: Any, drows: Any) -> tuple[Any, Any]:
         """Tangents of the square q and of r with rows of zeros."""
-        q, r = outs
+        q, _ = outs
         last, m, k = b.type(q).ndim - 1, b.shape(q)[-1], b.shape(thin)[-1]
         others = b.slice(q, axis=last, start=k, length=m - k)
         dothers = b.neg(matmul(b, thin, matmul(b, adjoint(b, dthin), others)))

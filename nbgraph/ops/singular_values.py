@@ -124,7 +124,7 @@ class Svd(Kernel):
         return u, vh
 
     def _squared(self, b: Any, outs: Any, left: Any, right: Any) -> tuple[Any, Any]:
-        """Tangents of u and vh, from those of the thin forms: the other columns stay orthogonal, and turn no further."""
+        """Tangents of u and vh, from those of the thin forms; the other columns stay orthogonal to them."""
         (u, du), (vh, dvh) = left, right
         last, k = b.type(u).ndim - 1, b.shape(outs[1])[-1]
         if self.full and self.tall:
