@@ -209,18 +209,6 @@ def _lstsq(a, b, driver=None):
     return x, nbg.zeros(0) if driver == "gelsy" else residuals
 
 
-@operation("householder_product")
-def _householder_product(a, tau):
-    """The first n columns of the product of 1 - tau v v^H, v with zeros above a one."""
-    m, n = a.shape[-2:]
-    product = nbg.eye(m, n)
-    for j in reversed(range(tau.shape[-1])):
-        below = np.arange(m)[:, None] > j
-        v = nbg.where(below, a[..., j : j + 1], np.arange(m)[:, None] == j)
-        product = product - tau[..., None, j : j + 1] * v @ (nbg.conj(v.mT) @ product)
-    return product + 0 * a
-
-
 # -- the cases --------------------------------------------------------------------------------------------------------
 
 

@@ -48,10 +48,11 @@ def svd(
     With `full_matrices=False` U is [..., m, k] and Vh [..., k, n]; with `compute_uv=False` only S is made, as by
     `svdvals`. `hermitian` is taken for NumPy's sake and changes nothing.
 
-    Vectors have a phase that means nothing, and where singular values coincide any basis will do. Gradients are right
-    for losses that do not depend on the choice: what does is left out of the derivative where a gap, a sum or a
-    singular value is below 1e-12 of the largest (1e-5 in single precision). `broadening=g` replaces 1/x there and
-    elsewhere by x / (x^2 + g^2).
+    Vectors have a phase that means nothing; gradients are right for losses that do not depend on it. Where singular
+    values coincide any basis will do: how vectors turn among themselves is left out of the derivative where a gap, a
+    sum or a singular value is below 1e-12 of the largest (1e-5 in single precision). So gradients are finite there,
+    and right for losses of values, of the subspaces of whole groups, and of U @ Vh; for U @ diag(g(S)) @ Vh they
+    lack a part within the group. `broadening=g` replaces every 1/x by x / (x^2 + g^2).
 
     >>> svd([[0.0, 2.0], [1.0, 0.0]]).S.tolist()
     [2.0, 1.0]

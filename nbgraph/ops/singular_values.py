@@ -29,10 +29,12 @@ class Svd(Kernel):
     Source: LAPACK xGESDD.
 
     Derivatives: where singular values coincide their vectors have no derivative, nor do those of zero ones, and vectors
-    that only make u or vh square are any basis. What depends on the choice is left out, which is exact at first order
-    for a loss that does not depend on it. Second derivatives stay finite, but leave it out as well. With
-    `broadening` g > 0, 1/x becomes x / (x^2 + g^2) instead, for gaps, sums and singular values x (Lorentzian; Liao,
-    Liu, Wang and Xiang, Phys. Rev. X 9, 031041 (2019)).
+    that only make u or vh square are any basis. How vectors of such a group turn among themselves is left out: exact
+    at first order for losses of the values, of the subspaces of whole groups, and of u vh. It is not for u g(s) vh,
+    whose derivative within a group, g'(s) u (u^H da v) vh, no derivatives of s and of vectors tell. Second
+    derivatives stay finite, but leave the turns out as well. With `broadening` g > 0, 1/x becomes x / (x^2 + g^2)
+    instead, for gaps, sums and singular values x (Lorentzian; Liao, Liu, Wang and Xiang, Phys. Rev. X 9, 031041
+    (2019)).
     """
 
     name = "svd"
