@@ -272,15 +272,15 @@ def test_symbolic_sizes_and_both_engines():
 
 
 def test_errors():
-    with pytest.raises(ShapeError, match="qr.*'reduced', 'complete' or 'r'"):
+    with pytest.raises(ShapeError, match=r"qr.*'reduced', 'complete' or 'r'"):
         nbg.linalg.qr(np.eye(2), "raw")
-    with pytest.raises(ShapeError, match="cholesky.*square"):
+    with pytest.raises(ShapeError, match=r"cholesky.*square"):
         nbg.linalg.cholesky(np.ones((2, 3)))
-    with pytest.raises(ShapeError, match="solve_triangular.*no such form"):
+    with pytest.raises(ShapeError, match=r"solve_triangular.*no such form"):
         nbg.linalg.solve_triangular(np.eye(2), np.ones(2), "H")
     with pytest.raises(ShapeError, match="solve_triangular"):
         nbg.linalg.solve_triangular(np.eye(2), np.ones(3))
-    with pytest.raises(ShapeError, match="lstsq.*2 rows"):
+    with pytest.raises(ShapeError, match=r"lstsq.*2 rows"):
         nbg.linalg.lstsq(np.eye(2), np.ones(3))
     with pytest.raises(ShapeError, match="only one"):
         nbg.linalg.pinv(np.eye(2), 1e-3, rtol=1e-3)

@@ -24,7 +24,17 @@ SHARED = Path(__file__).parents[2] / "shared" / "data" / "oracles"
 
 
 #: Decompositions of spectra, whose references are good to fewer digits.
-SPECTRAL = "eigh eigvalsh svd svdvals cond pinv pinv_hermitian pinv_singular lstsq_grad_oriented".split()
+SPECTRAL = (
+    "eigh",
+    "eigvalsh",
+    "svd",
+    "svdvals",
+    "cond",
+    "pinv",
+    "pinv_hermitian",
+    "pinv_singular",
+    "lstsq_grad_oriented",
+)
 
 # -- the operations ---------------------------------------------------------------------------------------------------
 # A function of the inputs, of `op_args`, and of `op_kwargs` by name.

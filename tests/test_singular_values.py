@@ -252,13 +252,13 @@ def test_nan_raises_at_the_users_line(engine):
 
 
 def test_errors():
-    with pytest.raises(ShapeError, match="svd.*at least 2 dimensions"):
+    with pytest.raises(ShapeError, match=r"svd.*at least 2 dimensions"):
         nbg.linalg.svd([1.0, 2.0])
-    with pytest.raises(ShapeError, match="svdvals.*at least 2 dimensions"):
+    with pytest.raises(ShapeError, match=r"svdvals.*at least 2 dimensions"):
         nbg.linalg.svdvals(1.0)
     with pytest.raises(ShapeError, match="no such side"):
         nbg.linalg.polar(np.eye(2), "up")
-    with pytest.raises(ShapeError, match="eigvalsh.*square"):
+    with pytest.raises(ShapeError, match=r"eigvalsh.*square"):
         nbg.linalg.eigvalsh(np.ones((2, 3)))
     with pytest.raises(ShapeError, match="made for other sizes"):
         from nbgraph.op import REGISTRY, Sizes

@@ -136,8 +136,8 @@ class Eigh(Kernel):
     not to its lower triangle). Where eigenvalues coincide their eigenvectors have no derivative; the pair is then
     left out, which is exact at first order for losses of the eigenvalues and of the subspaces of whole groups, though
     not for v g(w) v^H as a matrix. Second derivatives stay finite there, but leave the pair out as well. With
-    `broadening` g > 0, 1/(w_j - w_i) is replaced by (w_j - w_i) / ((w_j - w_i)^2 + g^2) instead (Lorentzian; Liao, Liu, Wang and Xiang,
-    Phys. Rev. X 9, 031041 (2019)).
+    `broadening` g > 0, 1/(w_j - w_i) is replaced by (w_j - w_i) / ((w_j - w_i)^2 + g^2) instead (Lorentzian; Liao,
+    Liu, Wang and Xiang, Phys. Rev. X 9, 031041 (2019)).
     """
 
     name = "eigh"
