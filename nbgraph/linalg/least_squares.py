@@ -37,9 +37,9 @@ class LstsqResult(NamedTuple):
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _DEFAULT) -> TracedTensor:
     """The pseudo-inverses [..., n, m] of a[..., m, n].
 
-    Singular values of at most `rcond` (or `rtol`, its other name) times the largest count as zero: by default 1e-15 as in
-    NumPy; with `rtol=None` max(m, n) times the rounding unit. It is a number, or an array of the batch's shape.
-    With `hermitian` only the lower triangle is read, and gradients are Hermitian.
+    Singular values of at most `rcond` (or `rtol`, its other name) times the largest count as zero: by default 1e-15
+    as in NumPy; with `rtol=None` max(m, n) times the rounding unit. It is a number, or an array of the batch's shape.
+    With `hermitian` a is Hermitian, and so are gradients.
 
     >>> pinv([[2.0, 0.0], [0.0, 0.0]]).tolist()
     [[0.5, 0.0], [0.0, 0.0]]
