@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from . import sizes
+from . import sizes, sizes_factors
 from .load import load
 
 _REAL = ("f4", "f8")
@@ -64,12 +64,33 @@ def _eigh_externals(dtype: str) -> tuple[str, ...]:
     return (_LETTER[dtype] + ("syevd" if dtype in _REAL else "heevd"),)
 
 
+def _svd_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + "gesdd",)
+
+
+def _potrf_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + "potrf",)
+
+
+def _triangular_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + "trsm",)
+
+
+def _qr_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + "geqrf", _LETTER[dtype] + ("orgqr" if dtype in _REAL else "ungqr"))
+
+
 _EVERY = (*_REAL, *_COMPLEX, "i4", "i8", "b1")
 _DECLARATIONS = {
     "matmul": _Declaration("matmul", _EVERY, _matmul_externals, fastmath=frozenset({"contract"})),
     "gemm": _Declaration("gemm", _REAL + _COMPLEX, _matmul_externals, fastmath=frozenset({"contract"})),
     "solve": _Declaration("lapack", _REAL + _COMPLEX, _solve_externals, sizes.solve_workspace),
     "eigh": _Declaration("lapack", _REAL + _COMPLEX, _eigh_externals, sizes.eigh_workspace),
+    "svd": _Declaration("lapack_svd", _REAL + _COMPLEX, _svd_externals, sizes_factors.svd_workspace),
+    "eigvalsh": _Declaration("lapack_eigvalsh", _REAL + _COMPLEX, _eigh_externals, sizes_factors.eigvalsh_workspace),
+    "cholesky": _Declaration("lapack_triangular", _REAL + _COMPLEX, _potrf_externals),
+    "solve_triangular": _Declaration("lapack_triangular", _REAL + _COMPLEX, _triangular_externals),
+    "qr": _Declaration("lapack_qr", _REAL + _COMPLEX, _qr_externals, sizes_factors.qr_workspace),
     "argmax": _Declaration("search", _EVERY),
     "argmin": _Declaration("search", _EVERY),
     "driver": _Declaration("driver", ("",)),
@@ -100,7 +121,8 @@ def externals(name: str, dtype: str) -> tuple[str, ...]:
 
 
 def workspace(name: str, dtype: str, *extents: Any) -> Any:
-    """Bytes of workspace for one call: `solve` takes (n, nrhs), `eigh` takes (n,), the others need none.
+    """Bytes of workspace for one call: `solve` takes (n, nrhs), `eigh` and `eigvalsh` take (n,), `svd` takes
+    (m, n, k), `qr` takes (m, n, p), the others need none.
 
     `extents` may be symbolic: only `+` and `*` with ints are applied to them. The workspace must be aligned
     as the element type is, and is shared by the members of a batch.

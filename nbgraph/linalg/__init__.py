@@ -8,20 +8,48 @@ user's line; wrong shapes raise `ShapeError` at once.
 
 from nbgraph.api import diagonal, matmul, matrix_transpose, outer, trace
 from nbgraph.errors import LinAlgError
-from nbgraph.linalg.norms import norm
+from nbgraph.linalg.decompositions import (
+    PolarResult,
+    QRResult,
+    SVDResult,
+    cholesky,
+    polar,
+    qr,
+    svd,
+    svdvals,
+)
+from nbgraph.linalg.least_squares import LstsqResult, lstsq, matrix_rank, pinv
+from nbgraph.linalg.norms import cond, norm
 from nbgraph.linalg.spectra import EighResult, eigh, eigvalsh
 from nbgraph.linalg.systems import solve
+from nbgraph.linalg.triangular import cho_factor, cho_solve, solve_triangular
 
 __all__ = [
     "EighResult",
     "LinAlgError",
+    "LstsqResult",
+    "PolarResult",
+    "QRResult",
+    "SVDResult",
+    "cho_factor",
+    "cho_solve",
+    "cholesky",
+    "cond",
     "diagonal",
     "eigh",
     "eigvalsh",
+    "lstsq",
     "matmul",
+    "matrix_rank",
     "matrix_transpose",
     "norm",
     "outer",
+    "pinv",
+    "polar",
+    "qr",
     "solve",
+    "solve_triangular",
+    "svd",
+    "svdvals",
     "trace",
 ]

@@ -1,4 +1,4 @@
-"""Norms of vectors, matrices and whole arrays.
+"""Norms of vectors, matrices and whole arrays, and condition numbers.
 
 In: anything array-like; integers and booleans become float64. Out: a `TracedTensor`, real.
 """
@@ -11,6 +11,9 @@ import numpy as np
 
 from nbgraph import api
 from nbgraph.errors import ShapeError
+from nbgraph.linalg.decompositions import svdvals
+from nbgraph.linalg.stacks import identity_like, square
+from nbgraph.linalg.systems import solve
 from nbgraph.op import REGISTRY, Op
 from nbgraph.promote import operand, record1, to_inexact
 from nbgraph.trace import Node
@@ -28,8 +31,9 @@ _WHOLE_LIMIT = 4096
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     """The norm of a vector, of a matrix (two axes), or of all elements.
 
-    Of vectors `ord` is None or 2, 1, inf, -inf, 0, or a number p; of matrices None or "fro", 1, -1, inf, -inf. The
-    2-norm and the Frobenius norm have gradient 0 at 0.
+    Of vectors `ord` is None or 2, 1, inf, -inf, 0, or a number p; of matrices None or "fro", 1, -1, inf, -inf, 2, -2
+    (the largest and the smallest singular value) or "nuc" (their sum). The Euclidean and the Frobenius norm have
+    gradient 0 at 0; where singular values tie for the largest, they share its gradient.
 
     >>> norm([3.0, 4.0]).item()
     5.0
@@ -44,6 +48,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
         return _vector_norm(x, ord, axes[0], keepdims)
     if len(axes) == 2 and ord in (1, -1, np.inf, -np.inf):
         return _matrix_norm(x, ord, axes, keepdims)
+    if len(axes) == 2 and ord in (2, -2, "nuc"):
+        return _spectral_norm(x, ord, axes, keepdims)
     raise _no_order(ord, axes)
 
 
@@ -104,3 +110,31 @@ def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: boo
     sums = api.sum(api.abs(x), summed, keepdims=True)
     best = (api.max if ord > 0 else api.min)(sums, chosen, keepdims=True)
     return best if keepdims else api.squeeze(best, axes)
+
+
+def _spectral_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
+    """The largest singular value (2), the smallest (-2), or their sum ("nuc")."""
+    if axes[0] == axes[1]:
+        raise ShapeError("the axes are the same", operation="norm", position="axis", got=axes)
+    s = svdvals(api.moveaxis(x, axes, (-2, -1)))
+    made = api.sum(s, -1) if ord == "nuc" else (api.max if ord == 2 else api.min)(s, -1)
+    return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
+
+
+def cond(x: Any, p: Any = None) -> TracedTensor:
+    """The condition number of x[..., m, n]: the largest singular value over the smallest; with p, |x| |x^-1|.
+
+    p is None or 2, -2 (the inverse ratio), or an order of `norm` for square matrices. The ratio is infinite where the
+    smallest one is 0; with another p a singular matrix raises `LinAlgError` at the eval.
+
+    >>> cond([[2.0, 0.0], [0.0, -1.0]]).item()
+    2.0
+    """
+    if p is None or p in (2, -2):
+        s = svdvals(x)
+        if s.type.shape[-1] == 0:
+            raise ShapeError("no singular values", operation="cond", position=0, got=operand(x).type.shape)
+        largest, smallest = s[..., 0], s[..., -1]
+        return api.divide(smallest, largest) if p == -2 else api.divide(largest, smallest)
+    a = square("cond", x)
+    return api.multiply(norm(a, p, (-2, -1)), norm(solve(a, identity_like(a)), p, (-2, -1)))

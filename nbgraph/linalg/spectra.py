@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbgraph import api
 from nbgraph.api import matrix_transpose
 from nbgraph.errors import ShapeError
-from nbgraph.promote import apply, operand, to_inexact
+from nbgraph.linalg.stacks import square
+from nbgraph.promote import apply
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -33,18 +34,22 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     >>> eigh([[2.0, 0.0], [0.0, 1.0]]).eigenvalues.tolist()
     [1.0, 2.0]
     """
-    a = to_inexact(operand(a))
+    return EighResult(*apply("eigh", _lower("eigh", a, UPLO)))
+
+
+def _lower(name: str, a: Any, UPLO: str) -> TracedTensor:
+    """The matrices with what is read in the lower triangle."""
+    a = square(name, a)
     if UPLO.upper() not in ("L", "U"):
-        raise ShapeError("no such triangle", operation="eigh", position="UPLO", got=UPLO, wanted="'L' or 'U'")
-    if UPLO.upper() == "U":
-        a = api.conj(matrix_transpose(a))
-    return EighResult(*apply("eigh", a))
+        raise ShapeError("no such triangle", operation=name, position="UPLO", got=UPLO, wanted="'L' or 'U'")
+    return api.conj(matrix_transpose(a)) if UPLO.upper() == "U" else a
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> TracedTensor:
-    """Eigenvalues of Hermitian matrices, ascending.
+    """Eigenvalues of Hermitian matrices, ascending. The gradient is V diag(g) V^H.
 
     >>> eigvalsh([[2.0, 0.0], [0.0, 1.0]]).tolist()
     [1.0, 2.0]
     """
-    return eigh(a, UPLO).eigenvalues
+    made: TracedTensor = apply("eigvalsh", _lower("eigvalsh", a, UPLO))
+    return made

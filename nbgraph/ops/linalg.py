@@ -134,10 +134,10 @@ class Eigh(Kernel):
 
     Derivatives: of a tangent only the Hermitian part acts, so a gradient is Hermitian (with respect to a as a whole,
     not to its lower triangle). Where eigenvalues coincide their eigenvectors have no derivative; the pair is then
-    left out, which is exact for a loss that does not depend on the choice of vectors, at first order. Second
-    derivatives stay finite there, but leave the pair out as well. With `broadening` g > 0,
-    1/(w_j - w_i) is replaced by (w_j - w_i) / ((w_j - w_i)^2 + g^2) instead (Lorentzian; Liao, Liu, Wang and Xiang,
-    Phys. Rev. X 9, 031041 (2019)).
+    left out, which is exact at first order for losses of the eigenvalues and of the subspaces of whole groups, though
+    not for v g(w) v^H as a matrix. Second derivatives stay finite there, but leave the pair out as well. With
+    `broadening` g > 0, 1/(w_j - w_i) is replaced by (w_j - w_i) / ((w_j - w_i)^2 + g^2) instead (Lorentzian; Liao,
+    Liu, Wang and Xiang, Phys. Rev. X 9, 031041 (2019)).
     """
 
     name = "eigh"
@@ -181,11 +181,12 @@ class Eigh(Kernel):
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         # With T = v^H da v: dw = diag T, dv = v (F o T), F_ij = 1/(w_j - w_i) off the diagonal. (Giles, An extended
         # collection of matrix derivative results, 2008, section 3.1; v^H dv = 0 on the diagonal fixes the phases.)
+        # Of v^H da v the Hermitian part acts; the diagonal by itself has the gradient v diag(g) v^H, one product.
         w, v = outs
-        da = b.mul(b.add(tangents[0], _adjoint(b, tangents[0])), 0.5)
-        inner = _matmul(b, _adjoint(b, v), _matmul(b, da, v))
-        rank = b.type(v).ndim
-        dw = b.real(b.diagonal(inner, axis1=rank - 2, axis2=rank - 1))
+        along = _matmul(b, tangents[0], v)
+        dw = b.sum(b.real(b.mul(b.conj(v), along)), axes=(b.type(v).ndim - 2,))
+        inner = _matmul(b, _adjoint(b, v), along)
+        inner = b.mul(b.add(inner, _adjoint(b, inner)), 0.5)
         dv = _matmul(b, v, b.mul(b.cast(self._inverse_gaps(b, w), b.type(v).code), inner))
         return dw, dv
 

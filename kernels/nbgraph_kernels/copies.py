@@ -1,0 +1,50 @@
+"""Copies of matrices, for kernels: as they are, transposed, one triangle.
+
+In:    typed pointers and sizes. Out: the target, written whole.
+Holds: helpers of compiled code; source and target do not overlap.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .lowering import helper
+
+BLOCK = 16
+"""A block of 16 x 16 complex128 is 4 KiB: it stays in the first cache while its columns are gathered."""
+
+
+@helper
+def copy(to: Any, source: Any, count: Any) -> None:
+    """`count` elements."""
+    for i in range(count):
+        to[i] = source[i]
+
+
+@helper
+def transpose(to: Any, source: Any, rows: Any, columns: Any) -> None:
+    """Row-major [rows, columns] to column-major, or the other way with rows and columns swapped."""
+    for top in range(0, rows, BLOCK):
+        for left in range(0, columns, BLOCK):
+            for i in range(top, min(top + BLOCK, rows)):
+                for j in range(left, min(left + BLOCK, columns)):
+                    to[j * rows + i] = source[i * columns + j]
+
+
+@helper
+def lower_triangle(to: Any, source: Any, n: Any) -> None:
+    """The lower triangle of a row-major [n, n], zeros above."""
+    for i in range(n):
+        for j in range(i + 1):
+            to[i * n + j] = source[i * n + j]
+        for j in range(i + 1, n):
+            to[i * n + j] = 0
+
+
+@helper
+def identity(to: Any, n: Any) -> None:
+    """The identity [n, n]."""
+    for i in range(n * n):
+        to[i] = 0
+    for i in range(n):
+        to[i * n + i] = 1
