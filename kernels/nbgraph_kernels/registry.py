@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from . import sizes
+from . import sizes, sizes_lu
 from .load import load
 
 _REAL = ("f4", "f8")
@@ -64,12 +64,25 @@ def _eigh_externals(dtype: str) -> tuple[str, ...]:
     return (_LETTER[dtype] + ("syevd" if dtype in _REAL else "heevd"),)
 
 
+def _getrf_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + "getrf",)
+
+
+def _trsm_externals(dtype: str) -> tuple[str, ...]:
+    return (_LETTER[dtype] + "trsm",)
+
+
 _EVERY = (*_REAL, *_COMPLEX, "i4", "i8", "b1")
 _DECLARATIONS = {
     "matmul": _Declaration("matmul", _EVERY, _matmul_externals, fastmath=frozenset({"contract"})),
     "gemm": _Declaration("gemm", _REAL + _COMPLEX, _matmul_externals, fastmath=frozenset({"contract"})),
     "solve": _Declaration("lapack", _REAL + _COMPLEX, _solve_externals, sizes.solve_workspace),
     "eigh": _Declaration("lapack", _REAL + _COMPLEX, _eigh_externals, sizes.eigh_workspace),
+    "lu_factor": _Declaration("lapack_lu", _REAL + _COMPLEX, _getrf_externals, sizes_lu.lu_factor_workspace),
+    "exchange_rows": _Declaration("lapack_lu", (*_REAL, *_COMPLEX, "i4", "i8")),
+    "packed_solve": _Declaration("lapack_lu", _REAL + _COMPLEX, _trsm_externals),
+    "inv": _Declaration("lapack_lu", _REAL + _COMPLEX, _solve_externals, sizes_lu.inv_workspace),
+    "powers": _Declaration("powers", (*_REAL, *_COMPLEX, "i4", "i8")),
     "argmax": _Declaration("search", _EVERY),
     "argmin": _Declaration("search", _EVERY),
     "driver": _Declaration("driver", ("",)),

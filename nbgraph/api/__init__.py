@@ -101,6 +101,7 @@ from nbgraph.api.shapes import (
     transpose,
     vstack,
 )
+from nbgraph.api.vectors import cross, kron, vander, vecdot
 
 pow = power
 
@@ -132,6 +133,7 @@ __all__ = [
     "conjugate",
     "constant",
     "cos",
+    "cross",
     "diag",
     "diagonal",
     "divide",
@@ -156,6 +158,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "kron",
     "less",
     "less_equal",
     "linspace",
@@ -207,7 +210,9 @@ __all__ = [
     "trace",
     "transpose",
     "true_divide",
+    "vander",
     "vdot",
+    "vecdot",
     "vstack",
     "where",
     "zeros",

@@ -6,22 +6,48 @@ Holds: a matrix that cannot be dealt with (singular, not converged) raises `LinA
 user's line; wrong shapes raise `ShapeError` at once.
 """
 
-from nbgraph.api import diagonal, matmul, matrix_transpose, outer, trace
+from nbgraph.api import cross, diagonal, matmul, matrix_transpose, outer, tensordot, trace, vecdot
 from nbgraph.errors import LinAlgError
+from nbgraph.linalg.determinants import SlogdetResult, det, slogdet
+from nbgraph.linalg.factors import PLU, LuFactors, LuFactorsInfo, lu, lu_factor, lu_factor_ex, lu_solve
+from nbgraph.linalg.inverses import ResultInfo, inv, inv_ex, solve_ex
 from nbgraph.linalg.norms import norm
+from nbgraph.linalg.products import householder_product, matrix_power, multi_dot, tensorinv, tensorsolve
 from nbgraph.linalg.spectra import EighResult, eigh, eigvalsh
 from nbgraph.linalg.systems import solve
 
 __all__ = [
+    "PLU",
     "EighResult",
     "LinAlgError",
+    "LuFactors",
+    "LuFactorsInfo",
+    "ResultInfo",
+    "SlogdetResult",
+    "cross",
+    "det",
     "diagonal",
     "eigh",
     "eigvalsh",
+    "householder_product",
+    "inv",
+    "inv_ex",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matmul",
+    "matrix_power",
     "matrix_transpose",
+    "multi_dot",
     "norm",
     "outer",
+    "slogdet",
     "solve",
+    "solve_ex",
+    "tensordot",
+    "tensorinv",
+    "tensorsolve",
     "trace",
+    "vecdot",
 ]
