@@ -79,7 +79,7 @@ def vander(x: Any, N: Any = None, increasing: bool = False) -> TracedTensor:
     x = operand(x)
     if x.type.ndim == 0:
         raise ShapeError("wrong rank", operation="vander", position=0, got=(), wanted="a vector")
-    if x.type.code == "b1":
+    if x.type.code in ("b1", "i4"):
         x = as_code(x, "i8")
     powers = apply("powers", x, n=x.type.shape[-1] if N is None else N)
     return powers if increasing else flip(powers, -1)

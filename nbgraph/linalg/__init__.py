@@ -9,7 +9,9 @@ user's line; wrong shapes raise `ShapeError` at once.
 from nbgraph.api import cross, diagonal, matmul, matrix_transpose, outer, tensordot, trace, vecdot
 from nbgraph.errors import LinAlgError
 from nbgraph.linalg.determinants import SlogdetResult, det, slogdet
+from nbgraph.linalg.eigen import EigResult, eig, eigvals
 from nbgraph.linalg.factors import PLU, LuFactors, LuFactorsInfo, lu, lu_factor, lu_factor_ex, lu_solve
+from nbgraph.linalg.functions import expm, solve_sylvester, sqrtm
 from nbgraph.linalg.inverses import ResultInfo, inv, inv_ex, solve_ex
 from nbgraph.linalg.norms import norm
 from nbgraph.linalg.products import householder_product, matrix_power, multi_dot, tensorinv, tensorsolve
@@ -18,6 +20,7 @@ from nbgraph.linalg.systems import solve
 
 __all__ = [
     "PLU",
+    "EigResult",
     "EighResult",
     "LinAlgError",
     "LuFactors",
@@ -27,8 +30,11 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
+    "expm",
     "householder_product",
     "inv",
     "inv_ex",
@@ -45,6 +51,8 @@ __all__ = [
     "slogdet",
     "solve",
     "solve_ex",
+    "solve_sylvester",
+    "sqrtm",
     "tensordot",
     "tensorinv",
     "tensorsolve",

@@ -45,7 +45,7 @@ class Powers(Kernel):
         (x,) = ins
         out = np.empty((*x.shape, self._count(sizes)), x.dtype)
         out[..., :1], out[..., 1:] = 1, x[..., None]
-        return np.multiply.accumulate(out, axis=-1)
+        return np.multiply.accumulate(out, axis=-1, dtype=x.dtype)
 
     def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
         (x,), (p,) = ins, outs
