@@ -61,10 +61,19 @@ def _quotient(x: Any, y: Any) -> Any:
 
 
 @helper
-def _triangular_root(t: Any, n: Any) -> int:
-    """The root of an upper triangular matrix (column-major) in its place; a column that has none, or 0."""
+def _triangular_root(t: Any, n: Any, eps: Any) -> int:
+    """The root of an upper triangular matrix (column-major) in its place; a column that has none, or 0.
+
+    Eigenvalues that are negative up to rounding errors have the argument pi, not -pi.
+    """
+    largest = 0.0
     for j in range(n):
-        t[j * n + j] = _root(t[j * n + j])
+        largest = max(largest, abs(t[j * n + j]))
+    for j in range(n):
+        value = t[j * n + j]
+        if value.real < 0.0 and abs(value.imag) <= n * eps * largest:
+            value = complex(value.real, 0.0)
+        t[j * n + j] = _root(value)
         for i in range(j - 1, -1, -1):
             total = t[j * n + i]
             for k in range(i + 1, j):
@@ -110,7 +119,7 @@ def _schur_of(dtype: str) -> Any:
 
 def _sqrtm(dtype: str) -> Callable[[Any], int]:
     elements, size = POINTERS[dtype], ELEMENTS[dtype].bitwidth // 8
-    schur = _schur_of(dtype)
+    schur, EPS = _schur_of(dtype), float(np.finfo(dtype).eps)
     ONE, ZERO = np.dtype(dtype).type(1), np.dtype(dtype).type(0)
 
     def sqrtm(w: Any) -> int:
@@ -128,7 +137,7 @@ def _sqrtm(dtype: str) -> Callable[[Any], int]:
                 return n + 1
             status = schur(gees, n, t, z, work)
             if status == 0:
-                status = _triangular_root(elements(t), n)
+                status = _triangular_root(elements(t), n, EPS)
             if status != 0:
                 return status
             x = w[2] + member * piece

@@ -58,9 +58,11 @@ def reference_sqrtm(a: Array) -> Array:
 
 
 def _triangular_root(t: Array) -> Array:
-    t = t.copy()
-    for j in range(len(t)):
-        t[j, j] = np.sqrt(t[j, j])
+    t, values = t.copy(), np.diagonal(t)
+    limit = len(t) * np.finfo(t.dtype).eps * np.abs(values).max()
+    for j, value in enumerate(values):
+        # Eigenvalues that are negative up to rounding errors have the argument pi, not -pi.
+        t[j, j] = np.sqrt(complex(value.real, 0) if value.real < 0 and abs(value.imag) <= limit else value)
         for i in range(j - 1, -1, -1):
             total = t[i, j] - t[i, i + 1 : j] @ t[i + 1 : j, j]
             both = t[i, i] + t[j, j]
