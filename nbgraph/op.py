@@ -85,6 +85,9 @@ class Op:
     fallible: ClassVar[bool] = False
     #: What a failure means, for the message.
     failure: ClassVar[str] = "numerical failure"
+    #: Results made of vectors that share one meaningless phase each: (result, axis that counts the vectors, 1, or -1
+    #: where the phase is conjugated).
+    phases: ClassVar[tuple[tuple[int, int, int], ...]] = ()
     #: True where the result may share memory with an operand in `reference`.
     is_view: ClassVar[bool] = False
     version: ClassVar[int] = 1

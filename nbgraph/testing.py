@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nbgraph import gauge
 from nbgraph.engine import Engine, evaluate
 from nbgraph.graph import fragments_of
 from nbgraph.trace import Node, constant_of, leaf, own_array
@@ -44,6 +45,7 @@ def check_grads(
     *,
     engine: Engine | None = None,
     seed: int = 0,
+    check_gauge: bool = True,
 ) -> None:
     """Checks the derivatives of `f(*args)` up to `order`; raises `AssertionError` where one is wrong.
 
@@ -51,6 +53,9 @@ def check_grads(
     real and complex floating-point leaves are differentiated, others held fixed. `modes`: "fwd", "rev" or both.
     A difference is allowed up to `atol + rtol * size of what is wanted`; tolerances and the step `eps` depend on the
     lowest precision among the arguments where they are not given. `engine` is what evaluates.
+
+    With `check_gauge`, a function that depends on the phases of complex eigenvectors or singular vectors raises
+    `DifferentiationError`: it has no derivative, whatever differences say.
 
     >>> import nbgraph as nbg
     >>> check_grads(lambda x, y: nbg.sin(x) * y, (np.array([0.1, 0.2]), 3.0), order=2)
@@ -64,6 +69,8 @@ def check_grads(
     limits = (defaults if atol is None else atol, defaults if rtol is None else rtol)
     name = getattr(f, "__name__", type(f).__name__)
     check = _Check(function, point, f"derivative of {name}", eps or _EPS[code], limits, tuple(modes), engine)
+    if check_gauge:
+        check.gauge(np.random.default_rng(seed))
     check.run(order, np.random.default_rng(seed))
 
 
@@ -109,6 +116,11 @@ class _Check(NamedTuple):
         if "rev" in self.modes:
             self._reverse(vs, cts, differences)
             self._deeper(order, rng, self._vjp, cts, "reverse")
+
+    def gauge(self, rng: np.random.Generator) -> None:
+        """Whether the results depend on phases that mean nothing."""
+        outs = self.f(*(leaf(x, True) for x in self.point))
+        gauge.check_gauge(outs, [_direction(rng, x) for x in self._values(outs)], self.engine)
 
     def _jvp(self, *xs_vs: Any) -> Any:
         n = len(self.point)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from . import sizes, sizes_factors
+from . import sizes, sizes_factors, sizes_functions, sizes_lu
 from .load import load
 
 _REAL = ("f4", "f8")
@@ -80,6 +80,11 @@ def _qr_externals(dtype: str) -> tuple[str, ...]:
     return (_LETTER[dtype] + "geqrf", _LETTER[dtype] + ("orgqr" if dtype in _REAL else "ungqr"))
 
 
+def _named(*routines: str) -> Callable[[str], tuple[str, ...]]:
+    """Routines of the names that begin with the letter of the dtype."""
+    return lambda dtype: tuple(_LETTER[dtype] + routine for routine in routines)
+
+
 _EVERY = (*_REAL, *_COMPLEX, "i4", "i8", "b1")
 _DECLARATIONS = {
     "matmul": _Declaration("matmul", _EVERY, _matmul_externals, fastmath=frozenset({"contract"})),
@@ -91,6 +96,17 @@ _DECLARATIONS = {
     "cholesky": _Declaration("lapack_triangular", _REAL + _COMPLEX, _potrf_externals),
     "solve_triangular": _Declaration("lapack_triangular", _REAL + _COMPLEX, _triangular_externals),
     "qr": _Declaration("lapack_qr", _REAL + _COMPLEX, _qr_externals, sizes_factors.qr_workspace),
+    "lu_factor": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("getrf"), sizes_lu.lu_factor_workspace),
+    "exchange_rows": _Declaration("lapack_lu", (*_REAL, *_COMPLEX, "i4", "i8")),
+    "packed_solve": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("trsm")),
+    "inv": _Declaration("lapack_lu", _REAL + _COMPLEX, _solve_externals, sizes_lu.inv_workspace),
+    "powers": _Declaration("powers", (*_REAL, *_COMPLEX, "i4", "i8")),
+    "eig": _Declaration("lapack_eig", _REAL + _COMPLEX, _named("geev"), sizes_functions.eig_workspace),
+    "sqrtm": _Declaration("lapack_schur", _COMPLEX, _named("gees", "gemm"), sizes_functions.sqrtm_workspace),
+    "sylvester": _Declaration(
+        "lapack_schur", _COMPLEX, _named("gees", "trsyl", "gemm"), sizes_functions.sylvester_workspace
+    ),
+    "expm": _Declaration("expm", _REAL + _COMPLEX, _named("gemm", "gesv"), sizes_functions.expm_workspace),
     "argmax": _Declaration("search", _EVERY),
     "argmin": _Declaration("search", _EVERY),
     "driver": _Declaration("driver", ("",)),

@@ -190,6 +190,7 @@ from nbgraph.api.statistics import (
     std,
     var,
 )
+from nbgraph.api.vectors import cross, kron, vander, vecdot
 
 pow = power
 
@@ -249,6 +250,7 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "cross",
     "deg2rad",
     "degrees",
     "diag",
@@ -292,6 +294,7 @@ __all__ = [
     "isnan",
     "isneginf",
     "isposinf",
+    "kron",
     "ldexp",
     "left_shift",
     "less",
@@ -374,8 +377,10 @@ __all__ = [
     "transpose",
     "true_divide",
     "trunc",
+    "vander",
     "var",
     "vdot",
+    "vecdot",
     "vstack",
     "where",
     "zeros",

@@ -6,7 +6,7 @@ Holds: a matrix that cannot be dealt with (singular, not converged) raises `LinA
 user's line; wrong shapes raise `ShapeError` at once.
 """
 
-from nbgraph.api import diagonal, matmul, matrix_transpose, outer, trace
+from nbgraph.api import cross, diagonal, matmul, matrix_transpose, outer, tensordot, trace, vecdot
 from nbgraph.errors import LinAlgError
 from nbgraph.linalg.decompositions import (
     PolarResult,
@@ -18,38 +18,72 @@ from nbgraph.linalg.decompositions import (
     svd,
     svdvals,
 )
+from nbgraph.linalg.determinants import SlogdetResult, det, slogdet
+from nbgraph.linalg.eigen import EigResult, eig, eigvals
+from nbgraph.linalg.factors import PLU, LuFactors, LuFactorsInfo, lu, lu_factor, lu_factor_ex, lu_solve
+from nbgraph.linalg.functions import expm, solve_sylvester, sqrtm
+from nbgraph.linalg.inverses import ResultInfo, inv, inv_ex, solve_ex
 from nbgraph.linalg.least_squares import LstsqResult, lstsq, matrix_rank, pinv
 from nbgraph.linalg.norms import cond, norm
+from nbgraph.linalg.products import householder_product, matrix_power, multi_dot, tensorinv, tensorsolve
 from nbgraph.linalg.spectra import EighResult, eigh, eigvalsh
 from nbgraph.linalg.systems import solve
 from nbgraph.linalg.triangular import cho_factor, cho_solve, solve_triangular
 
 __all__ = [
+    "PLU",
+    "EigResult",
     "EighResult",
     "LinAlgError",
     "LstsqResult",
+    "LuFactors",
+    "LuFactorsInfo",
     "PolarResult",
     "QRResult",
+    "ResultInfo",
     "SVDResult",
+    "SlogdetResult",
     "cho_factor",
     "cho_solve",
     "cholesky",
     "cond",
+    "cross",
+    "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
+    "expm",
+    "householder_product",
+    "inv",
+    "inv_ex",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matmul",
+    "matrix_power",
     "matrix_rank",
     "matrix_transpose",
+    "multi_dot",
     "norm",
     "outer",
     "pinv",
     "polar",
     "qr",
+    "slogdet",
     "solve",
+    "solve_ex",
+    "solve_sylvester",
     "solve_triangular",
+    "sqrtm",
     "svd",
     "svdvals",
+    "tensordot",
+    "tensorinv",
+    "tensorsolve",
     "trace",
+    "vecdot",
 ]

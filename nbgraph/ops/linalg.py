@@ -148,6 +148,7 @@ class Eigh(Kernel):
     n_out = 2
     unique = False
     fallible = True
+    phases = ((1, -1, 1),)
 
     def __new__(cls, broadening: float = 0.0) -> Any:
         return super().__new__(cls, float(broadening))

@@ -1,0 +1,22 @@
+"""How much memory the kernels of `lapack_lu` need.
+
+In:    sizes of a matrix: ints, or anything that adds and multiplies with ints.
+Out:   bytes.
+Holds: as `sizes`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .sizes import ITEMSIZE
+
+
+def lu_factor_workspace(dtype: str, m: Any, n: Any) -> Any:
+    """Bytes for `lu_factor`: the column-major matrix."""
+    return m * n * ITEMSIZE[dtype]
+
+
+def inv_workspace(dtype: str, n: Any) -> Any:
+    """Bytes for `inv`: the matrix, the identity, then the pivots."""
+    return 2 * n * n * ITEMSIZE[dtype] + n * 4

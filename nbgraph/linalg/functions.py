@@ -1,0 +1,60 @@
+"""Functions of matrices: exponential, square root; Sylvester equations.
+
+In: anything array-like; matrices are the last two axes; integers and booleans become float64. Out: a `TracedTensor`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbgraph import api
+from nbgraph.linalg.stacks import matrix, square, stacked
+from nbgraph.promote import apply, as_code, common, to_inexact
+from nbgraph.types import COMPLEX_OF
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+
+def expm(A: Any) -> TracedTensor:
+    """exp(A), the sum of A^k / k!, of A[..., n, n]; NaN where A has an infinity or a NaN.
+
+    Its derivatives of any order are exponentials of block matrices. Another size of the norm, and so another number of
+    squarings, is the same compiled code.
+
+    >>> expm([[0.0, 1.0], [0.0, 0.0]]).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    made: TracedTensor = apply("expm", square("expm", A))
+    return made
+
+
+def sqrtm(A: Any) -> TracedTensor:
+    """The principal square root of A[..., n, n], complex: X @ X = A, eigenvalues with arguments in (-pi/2, pi/2].
+
+    Of a real matrix without eigenvalues on the negative real axis it is real: take `.real`. Raises `LinAlgError` at the
+    eval for a matrix that has no root or is not finite; a derivative at a singular matrix raises it, too.
+
+    >>> sqrtm([[4.0, 0.0], [0.0, 9.0]]).real.tolist()
+    [[2.0, 0.0], [0.0, 3.0]]
+    """
+    made: TracedTensor = apply("sqrtm", _complex(square("sqrtm", A)))
+    return made
+
+
+def solve_sylvester(a: Any, b: Any, q: Any) -> TracedTensor:
+    """x with a @ x + x @ b = q, for a[..., m, m], b[..., n, n], q[..., m, n].
+
+    Raises `LinAlgError` at the eval if a and -b share an eigenvalue.
+
+    >>> solve_sylvester([[1.0]], [[3.0]], [[8.0]]).tolist()
+    [[2.0]]
+    """
+    given = [to_inexact(x) for x in common(a, b, q)]
+    checked = [square("solve_sylvester", x) for x in given[:2]] + [matrix("solve_sylvester", given[2])]
+    x: TracedTensor = apply("sylvester", *stacked(*map(_complex, checked)))
+    return x if given[0].type.is_complex else api.real(x)
+
+
+def _complex(a: TracedTensor) -> TracedTensor:
+    return as_code(a, COMPLEX_OF.get(a.type.code, a.type.code))
