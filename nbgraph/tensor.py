@@ -132,7 +132,7 @@ class TracedTensor(Node):
 
     @property
     def at(self) -> _At:
-        """`x.at[index].set(value)` and `.add(value)`: x with a region replaced or increased, as a new tensor.
+        """`x.at[index].set(value)`, `.add`, `.mul`, `.max`, `.min`: x with a region changed, as a new tensor.
 
         >>> nbg_zeros = TracedTensor.from_tensor([0.0, 0.0, 0.0])
         >>> nbg_zeros.at[1:].add([1, 2]).tolist()
@@ -399,8 +399,24 @@ class _Region:
         return setitem(self.x, self.index, value)
 
     def add(self, value: Any) -> TracedTensor:
-        """x with value added to the region."""
-        return setitem(self.x, self.index, getitem(self.x, self.index) + value)
+        """x with value added to the region; where an index occurs several times, that often."""
+        return setitem(self.x, self.index, value, "add")
+
+    def mul(self, value: Any) -> TracedTensor:
+        """x with the region multiplied by value; where an index occurs several times, that often."""
+        return setitem(self.x, self.index, value, "mul")
+
+    def max(self, value: Any) -> TracedTensor:
+        """x with the larger of the region and value."""
+        return setitem(self.x, self.index, value, "max")
+
+    def min(self, value: Any) -> TracedTensor:
+        """x with the smaller of the region and value."""
+        return setitem(self.x, self.index, value, "min")
+
+    def get(self) -> TracedTensor:
+        """The region, x[index]."""
+        return getitem(self.x, self.index)
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------------

@@ -64,7 +64,9 @@ def _eigh_externals(dtype: str) -> tuple[str, ...]:
     return (_LETTER[dtype] + ("syevd" if dtype in _REAL else "heevd"),)
 
 
-_EVERY = (*_REAL, *_COMPLEX, "i4", "i8", "b1")
+_NUMBERS = (*_REAL, *_COMPLEX, "i4", "i8")
+_ORDERED = (*_REAL, "i4", "i8", "b1")
+_EVERY = (*_NUMBERS, "b1")
 _DECLARATIONS = {
     "matmul": _Declaration("matmul", _EVERY, _matmul_externals, fastmath=frozenset({"contract"})),
     "gemm": _Declaration("gemm", _REAL + _COMPLEX, _matmul_externals, fastmath=frozenset({"contract"})),
@@ -72,6 +74,13 @@ _DECLARATIONS = {
     "eigh": _Declaration("lapack", _REAL + _COMPLEX, _eigh_externals, sizes.eigh_workspace),
     "argmax": _Declaration("search", _EVERY),
     "argmin": _Declaration("search", _EVERY),
+    "gather": _Declaration("gather", _EVERY),
+    "scatter_set": _Declaration("gather", _EVERY),
+    "scatter_add": _Declaration("gather", _NUMBERS),
+    "scatter_mul": _Declaration("gather", _NUMBERS),
+    "scatter_max": _Declaration("gather", _ORDERED),
+    "scatter_min": _Declaration("gather", _ORDERED),
+    "ravel_index": _Declaration("gather", ("i8",)),
     "driver": _Declaration("driver", ("",)),
     "objects_driver": _Declaration("driver", ("",)),
     "entry": _Declaration("driver", ("",)),
