@@ -131,10 +131,10 @@ def plan_of(index: Any, shape: Shape) -> Plan:
     # Integers of the basic index leave no axis behind.
     left = [item for item in items if isinstance(item, Node | slice) or item is None]
     axes = tuple(a for a, item in enumerate(left) if isinstance(item, Node))
-    indices = tuple(item for item in left if isinstance(item, Node))
+    indices: Any = tuple(item for item in left if isinstance(item, Node))
     common = _common_shape(indices)
     if 0 not in common:
-        taken = [item for item in items if item is not None and item is not ...]
+        taken: list[Any] = [item for item in items if item is not None and item is not ...]
         for axis, item in enumerate(taken):
             if isinstance(item, Node):
                 check_bounds(item, shape[axis], axis)

@@ -125,7 +125,9 @@ def _along(name: str, arr: Any, indices: Any, axis: Any) -> tuple[TracedTensor, 
         common = broadcast_shapes(_without(x.type.shape, at), _without(index.type.shape, at))
     except ShapeError:
         wanted = f"a shape that broadcasts with {x.type.shape} but along axis {at}"
-        raise ShapeError("index does not fit", operation=name, position=1, got=index.type.shape, wanted=wanted) from None
+        raise ShapeError(
+            "index does not fit", operation=name, position=1, got=index.type.shape, wanted=wanted
+        ) from None
     full = (*common[:at], index.type.shape[at], *common[at + 1 :])
     return broadcast_to(x, (*common[:at], x.type.shape[at], *common[at + 1 :])), broadcast_to(index, full), at
 
@@ -191,8 +193,9 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> TracedTensor:
     >>> choose([0, 1, 0], [[1, 2, 3], [10, 20, 30]]).tolist()
     [1, 20, 3]
     """
-    index, *given = broadcast_arrays(index_array(a, "choose"), *choices)
-    index = _moded(as_code(index, "i8"), len(given), mode)
+    index = _moded(as_code(index_array(a, "choose"), "i8"), len(choices), mode)
+    check_bounds(index, len(choices), 0, "choose")
+    index, *given = broadcast_arrays(index, *choices)
     return take_along_axis(stack(given), expand_dims(index, 0), 0)[0]
 
 
@@ -239,7 +242,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> TracedTensor:
     if number.ndim == 0 and number.dtype.kind != "b":
         given = moveaxis(given, 0, at)
     number = np.flatnonzero(number) if number.dtype.kind == "b" else number
-    count = given.type.shape[at] if number.size == 1 else number.size
+    count = concrete_size(given.type.shape[at], "the size") if number.size == 1 else number.size
     given = broadcast_value(given, (*x.type.shape[:at], count, *x.type.shape[at + 1 :]))
     order = _edited("insert", np.insert, np.arange(n), where_to, n + np.arange(count))
     return take(concatenate([x, given], at), order, at)

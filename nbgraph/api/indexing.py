@@ -68,9 +68,9 @@ _COMBINE: dict[str, Any] = {"add": add, "mul": multiply, "max": maximum, "min": 
 
 def _is_mask(index: Any) -> bool:
     """Whether the index is one array of booleans, so that nothing has to be counted."""
-    if isinstance(index, Node | np.ndarray):
-        return index.dtype == np.bool_ and index.ndim > 0
-    return False
+    if isinstance(index, Node):
+        return index.type.code == "b1" and index.type.ndim > 0
+    return isinstance(index, np.ndarray) and index.dtype == np.bool_ and index.ndim > 0
 
 
 def _where(x: TracedTensor, mask: Any, changed: TracedTensor) -> TracedTensor:

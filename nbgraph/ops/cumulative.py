@@ -239,11 +239,11 @@ class Convolve(Kernel):
         return ins[0].with_shape((self._count(sizes),))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        (a, v), start, count = ins, sizes[0], self._count(sizes)
-        out = np.zeros(count, a.dtype)  # type: ignore[call-overload]
+        (a, v), start, count = ins, sizes[0], 1 if self.one else sizes[1]
+        out = np.zeros(count, a.dtype)
         if a.size and v.size:
             full = np.convolve(a, v)
-            first, last = max(start, 0), min(start + count, full.size)  # type: ignore[operator]
+            first, last = max(start, 0), min(start + count, full.size)
             if last > first:
                 out[first - start : last - start] = full[first:last]
         return out
@@ -271,6 +271,13 @@ class Convolve(Kernel):
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         if code in NUMERIC.split():
-            for n, m, start, count in ((5, 3, 0, 7), (3, 5, 2, 3), (4, 4, 3, 1), (2, 6, -2, 5), (3, 1, 1, 6), (3, 0, 0, 2)):
+            for n, m, start, count in (
+                (5, 3, 0, 7),
+                (3, 5, 2, 3),
+                (4, 4, 3, 1),
+                (2, 6, -2, 5),
+                (3, 1, 1, 6),
+                (3, 0, 0, 2),
+            ):
                 words = (start,) if count == 1 else (start, count)
                 yield Sample(cls(count == 1), (sample_array(rng, code, (n,)), sample_array(rng, code, (m,))), words)

@@ -43,7 +43,7 @@ def _extents(shape: Shape, axis: int) -> tuple[Size, Size, Size]:
 class _Indexed(Kernel):
     """What all have in common: an index, and how it applies."""
 
-    params = ("axis", "along")
+    params: ClassVar[tuple[str, ...]] = ("axis", "along")
     axis: int
     along: bool
     fallible = True
@@ -124,7 +124,9 @@ class Gather(_Indexed):
         x, index = ins
         if self.along:
             return x[self._numpy(x, index)]
-        return np.take(x, _wrapped(index, x.shape[self.axis]), self.axis, mode="wrap" if x.shape[self.axis] else "raise")
+        return np.take(
+            x, _wrapped(index, x.shape[self.axis]), self.axis, mode="wrap" if x.shape[self.axis] else "raise"
+        )
 
     def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
         (x, index), (out,) = ins, outs
@@ -210,7 +212,7 @@ class ScatterAdd(_Scatter):
 
     name = "scatter_add"
     kernel = "scatter_add"
-    params = ("axis", "along", "one")
+    params: ClassVar[tuple[str, ...]] = ("axis", "along", "one")
     one: bool
     codes = NUMERIC
 
