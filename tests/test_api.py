@@ -376,9 +376,9 @@ def test_indexing_errors_and_iteration() -> None:
     for bad in (3, (0, 0, 0), (0, -5)):
         with pytest.raises(IndexError):
             t[bad]
-    for advanced in ([0, 1], np.array([0, 1]), t > 1, True):
-        with pytest.raises(nbg.BoundsError, match="not there yet"):
-            t[advanced]
+    for index in (True, np.array(1.5), [0.5], "a"):
+        with pytest.raises(nbg.BoundsError, match="index"):
+            t[index]
     with pytest.raises(TypeError, match="at"):
         t[0] = 1
     with pytest.raises(nbg.ShapeError, match="value"):

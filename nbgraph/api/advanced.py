@@ -134,10 +134,10 @@ def plan_of(index: Any, shape: Shape) -> Plan:
     indices: Any = tuple(item for item in left if isinstance(item, Node))
     common = _common_shape(indices)
     if 0 not in common:
-        taken: list[Any] = [item for item in items if item is not None and item is not ...]
+        taken = [item for item in items if item is not None and item is not ...]
         for axis, item in enumerate(taken):
             if isinstance(item, Node):
-                check_bounds(item, shape[axis], axis)
+                check_bounds(operand(item), shape[axis], axis)
     return Plan(basic, axes, indices, common, before if together else 0)
 
 

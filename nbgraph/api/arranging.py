@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -233,7 +234,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Trace
     at = axis_of("array_split", axis, x.type.ndim)
     bounds = _bounds(indices_or_sections, x.type.shape[at])
     before = (slice(None),) * at
-    return [getitem(x, (*before, slice(i, j))) for i, j in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [getitem(x, (*before, slice(i, j))) for i, j in pairwise(bounds)]
 
 
 def _bounds(given: Any, d: Size) -> list[Any]:
@@ -360,4 +361,3 @@ def _constant_border(x: TracedTensor, axis: int, before: Size, after: Size, low:
         return concatenate([ends[0], x, ends[1]], axis)
     made: TracedTensor = apply("pad_slice", x, axis=axis, start=before, size=size)
     return made
-

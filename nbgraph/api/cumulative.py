@@ -1,7 +1,7 @@
 """Running sums, products and extrema, differences, and integrals and slopes made of them, with NumPy's names.
 
-In: anything array-like. Out: a `TracedTensor`. Holds: derivatives of running products are exact where elements are zero;
-of equal elements the running extremum, and its derivative, is the first.
+In: anything array-like. Out: a `TracedTensor`. Holds: derivatives of running products are exact where elements are
+zero; of equal elements the running extremum, and its derivative, is the first.
 """
 
 from __future__ import annotations
@@ -219,7 +219,8 @@ def _end(f: TracedTensor, axis: int, steps: Any, sign: int, order: int) -> Trace
     places = [(0, 1), (1, 2), (2, 3)] if sign > 0 else [(-1, None), (-2, -1), (-3, -2)]
     points = [_part(f, axis, *place) for place in places[: order + 1]]
     if order == 1:
-        return sign * (points[1] - points[0]) / near
+        line: TracedTensor = sign * (points[1] - points[0]) / near
+        return line
     made: TracedTensor = sign * (
         -(2.0 * near + far) / (near * (near + far)) * points[0]
         + (near + far) / (near * far) * points[1]

@@ -1,7 +1,7 @@
 """Picking elements by index arrays, with NumPy's names: take, choose, select, delete, insert, nonzero.
 
-In: anything array-like. Out: a `TracedTensor`. Holds: what NumPy writes into its argument is a new tensor here. Masks and
-conditions that decide a size are evaluated; what is picked by them has a derivative. An index out of bounds raises
+In: anything array-like. Out: a `TracedTensor`. Holds: what NumPy writes into its argument is a new tensor here. Masks
+and conditions that decide a size are evaluated; what is picked by them has a derivative. An index out of bounds raises
 `BoundsError`: at once where it is known, else when it is evaluated.
 """
 

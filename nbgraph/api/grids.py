@@ -21,7 +21,7 @@ from nbgraph.dims import DimExpr
 from nbgraph.errors import ShapeError
 from nbgraph.promote import apply, as_code, common, operand, to_inexact
 from nbgraph.trace import concrete_size
-from nbgraph.types import Size, code_of
+from nbgraph.types import DTYPES, Size, code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -54,7 +54,7 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     >>> indices((2, 2)).tolist()
     [[[0, 0], [1, 1]], [[0, 1], [0, 1]]]
     """
-    found = np.indices(dimensions, code_of(dtype), sparse=sparse)
+    found: Any = np.indices(dimensions, DTYPES[code_of(dtype)], sparse)  # type: ignore[call-overload]
     return constants(found) if sparse else operand(found)
 
 
@@ -84,7 +84,7 @@ def tril(m: Any, k: int = 0) -> TracedTensor:
     [[1, 0], [3, 4]]
     """
     x = _matrix("tril", m)
-    return where(_below(*x.type.shape[-2:], operator.index(k)), x, 0)
+    return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k)), x, 0)
 
 
 def triu(m: Any, k: int = 0) -> TracedTensor:
@@ -94,7 +94,7 @@ def triu(m: Any, k: int = 0) -> TracedTensor:
     [[1, 2], [0, 4]]
     """
     x = _matrix("triu", m)
-    return where(_below(*x.type.shape[-2:], operator.index(k) - 1), 0, x)
+    return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k) - 1), 0, x)
 
 
 def _matrix(name: str, m: Any) -> TracedTensor:

@@ -1,8 +1,8 @@
 """Indexing: what `x[index]` and `x.at[index]` record.
 
-In: a tensor and an index: integers, slices with steps, `...`, None, arrays of integers or booleans. Out: a tensor of the
-elements, or one in which they are replaced. Holds: what lies outside raises `BoundsError`, a value that does not fit
-`ShapeError`. An index without arrays is a view.
+In: a tensor and an index: integers, slices with steps, `...`, None, arrays of integers or booleans. Out: a tensor of
+the elements, or one in which they are replaced. Holds: what lies outside raises `BoundsError`, a value that does not
+fit `ShapeError`. An index without arrays is a view.
 """
 
 from __future__ import annotations

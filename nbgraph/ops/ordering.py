@@ -1,8 +1,8 @@
 """Order: the permutation that sorts, sorted values, positions in a sorted array.
 
 In: one operand and the axis along which it is sorted. Out: the permutation (int64), or the elements in order.
-Holds: sorting is stable, NaN comes last, complex numbers go by real and then imaginary part. A permutation is found once
-and saved for derivatives, never found again: near a tie two engines may find different ones.
+Holds: sorting is stable, NaN comes last, complex numbers go by real and then imaginary part. A permutation is found
+once and saved for derivatives, never found again: near a tie two engines may find different ones.
 """
 
 from __future__ import annotations
