@@ -22,49 +22,12 @@ __all__ = ["Generator", "default_rng"]
 
 #: NumPy's methods that draw.
 _DRAWS = frozenset(
-    [
-        "beta",
-        "binomial",
-        "chisquare",
-        "choice",
-        "dirichlet",
-        "exponential",
-        "f",
-        "gamma",
-        "geometric",
-        "gumbel",
-        "hypergeometric",
-        "integers",
-        "laplace",
-        "logistic",
-        "lognormal",
-        "logseries",
-        "multinomial",
-        "multivariate_hypergeometric",
-        "multivariate_normal",
-        "negative_binomial",
-        "noncentral_chisquare",
-        "noncentral_f",
-        "normal",
-        "pareto",
-        "permutation",
-        "permuted",
-        "poisson",
-        "power",
-        "random",
-        "rayleigh",
-        "standard_cauchy",
-        "standard_exponential",
-        "standard_gamma",
-        "standard_normal",
-        "standard_t",
-        "triangular",
-        "uniform",
-        "vonmises",
-        "wald",
-        "weibull",
-        "zipf",
-    ]
+    """
+    beta binomial chisquare choice dirichlet exponential f gamma geometric gumbel hypergeometric integers laplace
+    logistic lognormal logseries multinomial multivariate_hypergeometric multivariate_normal negative_binomial
+    noncentral_chisquare noncentral_f normal pareto permutation permuted poisson power random rayleigh standard_cauchy
+    standard_exponential standard_gamma standard_normal standard_t triangular uniform vonmises wald weibull zipf
+    """.split()  # noqa: SIM905
 )
 
 

@@ -47,7 +47,7 @@ FUNCTIONS = {
     "cumsum": lambda x: nbg.cumsum(x, 1) ** 2,
     "cumprod": lambda x: nbg.cumprod(x, 1) ** 2,
     "cumprod all": lambda x: nbg.cumprod(x),
-    "cummax": lambda x: nbg.cummax(x + 0.01 * np.arange(4), 0) ** 2,
+    "cummax": lambda x: nbg.cummax(x + 0.01 * np.arange(12.0).reshape(3, 4), 0) ** 2,
     "nan": lambda x: nbg.nancumsum(nbg.where(np.eye(3, 4) > 0, np.nan, x), 1) ** 2,
     "nan product": lambda x: nbg.nancumprod(nbg.where(np.eye(3, 4) > 0, np.nan, x), 1) ** 2,
     "diff": lambda x: nbg.diff(x, 2, prepend=0.0) ** 2,
