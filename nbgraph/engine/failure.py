@@ -36,8 +36,8 @@ class OperationFailed(Exception):
         return kind(self.error.args[0], operation=self.op.name, got=getattr(self.error, "got", None), where=place)
 
     def _line(self, call: Any) -> Any:
-        """The user's line of the failed operation in a call, or of another one that fails alike (a gather whose adjoint,
-        a scatter, finds an index out of bounds)."""
+        """The user's line of the failed operation in a call, or of another one that fails alike (a gather, where its
+        adjoint, a scatter, finds an index out of bounds)."""
         sites = [(_op_at(call.fragment, slot), site) for slot, site in (call.sites if call is not None else None) or ()]
         same = [site for op, site in sites if op is self.op]
         alike = [site for op, site in sites if op.failure == self.op.failure]
