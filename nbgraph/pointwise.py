@@ -18,26 +18,7 @@ from nbgraph.op import Sample, sample_array
 
 #: Functions that generated code has in `math` and, for single precision, under the same name in `np`.
 _MATH = frozenset(
-    [
-        "sqrt",
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "sin",
-        "cos",
-        "tan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "arctan",
-        "arctan2",
-        "arcsin",
-        "arccos",
-    ]
+    "sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arctan arctan2 arcsin arccos".split()
 )
 #: Functions of complex numbers that generated code has of its own (`codegen.runtime`, `codegen.complex_functions`).
 _COMPLEX = _MATH - {"log1p", "arctan2"} | frozenset(

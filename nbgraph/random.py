@@ -84,7 +84,7 @@ class Generator:
 def default_rng(seed: Any = None) -> Generator:
     """A `Generator`.
 
-    >>> default_rng(7).integers(10).item() == np.random.default_rng(7).integers(10)
+    >>> default_rng(7).integers(10).item() == np.random.default_rng(7).integers(10).item()
     True
     """
     return Generator(seed)

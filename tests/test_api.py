@@ -226,8 +226,9 @@ def test_numpy_functions_stay_lazy() -> None:
     assert nbg.result_type(t, 1) == np.result_type(x, 1)
     with pytest.raises(TypeError, match="spacing does not take a TracedTensor"):
         np.spacing(t)
-    with pytest.raises(TypeError, match="fft"):
-        np.fft.fft(t)
+    agree(np.sort(t, 0), np.sort(x, 0))
+    with pytest.raises(TypeError, match="unwrap"):
+        np.unwrap(t)
     with pytest.raises(TypeError, match=r"add\.reduce"):
         np.add.reduce(t)
     with pytest.raises(TypeError, match="out"):

@@ -40,7 +40,7 @@ class OperationFailed(Exception):
         adjoint, a scatter, finds an index out of bounds)."""
         sites = [(_op_at(call.fragment, slot), site) for slot, site in (call.sites if call is not None else None) or ()]
         same = [site for op, site in sites if op is self.op]
-        alike = [site for op, site in sites if op.failure == self.op.failure]
+        alike = [site for op, site in sites if op is not None and op.failure == self.op.failure]
         return next(iter(same + alike), None)
 
 
