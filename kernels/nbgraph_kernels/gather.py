@@ -69,6 +69,13 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
 
 def _gather(dtype: str) -> Callable[[Any], int]:
     elements, integers = POINTERS[dtype], POINTERS["i8"]
+    size = ELEMENTS[dtype].bitwidth // 8
+
+    def line(out: Any, x: Any, index: Any, m: Any, n: Any) -> None:
+        for j in range(m):
+            out[j] = x[_wrapped(index[j], n)]
+
+    gather_line = helper(line)
 
     def gather(w: Any) -> int:
         out, x, index = elements(w[0]), elements(w[1]), integers(w[2])
@@ -76,6 +83,11 @@ def _gather(dtype: str) -> Callable[[Any], int]:
         status = _outside(index, w[10], n)
         if status != 0:
             return status
+        if inner == 1:
+            for o in range(outer):
+                at = w[0] + o * m * size, w[1] + o * n * size, w[2] + 8 * o * w[7]
+                gather_line(elements(at[0]), elements(at[1]), integers(at[2]), m, n)
+            return 0
         for o in range(outer):
             for j in range(m):
                 to, at = (o * m + j) * inner, o * w[7] + j * w[8]
@@ -93,7 +105,14 @@ def _gather(dtype: str) -> Callable[[Any], int]:
 
 def _scatter(name: str, dtype: str) -> Callable[[Any], int]:
     elements, integers, combine = POINTERS[dtype], POINTERS["i8"], helper(_COMBINE[name])
-    element = ELEMENTS[dtype]
+    element, size = ELEMENTS[dtype], ELEMENTS[dtype].bitwidth // 8
+
+    def line(out: Any, u: Any, index: Any, m: Any, n: Any) -> None:
+        for j in range(m):
+            to = _wrapped(index[j], n)
+            out[to] = combine(out[to], u[j])
+
+    scatter_line = helper(line)
 
     def scatter(w: Any) -> int:
         out, x, index, u = elements(w[0]), elements(w[1]), integers(w[2]), elements(w[3])
@@ -103,6 +122,11 @@ def _scatter(name: str, dtype: str) -> Callable[[Any], int]:
             return status
         for i in range(outer * n * inner):
             out[i] = x[i] if w[1] != 0 else element(0)
+        if inner == 1:
+            for o in range(outer):
+                at = w[0] + o * n * size, w[3] + o * m * size, w[2] + 8 * o * w[8]
+                scatter_line(elements(at[0]), elements(at[1]), integers(at[2]), m, n)
+            return 0
         for o in range(outer):
             for j in range(m):
                 row, at = (o * m + j) * inner, o * w[8] + j * w[9]
