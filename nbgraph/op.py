@@ -160,6 +160,10 @@ class Op:
         """The same value made of operations that code can be generated for, or None where it can be already."""
         return None
 
+    def failed(self, status: int) -> Exception:
+        """The error that a kernel's positive status stands for: LAPACK's info."""
+        return np.linalg.LinAlgError(f"{self.failure} (LAPACK info {status})")
+
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         """Cases of this dtype for the law tests; none where the dtype is not supported."""

@@ -132,7 +132,7 @@ class TracedTensor(Node):
 
     @property
     def at(self) -> _At:
-        """`x.at[index].set(value)` and `.add(value)`: x with a region replaced or increased, as a new tensor.
+        """`x.at[index].set(value)`, `.add`, `.mul`, `.max`, `.min`: x with a region changed, as a new tensor.
 
         >>> nbg_zeros = TracedTensor.from_tensor([0.0, 0.0, 0.0])
         >>> nbg_zeros.at[1:].add([1, 2]).tolist()
@@ -319,6 +319,8 @@ class TracedTensor(Node):
     var, std, ptp, round = api.var, api.std, api.ptp, api.round
     any, all, argmax, argmin = api.any, api.all, api.argmax, api.argmin
     ravel, flatten, squeeze, swapaxes = api.ravel, api.ravel, api.squeeze, api.swapaxes
+    take, repeat, compress, nonzero = api.take, api.repeat, api.compress, api.nonzero
+    cumsum, cumprod, argsort, searchsorted = api.cumsum, api.cumprod, api.argsort, api.searchsorted
     dot, diagonal, trace, clip = api.dot, api.diagonal, api.trace, api.clip
     conj, conjugate = api.conj, api.conj
 
@@ -352,7 +354,9 @@ class TracedTensor(Node):
         if name in _DECIDED:
             args, kwargs = tree_map(_value, (tuple(args), kwargs))
             return func(*args, **kwargs)
-        home = sys.modules["nbgraph.linalg"] if func.__module__ == "numpy.linalg" else api
+        if name in _IN_PLACE:
+            raise TypeError(f"np.{name} writes into its argument; nbg.{name} or x.at gives a new tensor")
+        home: Any = sys.modules[_HOMES[func.__module__]] if func.__module__ in _HOMES else api
         function = getattr(home, name, None) if name in home.__all__ else None
         if function is None:
             raise _not_lazy(func.__module__.removeprefix("numpy").lstrip(".") + f" {name}", {})
@@ -399,14 +403,35 @@ class _Region:
         return setitem(self.x, self.index, value)
 
     def add(self, value: Any) -> TracedTensor:
-        """x with value added to the region."""
-        return setitem(self.x, self.index, getitem(self.x, self.index) + value)
+        """x with value added to the region; where an index occurs several times, that often."""
+        return setitem(self.x, self.index, value, "add")
+
+    def mul(self, value: Any) -> TracedTensor:
+        """x with the region multiplied by value; where an index occurs several times, that often."""
+        return setitem(self.x, self.index, value, "mul")
+
+    def max(self, value: Any) -> TracedTensor:
+        """x with the larger of the region and value."""
+        return setitem(self.x, self.index, value, "max")
+
+    def min(self, value: Any) -> TracedTensor:
+        """x with the smaller of the region and value."""
+        return setitem(self.x, self.index, value, "min")
+
+    def get(self) -> TracedTensor:
+        """The region, x[index]."""
+        return getitem(self.x, self.index)
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------------
 
 #: Functions of NumPy that decide or print: they evaluate.
 _DECIDED = frozenset(("allclose", "array_equal", "array_equiv", "array_repr", "array_str", "array2string"))
+
+#: Functions of NumPy that write into their argument, which a tensor does not allow.
+_IN_PLACE = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
+#: Where the functions of NumPy's modules are.
+_HOMES = {"numpy.linalg": "nbgraph.linalg", "numpy.fft": "nbgraph.fft"}
 
 
 def _value(x: Any) -> Any:

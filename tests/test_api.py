@@ -226,8 +226,9 @@ def test_numpy_functions_stay_lazy() -> None:
     assert nbg.result_type(t, 1) == np.result_type(x, 1)
     with pytest.raises(TypeError, match="spacing does not take a TracedTensor"):
         np.spacing(t)
-    with pytest.raises(TypeError, match="fft"):
-        np.fft.fft(t)
+    agree(np.sort(t, 0), np.sort(x, 0))
+    with pytest.raises(TypeError, match="unwrap"):
+        np.unwrap(t)
     with pytest.raises(TypeError, match=r"add\.reduce"):
         np.add.reduce(t)
     with pytest.raises(TypeError, match="out"):
@@ -376,9 +377,9 @@ def test_indexing_errors_and_iteration() -> None:
     for bad in (3, (0, 0, 0), (0, -5)):
         with pytest.raises(IndexError):
             t[bad]
-    for advanced in ([0, 1], np.array([0, 1]), t > 1, True):
-        with pytest.raises(nbg.BoundsError, match="not there yet"):
-            t[advanced]
+    for index in (True, np.array(1.5), [0.5], "a"):
+        with pytest.raises(nbg.BoundsError, match="index"):
+            t[index]
     with pytest.raises(TypeError, match="at"):
         t[0] = 1
     with pytest.raises(nbg.ShapeError, match="value"):

@@ -90,11 +90,12 @@ class Lowered(codegen.JITCodeLibrary):
         return module
 
 
-def flags_for(fastmath: Any = False) -> Any:
+def flags_for(fastmath: Any = False, noalias: bool = False) -> Any:
     """Numba's flags for code that neither raises nor is called from Python."""
     flags = compiler.Flags()
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
+    flags.noalias = noalias
     if fastmath:
         flags.fastmath = FastMathOptions(fastmath)
     return flags
@@ -107,13 +108,16 @@ def lower(function: Callable[..., Any], arguments: tuple[Any, ...], result: Any,
     return Lowered(function, arguments, result, flags_for(fastmath))
 
 
-def helper(function: Callable[..., Any], fastmath: Any = False) -> Any:
-    """Decorator: a function that compiled functions may call by position; `fastmath` holds inside it."""
+def helper(function: Callable[..., Any], fastmath: Any = False, noalias: bool = False) -> Any:
+    """Decorator: a function that compiled functions may call by position; `fastmath` holds inside it.
+
+    `noalias` promises that no two of its pointers lead to the same memory, so that it vectorises without checks.
+    """
     lowered: dict[Any, Lowered] = {}
 
     def invoke(typingctx: Any, *arguments: Any) -> Any:
         if arguments not in lowered:
-            lowered[arguments] = Lowered(function, arguments, None, flags_for(fastmath))
+            lowered[arguments] = Lowered(function, arguments, None, flags_for(fastmath, noalias))
         callee = lowered[arguments]
 
         def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:

@@ -85,7 +85,9 @@ def _named(*routines: str) -> Callable[[str], tuple[str, ...]]:
     return lambda dtype: tuple(_LETTER[dtype] + routine for routine in routines)
 
 
-_EVERY = (*_REAL, *_COMPLEX, "i4", "i8", "b1")
+_NUMBERS = (*_REAL, *_COMPLEX, "i4", "i8")
+_ORDERED = (*_REAL, "i4", "i8", "b1")
+_EVERY = (*_NUMBERS, "b1")
 _DECLARATIONS = {
     "matmul": _Declaration("matmul", _EVERY, _matmul_externals, fastmath=frozenset({"contract"})),
     "gemm": _Declaration("gemm", _REAL + _COMPLEX, _matmul_externals, fastmath=frozenset({"contract"})),
@@ -109,6 +111,25 @@ _DECLARATIONS = {
     "expm": _Declaration("expm", _REAL + _COMPLEX, _named("gemm", "gesv"), sizes_functions.expm_workspace),
     "argmax": _Declaration("search", _EVERY),
     "argmin": _Declaration("search", _EVERY),
+    "gather": _Declaration("gather", _EVERY),
+    "scatter_set": _Declaration("gather", _EVERY),
+    "scatter_add": _Declaration("gather", _NUMBERS),
+    "scatter_mul": _Declaration("gather", _NUMBERS),
+    "scatter_max": _Declaration("gather", _ORDERED),
+    "scatter_min": _Declaration("gather", _ORDERED),
+    "ravel_index": _Declaration("gather", ("i8",)),
+    "argsort": _Declaration("ordering", _EVERY, workspace=sizes.sort_workspace),
+    "sort": _Declaration("ordering", _EVERY, workspace=sizes.sort_workspace),
+    "searchsorted": _Declaration("ordering", _ORDERED),
+    "cumsum": _Declaration("cumulative", _NUMBERS),
+    "cumprod": _Declaration("cumulative", _NUMBERS),
+    "argcummax": _Declaration("cumulative", _ORDERED),
+    "argcummin": _Declaration("cumulative", _ORDERED),
+    "recurrence": _Declaration("cumulative", _REAL + _COMPLEX),
+    "convolve": _Declaration("cumulative", _NUMBERS),
+    "fft": _Declaration("fourier", _COMPLEX, workspace=sizes.fft_workspace),
+    "rfft": _Declaration("fourier", _REAL, workspace=sizes.fft_workspace),
+    "irfft": _Declaration("fourier", _REAL, workspace=sizes.fft_workspace),
     "driver": _Declaration("driver", ("",)),
     "objects_driver": _Declaration("driver", ("",)),
     "entry": _Declaration("driver", ("",)),

@@ -46,3 +46,13 @@ def eigh_workspace(dtype: str, n: Any) -> Any:
     if dtype in ("f4", "f8"):
         return (n * n + syevd_work(n)) * ITEMSIZE[dtype] + integers
     return (n * n + heevd_work(n)) * ITEMSIZE[dtype] + heevd_real_work(n) * (ITEMSIZE[dtype] // 2) + integers
+
+
+def sort_workspace(dtype: str, n: Any) -> Any:
+    """Bytes for `argsort` and `sort`: keys and places, twice, and the counts of the digits."""
+    return 32 * n + 8 * 8 * 256
+
+
+def fft_workspace(dtype: str, n: Any) -> Any:
+    """Bytes for `fft`, `rfft` and `irfft`: planes twice, roots, the chirp and its transform, of up to 4 n numbers."""
+    return 16 * (16 * n + 4 * n + n + n + 4 * n + 2 * (2 * n + 16)) + 1024

@@ -1,7 +1,8 @@
 """Indexing: what `x[index]` and `x.at[index]` record.
 
-In: a tensor and a basic index: integers, slices with steps, `...`, None. Out: a tensor of the elements, or one in
-which they are replaced. Holds: what lies outside raises `BoundsError`, a value that does not fit `ShapeError`.
+In: a tensor and an index: integers, slices with steps, `...`, None, arrays of integers or booleans. Out: a tensor of
+the elements, or one in which they are replaced. Holds: what lies outside raises `BoundsError`, a value that does not
+fit `ShapeError`. An index without arrays is a view.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.api.shapes import broadcast_to, expand_dims, squeeze
-from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.api.advanced import broadcast_value, is_advanced, plan_of
+from nbgraph.api.elementwise import add, maximum, minimum, multiply, where
+from nbgraph.api.shapes import expand_dims, squeeze
+from nbgraph.errors import BoundsError, DtypeError
 from nbgraph.op import REGISTRY
 from nbgraph.ops.indexing import normalise_index
 from nbgraph.promote import as_code, operand
@@ -24,11 +27,14 @@ if TYPE_CHECKING:
 
 
 def getitem(x: TracedTensor, index: Any) -> TracedTensor:
-    """x[index] for integers, slices with steps, `...` and None, in any combination."""
+    """x[index] for integers, slices with steps, `...`, None and arrays, in any combination."""
     first = x.type.shape[0] if type(index) is int and x.type.ndim else None
     if type(first) is int and -first <= index < first:  # a row, which loops and unpacking take often
         row: TracedTensor = record(_rows(x.type.ndim - 1), (x,), (index % first,))
         return row
+    if is_advanced(index):
+        plan = plan_of(index, x.type.shape)
+        return plan.pick(x if plan.is_whole else getitem(x, plan.basic))
     op, sizes, newaxes = _normalise(index, x.type.shape)
     if any(entry[0] != "all" for entry in op.axes):
         x = record(op, (x,), sizes)
@@ -41,18 +47,48 @@ def _rows(rest: int) -> Any:
     return REGISTRY["slice"]((("int",), *((("all",),) * rest)))
 
 
-def setitem(x: TracedTensor, index: Any, value: Any) -> TracedTensor:
-    """x with x[index] replaced by value, which broadcasts and is cast to the dtype of x."""
-    op, sizes, newaxes = _normalise(index, x.type.shape)
-    region = getitem(x, index).type
+def setitem(x: TracedTensor, index: Any, value: Any, how: str = "set") -> TracedTensor:
+    """x with value, which broadcasts and is cast to the dtype of x, combined into x[index].
+
+    `how` is "set", "add", "mul", "max" or "min". Of equal indices each counts; of those that set, the last.
+    """
     value = _cast_into(x, operand(value))
-    try:
-        value = broadcast_to(value, region.shape)
-    except ShapeError:
-        wanted = f"a shape that broadcasts to the region's, {region.shape}"
-        raise ShapeError(
-            "value does not fit", operation="at", position="value", got=value.type.shape, wanted=wanted
-        ) from None
+    if not is_advanced(index):
+        return _replaced(x, index, value if how == "set" else _COMBINE[how](getitem(x, index), value))
+    if value.type.ndim == 0 and _is_mask(index):
+        return _where(x, index, value if how == "set" else _COMBINE[how](x, value))
+    plan = plan_of(index, x.type.shape)
+    if plan.is_whole:
+        return plan.combine(x, how, value)
+    return setitem(x, plan.basic, plan.combine(getitem(x, plan.basic), how, value))
+
+
+_COMBINE: dict[str, Any] = {"add": add, "mul": multiply, "max": maximum, "min": minimum}
+
+
+def _is_mask(index: Any) -> bool:
+    """Whether the index is one array of booleans, so that nothing has to be counted."""
+    if isinstance(index, Node):
+        return index.type.code == "b1" and index.type.ndim > 0
+    return isinstance(index, np.ndarray) and index.dtype == np.bool_ and index.ndim > 0
+
+
+def _where(x: TracedTensor, mask: Any, changed: TracedTensor) -> TracedTensor:
+    """What has changed where a mask of the leading dimensions holds, else x."""
+    mask = operand(mask)
+    if mask.type.ndim > x.type.ndim or any(
+        type(d) is int and type(e) is int and d != e for d, e in zip(mask.type.shape, x.type.shape, strict=False)
+    ):
+        wanted = f"the leading dimensions of {x.type.shape}"
+        raise BoundsError("mask does not fit", operation="at", got=f"a mask of shape {mask.type.shape}", wanted=wanted)
+    behind = tuple(range(mask.type.ndim, x.type.ndim))
+    return where(expand_dims(mask, behind) if behind else mask, changed, x)
+
+
+def _replaced(x: TracedTensor, index: Any, value: TracedTensor) -> TracedTensor:
+    """x with the region of a basic index replaced."""
+    op, sizes, newaxes = _normalise(index, x.type.shape)
+    value = broadcast_value(value, getitem(x, index).type.shape)
     if newaxes:
         value = squeeze(value, newaxes)
     made: TracedTensor = record(REGISTRY["slice_update"](op.axes), (x, value), sizes)
@@ -84,8 +120,6 @@ def _normalise(index: Any, shape: Shape) -> Any:
     key = None if False in parts else (shape, *parts)
     found = _NORMALISED.get(key)
     if found is None:
-        for item in items:
-            _check_basic(item)
         found = normalise_index(index, shape)
         if len(_NORMALISED) >= _NORMALISED_LIMIT:
             _NORMALISED.clear()
@@ -100,22 +134,3 @@ def _hashable(item: Any) -> Any:
         part = (item.start, item.stop, item.step)
         return part if all(type(p) is int or p is None for p in part) else False
     return (item,) if type(item) is int or item is None or item is Ellipsis else False
-
-
-def _check_basic(item: Any) -> None:
-    if _is_advanced(item):
-        raise BoundsError(
-            "indexing with arrays is not there yet",
-            operation="getitem",
-            got=f"an index of type {type(item).__name__}",
-            wanted="integers, slices, ... and None",
-            hint="use slices; nbg.where selects by a mask",
-        )
-
-
-def _is_advanced(item: Any) -> bool:
-    if isinstance(item, bool | np.bool_ | list | tuple):
-        return True
-    if isinstance(item, Node):
-        return item.type.ndim > 0 or item.type.code not in ("i4", "i8")
-    return isinstance(item, np.ndarray) and (item.ndim > 0 or item.dtype.kind not in "iu")

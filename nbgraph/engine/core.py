@@ -27,7 +27,7 @@ from nbgraph.engine.routes import run_again
 from nbgraph.engine.schedule import Key, Row, Schedule, draft_slots
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
-from nbgraph.errors import LinAlgError, NbgraphError
+from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
@@ -266,7 +266,7 @@ def _run_schedule(
     """Runs a schedule; where an operation fails, once more for the targets alone, which may not need that one."""
     try:
         engine.run(schedule, results)
-    except LinAlgError:
+    except (LinAlgError, BoundsError):
         with LOCK:
             schedule = Schedule(nodes, drafts, {}, {}, only_targets=True)
         results.clear()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph.errors import LinAlgError, describe
+from nbgraph.errors import BoundsError, LinAlgError, describe
 from nbgraph.fragment import Fragment
 
 
@@ -19,25 +19,28 @@ class OperationFailed(Exception):
 
     @classmethod
     def from_status(cls, op: Any, status: int) -> OperationFailed:
-        """A kernel's status: LAPACK's info if positive."""
-        return cls(op, np.linalg.LinAlgError(f"{op.failure} (LAPACK info {status})"))
+        """A kernel's status, as the operation reads it."""
+        return cls(op, op.failed(status))
 
     def named(self, call: Any) -> Exception:
         """The user's error: operation and the line that recorded it."""
-        if not isinstance(self.error, np.linalg.LinAlgError):
+        out_of_bounds = self.op.fallible and isinstance(self.error, BoundsError)
+        if not (out_of_bounds or isinstance(self.error, np.linalg.LinAlgError)):
             return self.error
         where = self._line(call)
         while where is None and call is not None and call.origin is not None:
             # A derived call fails where the operation that it is derived from was recorded.
             call = call.origin[0]
             where = None if call is None else self._line(call)
-        return LinAlgError(str(self.error), operation=self.op.name, where=describe(where) if where else None)
+        kind, place = BoundsError if out_of_bounds else LinAlgError, describe(where) if where else None
+        return kind(self.error.args[0], operation=self.op.name, got=getattr(self.error, "got", None), where=place)
 
     def _line(self, call: Any) -> Any:
-        """The user's line of the failed operation in a call, or of another one of its kind."""
+        """The user's line of the failed operation in a call, or of another one that fails alike (a gather, where its
+        adjoint, a scatter, finds an index out of bounds)."""
         sites = [(_op_at(call.fragment, slot), site) for slot, site in (call.sites if call is not None else None) or ()]
         same = [site for op, site in sites if op is self.op]
-        alike = [site for op, site in sites if type(op) is type(self.op)]
+        alike = [site for op, site in sites if op is not None and op.failure == self.op.failure]
         return next(iter(same + alike), None)
 
 

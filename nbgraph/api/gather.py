@@ -1,0 +1,264 @@
+"""Picking elements by index arrays, with NumPy's names: take, choose, select, delete, insert, nonzero.
+
+In: anything array-like. Out: a `TracedTensor`. Holds: what NumPy writes into its argument is a new tensor here. Masks
+and conditions that decide a size are evaluated; what is picked by them has a derivative. An index out of bounds raises
+`BoundsError`: at once where it is known, else when it is evaluated.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbgraph.api.advanced import Plan, broadcast_value, check_bounds, combined, index_array
+from nbgraph.api.elementwise import astype, where
+from nbgraph.api.shapes import (
+    broadcast_arrays,
+    broadcast_shapes,
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    moveaxis,
+    ravel,
+    stack,
+)
+from nbgraph.engine import evaluate
+from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.promote import apply, as_code, operand
+from nbgraph.trace import concrete_size, constant_of
+from nbgraph.types import Shape, Size
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+Array = np.ndarray[Any, Any]
+
+
+def axis_of(name: str, axis: Any, ndim: int) -> int:
+    """A nonnegative axis, or `BoundsError`."""
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise BoundsError("axis is out of range", operation=name, got=axis, wanted=f"-{ndim} <= axis < {ndim}")
+    return axis % ndim  # type: ignore[no-any-return]
+
+
+def flat(name: str, a: Any, axis: Any) -> tuple[TracedTensor, int]:
+    """An array and an axis of it; without an axis, the flattened array."""
+    x = operand(a)
+    return (ravel(x), 0) if axis is None else (x, axis_of(name, axis, x.type.ndim))
+
+
+def value(a: Any) -> Array:
+    """The value of something array-like, evaluated if need be."""
+    return evaluate([operand(a)])[0]
+
+
+def constants(arrays: Sequence[Array]) -> tuple[TracedTensor, ...]:
+    """Arrays that belong to nobody else, as constants."""
+    return tuple(constant_of(a) for a in arrays)  # type: ignore[misc]
+
+
+# -- along an axis ----------------------------------------------------------------------------------------------------
+
+
+def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> TracedTensor:
+    """The elements at `indices` along an axis (None: of the flattened array); negative ones count from the end.
+
+    `mode` is what happens to indices out of bounds: "raise", "wrap" or "clip" (then none are negative).
+
+    >>> take([[1, 2, 3], [4, 5, 6]], [2, 0], axis=1).tolist()
+    [[3, 1], [6, 4]]
+    """
+    x, at = flat("take", a, axis)
+    index = index_array(indices, "take")
+    if index.type.code == "b1":
+        index = as_code(index, "i8")
+    index = _moded(index, x.type.shape[at], mode)
+    check_bounds(index, x.type.shape[at], at, "take")
+    return Plan((), (at,), (index,), index.type.shape, at).pick(x)
+
+
+def _moded(index: TracedTensor, d: Size, mode: str) -> TracedTensor:
+    """Indices brought into bounds, which evaluates them."""
+    if mode == "raise":
+        return index
+    if mode not in ("wrap", "clip"):
+        raise ShapeError("unknown mode", operation="take", got=repr(mode), wanted="'raise', 'wrap' or 'clip'")
+    n, given = concrete_size(d, "the size"), value(index)
+    return operand(given % n if mode == "wrap" else np.clip(given, 0, n - 1))
+
+
+def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> TracedTensor:
+    """For each position of `indices`, which broadcasts with arr but along `axis`, the element at that index.
+
+    >>> take_along_axis([[10, 30, 20]], [[0, 2, 1]], axis=1).tolist()
+    [[10, 20, 30]]
+    """
+    x, index, at = _along("take_along_axis", arr, indices, axis)
+    made: TracedTensor = apply("gather", x, index, axis=at, along=True)
+    return made
+
+
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> TracedTensor:
+    """arr with `values` at the elements that `take_along_axis` gives, as a new tensor (NumPy's writes into arr).
+
+    >>> put_along_axis([[10, 30, 20]], [[1]], 0, axis=1).tolist()
+    [[10, 0, 20]]
+    """
+    x, index, at = _along("put_along_axis", arr, indices, axis)
+    given = broadcast_value(as_code(operand(values), x.type.code), index.type.shape)
+    return combined(x, index, "set", given, at, along=True)
+
+
+def _along(name: str, arr: Any, indices: Any, axis: Any) -> tuple[TracedTensor, TracedTensor, int]:
+    """An operand and an index that broadcast to each other but along the axis."""
+    x, at = flat(name, arr, axis)
+    index = index_array(indices, name)
+    if index.type.code == "b1" or index.type.ndim != x.type.ndim:
+        wanted = f"an array of integers of {x.type.ndim} dimensions"
+        raise ShapeError("index does not fit", operation=name, position=1, got=index.type, wanted=wanted)
+    check_bounds(index, x.type.shape[at], at, name)
+    try:
+        common = broadcast_shapes(_without(x.type.shape, at), _without(index.type.shape, at))
+    except ShapeError:
+        wanted = f"a shape that broadcasts with {x.type.shape} but along axis {at}"
+        raise ShapeError(
+            "index does not fit", operation=name, position=1, got=index.type.shape, wanted=wanted
+        ) from None
+    full = (*common[:at], index.type.shape[at], *common[at + 1 :])
+    return broadcast_to(x, (*common[:at], x.type.shape[at], *common[at + 1 :])), broadcast_to(index, full), at
+
+
+def _without(shape: Shape, axis: int) -> Shape:
+    return (*shape[:axis], 1, *shape[axis + 1 :])
+
+
+# -- by conditions ----------------------------------------------------------------------------------------------------
+
+
+def nonzero(a: Any) -> tuple[TracedTensor, ...]:
+    """The indices of the elements that are not zero, an array for each dimension; evaluates a.
+
+    >>> [i.tolist() for i in nonzero([[0, 7], [8, 9]])]
+    [[0, 1, 1], [1, 0, 1]]
+    """
+    return constants(np.nonzero(value(a)))
+
+
+def flatnonzero(a: Any) -> TracedTensor:
+    """The indices of the elements of the flattened array that are not zero; evaluates a.
+
+    >>> flatnonzero([0, 7, 8]).tolist()
+    [1, 2]
+    """
+    return operand(np.flatnonzero(value(a)))
+
+
+def argwhere(a: Any) -> TracedTensor:
+    """The indices of the elements that are not zero, a row each; evaluates a.
+
+    >>> argwhere([[0, 7], [8, 0]]).tolist()
+    [[0, 1], [1, 0]]
+    """
+    return operand(np.argwhere(value(a)))
+
+
+def compress(condition: Any, a: Any, axis: Any = None) -> TracedTensor:
+    """The slices along an axis (None: elements of the flattened array) where a condition, which is evaluated, holds.
+
+    >>> compress([False, True], [[1, 2], [3, 4]], axis=0).tolist()
+    [[3, 4]]
+    """
+    mask = value(condition)
+    if mask.ndim != 1:
+        raise ShapeError("wrong rank", operation="compress", position=0, got=mask.shape, wanted="one dimension")
+    return take(a, np.flatnonzero(mask), axis)
+
+
+def extract(condition: Any, arr: Any) -> TracedTensor:
+    """The elements of arr where a condition, which is evaluated, holds.
+
+    >>> extract([[True, False], [False, True]], [[1, 2], [3, 4]]).tolist()
+    [1, 4]
+    """
+    return take(ravel(arr), np.flatnonzero(value(condition)))
+
+
+def choose(a: Any, choices: Any, mode: str = "raise") -> TracedTensor:
+    """For each element k of a the element at the same place of `choices[k]`; all broadcast together.
+
+    >>> choose([0, 1, 0], [[1, 2, 3], [10, 20, 30]]).tolist()
+    [1, 20, 3]
+    """
+    index = _moded(as_code(index_array(a, "choose"), "i8"), len(choices), mode)
+    check_bounds(index, len(choices), 0, "choose")
+    index, *given = broadcast_arrays(index, *choices)
+    return take_along_axis(stack(given), expand_dims(index, 0), 0)[0]
+
+
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> TracedTensor:
+    """Elements of the first choice whose condition holds, else the default.
+
+    >>> select([[True, False, False], [True, True, False]], [[1, 2, 3], [10, 20, 30]], -1).tolist()
+    [1, 20, -1]
+    """
+    if len(condlist) != len(choicelist) or not condlist:
+        got, wanted = f"{len(condlist)} conditions, {len(choicelist)} choices", "as many, and at least one"
+        raise ShapeError("conditions do not match choices", operation="select", got=got, wanted=wanted)
+    made = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        made = where(condition, choice, made)
+    return operand(made)
+
+
+# -- without some, with more ------------------------------------------------------------------------------------------
+
+
+def delete(arr: Any, obj: Any, axis: Any = None) -> TracedTensor:
+    """arr without the elements at `obj` (an integer, a slice, integers, or a mask) along an axis (None: flattened).
+
+    >>> delete([10, 20, 30], 1).tolist()
+    [10, 30]
+    """
+    x, at = flat("delete", arr, axis)
+    n = concrete_size(x.type.shape[at], "the size")
+    return take(x, _edited("delete", np.delete, np.arange(n), _static(obj)), at)
+
+
+def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> TracedTensor:
+    """arr with values, cast to its dtype, before the positions `obj` along an axis (None: flattened).
+
+    >>> insert([10, 20, 30], [0, 2], [1, 2]).tolist()
+    [1, 10, 20, 2, 30]
+    """
+    x, at = flat("insert", arr, axis)
+    n, where_to = concrete_size(x.type.shape[at], "the size"), _static(obj)
+    given = astype(values, x.dtype)
+    given = expand_dims(given, tuple(range(x.type.ndim - given.type.ndim)))
+    number = np.asarray(where_to) if not isinstance(where_to, slice) else np.arange(n)[where_to]
+    if number.ndim == 0 and number.dtype.kind != "b":
+        given = moveaxis(given, 0, at)
+    number = np.flatnonzero(number) if number.dtype.kind == "b" else number
+    count = concrete_size(given.type.shape[at], "the size") if number.size == 1 else number.size
+    given = broadcast_value(given, (*x.type.shape[:at], count, *x.type.shape[at + 1 :]))
+    order = _edited("insert", np.insert, np.arange(n), where_to, n + np.arange(count))
+    return take(concatenate([x, given], at), order, at)
+
+
+def _static(obj: Any) -> Any:
+    """A slice, or the value of what says where."""
+    if isinstance(obj, slice):
+        return obj
+    given = np.asarray(obj) if isinstance(obj, list | tuple) and not obj else value(obj)
+    return given if given.size else given.astype(np.int64)
+
+
+def _edited(name: str, function: Any, *args: Any) -> Array:
+    try:
+        edited: Array = function(*args)
+    except (IndexError, ValueError) as error:
+        raise BoundsError(str(error), operation=name, position=1) from None
+    return edited

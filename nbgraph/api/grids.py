@@ -1,0 +1,177 @@
+"""Coordinates, triangles and spacings, with NumPy's names.
+
+In: sizes, vectors of coordinates, matrices. Out: a `TracedTensor` (or several). Holds: which diagonal is a run-time
+operand. Triangles of matrices and coordinates are differentiable.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbgraph.api.creation import linspace
+from nbgraph.api.elementwise import exp, log, power, where
+from nbgraph.api.gather import constants, take
+from nbgraph.api.indexing import setitem
+from nbgraph.api.logic import less_equal
+from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape
+from nbgraph.dims import DimExpr
+from nbgraph.errors import ShapeError
+from nbgraph.promote import apply, as_code, common, operand, to_inexact
+from nbgraph.trace import concrete_size
+from nbgraph.types import DTYPES, Size, code_of
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+
+def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> tuple[TracedTensor, ...]:
+    """Coordinates of a grid from vectors; with "xy" the first two axes are exchanged. `copy` is of no account.
+
+    >>> [g.tolist() for g in meshgrid([1, 2], [3, 4])]
+    [[[1, 2], [1, 2]], [[3, 3], [4, 4]]]
+    """
+    if indexing not in ("xy", "ij"):
+        raise ShapeError("unknown indexing", operation="meshgrid", got=repr(indexing), wanted="'xy' or 'ij'")
+    vectors = [ravel(x) for x in xi]
+    n = len(vectors)
+    places = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
+    sizes: list[Size] = [1] * n
+    for place, v in zip(places, vectors, strict=True):
+        sizes[place] = v.type.shape[0]
+    thin = [
+        expand_dims(v, tuple(a for a in range(n) if a != place)) if n > 1 else v
+        for place, v in zip(places, vectors, strict=True)
+    ]
+    return tuple(thin if sparse else (broadcast_to(t, sizes) for t in thin))
+
+
+def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
+    """The index along each axis of every element of an array of these sizes; `sparse`: a tuple of thin ones.
+
+    >>> indices((2, 2)).tolist()
+    [[[0, 0], [1, 1]], [[0, 1], [0, 1]]]
+    """
+    found: Any = np.indices(dimensions, DTYPES[code_of(dtype)], sparse)  # type: ignore[call-overload]
+    return constants(found) if sparse else operand(found)
+
+
+def _iota(n: Any) -> TracedTensor:
+    made: TracedTensor = apply("iota", n=n if isinstance(n, DimExpr) else operator.index(n), code="i8")
+    return made
+
+
+def _below(n: Any, m: Any, k: Any) -> TracedTensor:
+    """Whether an element of a matrix [n, m] is on its k-th diagonal or below."""
+    return less_equal(_iota(m) - expand_dims(_iota(n), 1), k)
+
+
+def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = float) -> TracedTensor:
+    """A matrix with ones on the k-th diagonal and below.
+
+    >>> tri(2, 3).tolist()
+    [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
+    """
+    return as_code(_below(N, N if M is None else M, operator.index(k)), code_of(dtype))
+
+
+def tril(m: Any, k: int = 0) -> TracedTensor:
+    """The matrices with zeros above the k-th diagonal.
+
+    >>> tril([[1, 2], [3, 4]]).tolist()
+    [[1, 0], [3, 4]]
+    """
+    x = _matrix("tril", m)
+    return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k)), x, 0)
+
+
+def triu(m: Any, k: int = 0) -> TracedTensor:
+    """The matrices with zeros below the k-th diagonal.
+
+    >>> triu([[1, 2], [3, 4]]).tolist()
+    [[1, 2], [0, 4]]
+    """
+    x = _matrix("triu", m)
+    return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k) - 1), 0, x)
+
+
+def _matrix(name: str, m: Any) -> TracedTensor:
+    x = operand(m)
+    if x.type.ndim == 0:
+        wanted = "at least one dimension"
+        raise ShapeError("not a matrix", operation=name, position=0, got=x.type.shape, wanted=wanted)
+    n = x.type.shape[-1]
+    return x if x.type.ndim > 1 else broadcast_to(x, (n, n))
+
+
+def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[TracedTensor, ...]:
+    """Row and column indices of what is on the k-th diagonal of a matrix [n, m] or below.
+
+    >>> [i.tolist() for i in tril_indices(2)]
+    [[0, 1, 1], [0, 0, 1]]
+    """
+    return constants(np.tril_indices(n, k, m))
+
+
+def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[TracedTensor, ...]:
+    """Row and column indices of what is on the k-th diagonal of a matrix [n, m] or above.
+
+    >>> [i.tolist() for i in triu_indices(2)]
+    [[0, 0, 1], [0, 1, 1]]
+    """
+    return constants(np.triu_indices(n, k, m))
+
+
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> TracedTensor:
+    """a with its main diagonal filled, as a new tensor (NumPy's writes into a).
+
+    `val`, cast to the dtype of a, is repeated as often as needed; `wrap` goes on below in a tall matrix.
+
+    >>> fill_diagonal([[1, 2], [3, 4]], 0).tolist()
+    [[0, 2], [3, 0]]
+    """
+    x = operand(a)
+    shape = tuple(concrete_size(d, "the size") for d in x.type.shape)
+    if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
+        wanted = "a matrix, or equal dimensions"
+        raise ShapeError("no diagonal", operation="fill_diagonal", position=0, got=shape, wanted=wanted)
+    step = 1 + int(np.sum(np.cumprod(shape[:0:-1])))
+    end = shape[1] * shape[1] if len(shape) == 2 and not wrap else None
+    places = np.arange(int(np.prod(shape)))[:end:step]
+    given = operand(val)
+    if given.type.ndim:
+        given = take(ravel(given), np.arange(len(places)) % concrete_size(given.type.size, "the size"))
+    return reshape(setitem(ravel(x), places, given), shape)
+
+
+# -- spacings ---------------------------------------------------------------------------------------------------------
+
+
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+) -> TracedTensor:
+    """Powers of the base, exponents evenly spaced; differentiable by both ends.
+
+    >>> logspace(0, 2, 3).tolist()
+    [1.0, 10.0, 100.0]
+    """
+    made = moveaxis(power(base, linspace(start, stop, num, endpoint)), 0, axis)
+    return made if dtype is None else as_code(made, code_of(dtype))
+
+
+def geomspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> TracedTensor:
+    """Values with equal ratios from start to stop, neither of them 0; differentiable by both.
+
+    >>> [round(v, 12) for v in geomspace(1, 100, 3).tolist()]
+    [1.0, 10.0, 100.0]
+    """
+    a, b = (to_inexact(t) for t in common(start, stop))
+    exponents = linspace(0.0, 1.0, num, endpoint)
+    shares = reshape(exponents, (-1, *(1,) * max(a.type.ndim, b.type.ndim)))
+    values = a * exp(as_code(shares, a.type.real_code) * log(b / a))
+    made = moveaxis(where(shares == 0, a, where(shares == 1, b, values)), 0, axis)
+    return made if dtype is None else as_code(made, code_of(dtype))

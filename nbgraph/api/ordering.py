@@ -1,0 +1,251 @@
+"""Sorting, searching and counting, with NumPy's names and defaults.
+
+In: anything array-like. Out: a `TracedTensor`. Holds: sorting is stable, whatever `kind` says; NaN comes last, complex
+numbers go by real and then imaginary part. Sorted values have derivatives: the permutation is found once and saved.
+What is counted or unique decides a size, so it is evaluated.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nbgraph.api.advanced import index_array
+from nbgraph.api.gather import axis_of, flat, take, value
+from nbgraph.api.indexing import getitem
+from nbgraph.api.shapes import flip, ravel
+from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.promote import apply, as_code, common, operand
+from nbgraph.types import Size
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
+
+
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> TracedTensor:
+    """The elements in ascending order along an axis (None: flattened).
+
+    >>> sort([3.0, 1.0, 2.0]).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    _check_kind("sort", kind, order)
+    x, at = flat("sort", a, axis)
+    if x.active:  # the permutation will be needed for a derivative, and gives the values
+        return _picked(x, _permutation(x, at), at)
+    made: TracedTensor = apply("sort", x, axis=at)
+    return made
+
+
+def argsort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> TracedTensor:
+    """The indices (int64) that sort along an axis (None: flattened); equal elements stay in their order.
+
+    >>> argsort([3.0, 1.0, 2.0]).tolist()
+    [1, 2, 0]
+    """
+    _check_kind("argsort", kind, order)
+    return _permutation(*flat("argsort", a, axis))
+
+
+def _permutation(x: TracedTensor, axis: int) -> TracedTensor:
+    made: TracedTensor = apply("argsort", x, axis=axis)
+    return made
+
+
+def _picked(x: TracedTensor, index: TracedTensor, axis: int) -> TracedTensor:
+    made: TracedTensor = apply("gather", x, index, axis=axis, along=True)
+    return made
+
+
+def _check_kind(name: str, kind: Any, order: Any) -> None:
+    if kind not in KINDS:
+        raise ShapeError("unknown kind", operation=name, got=repr(kind), wanted=f"one of {KINDS}")
+    if order is not None:
+        raise DtypeError("there are no fields to order by", operation=name, got=order, wanted="None")
+
+
+def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: None = None) -> TracedTensor:
+    """a with the element that belongs at `kth` there, none greater before it, none less behind: fully sorted.
+
+    >>> partition([3.0, 1.0, 2.0], 1).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    x, at = flat("partition", a, axis)
+    _check_kth("partition", kth, x.type.shape[at])
+    return sort(x, at)
+
+
+def argpartition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: None = None) -> TracedTensor:
+    """The indices of a partition: those that sort.
+
+    >>> argpartition([3.0, 1.0, 2.0], 1).tolist()
+    [1, 2, 0]
+    """
+    x, at = flat("argpartition", a, axis)
+    _check_kth("argpartition", kth, x.type.shape[at])
+    return _permutation(x, at)
+
+
+def _check_kth(name: str, kth: Any, n: Size) -> None:
+    for k in kth if isinstance(kth, Sequence) else (kth,):
+        if isinstance(n, int) and not -n <= operator.index(k) < n:
+            raise BoundsError("kth is out of range", operation=name, got=k, wanted=f"-{n} <= kth < {n}")
+
+
+class TopK(NamedTuple):
+    """What `top_k` gives."""
+
+    values: TracedTensor
+    indices: TracedTensor
+
+
+def top_k(x: Any, k: int, axis: int = -1) -> TopK:
+    """The k largest elements along an axis, the largest first, and their indices; of equal ones the first come first.
+
+    NaN counts as largest. `BoundsError` if there are less than k.
+
+    >>> values, indices = top_k([3.0, 1.0, 2.0], 2)
+    >>> values.tolist(), indices.tolist()
+    ([3.0, 2.0], [0, 2])
+    """
+    x = operand(x)
+    at, k = axis_of("top_k", axis, x.type.ndim), operator.index(k)
+    n = x.type.shape[at]
+    if k < 0 or (isinstance(n, int) and k > n):
+        raise BoundsError("k is out of range", operation="top_k", position=1, got=k, wanted=f"0 <= k <= {n}")
+    # Backwards, so that of equal elements the last one is the first of the sorted.
+    backwards = flip(_permutation(flip(x, at), at), at)
+    indices = n - 1 - getitem(backwards, (*(slice(None),) * at, slice(0, k)))
+    return TopK(_picked(x, indices, at), indices)
+
+
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> TracedTensor:
+    """Where elements of v go in the ascending vector a (or `a[sorter]`) to keep it in order.
+
+    `side`: before ("left") or behind ("right") equal elements.
+
+    >>> searchsorted([1.0, 2.0, 2.0, 3.0], 2.0).item()
+    1
+    """
+    if side not in ("left", "right"):
+        raise ShapeError("unknown side", operation="searchsorted", got=repr(side), wanted="'left' or 'right'")
+    x, y = common(a, v)
+    if sorter is not None:
+        x = take(x, index_array(sorter, "searchsorted"))
+    made: TracedTensor = apply("searchsorted", x, y, side=side)
+    return made
+
+
+# -- unique, counts: evaluated ----------------------------------------------------------------------------------------
+
+
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: Any = None,
+    *,
+    equal_nan: bool = True,
+) -> Any:
+    """The different elements (slices along an axis) in order; then, if asked for, where the first of each is, which one
+    each element is, and how many there are of each.
+
+    Evaluates `ar`. The values have a derivative: each is its first occurrence.
+
+    >>> unique([3.0, 1.0, 3.0]).tolist()
+    [1.0, 3.0]
+    """
+    x = operand(ar)
+    given = value(x)
+    _, first, inverse, counts = np.unique(given, True, True, True, axis=axis, equal_nan=equal_nan)
+    values = take(x, first, axis)
+    extra = [(return_index, first), (return_inverse, inverse), (return_counts, counts)]
+    found = [operand(a) for wanted, a in extra if wanted]
+    return (values, *found) if found else values
+
+
+class UniqueCounts(NamedTuple):
+    """What `unique_counts` gives."""
+
+    values: TracedTensor
+    counts: TracedTensor
+
+
+def unique_values(x: Any) -> TracedTensor:
+    """The different elements in order, every NaN for itself.
+
+    >>> unique_values([3, 1, 3]).tolist()
+    [1, 3]
+    """
+    found: TracedTensor = unique(x, equal_nan=False)
+    return found
+
+
+def unique_counts(x: Any) -> UniqueCounts:
+    """The different elements in order, every NaN for itself, and how many there are of each.
+
+    >>> unique_counts([3, 1, 3]).counts.tolist()
+    [1, 2]
+    """
+    return UniqueCounts(*unique(x, return_counts=True, equal_nan=False))
+
+
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> TracedTensor:
+    """How often each number from 0 on occurs in a vector, or the sum of its weights; evaluates x.
+
+    >>> bincount([0, 2, 2], weights=[1.0, 0.5, 0.25]).tolist()
+    [1.0, 0.0, 0.75]
+    """
+    index = operand(x)
+    if index.type.inexact or index.type.ndim != 1:
+        raise ShapeError(
+            "wrong operand", operation="bincount", position=0, got=index.type, wanted="a vector of integers"
+        )
+    given = value(as_code(index, "i8"))
+    if given.size and given.min() < 0:
+        raise BoundsError("negative number", operation="bincount", position=0, got=given.min(), wanted="numbers >= 0")
+    if weights is None:
+        return operand(np.bincount(given, minlength=minlength))
+    return _weighed("bincount", given, operand(weights), max(int(given.max(initial=-1)) + 1, minlength))
+
+
+def _weighed(name: str, index: Any, weights: TracedTensor, n: int) -> TracedTensor:
+    """The sums of the weights of equal indices."""
+    if weights.type.shape != index.shape:
+        wanted = f"shape {index.shape}"
+        raise ShapeError(
+            "weights do not fit", operation=name, position="weights", got=weights.type.shape, wanted=wanted
+        )
+    code = "f8" if not weights.type.is_complex else "c16"
+    made: TracedTensor = apply("scatter_add", operand(index), as_code(weights, code), n=n)
+    return made
+
+
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> tuple[TracedTensor, TracedTensor]:
+    """How many elements (or what sum of weights) fall into each bin, and the edges of the bins; evaluates a.
+
+    >>> counts, edges = histogram([1.0, 2.0, 1.5], bins=2)
+    >>> counts.tolist(), edges.tolist()
+    ([1, 2], [1.0, 1.5, 2.0])
+    """
+    given, bins = value(ravel(a)), bins if isinstance(bins, int | str) else value(bins)
+    try:
+        counts, edges = np.histogram(given, bins, range)
+    except (ValueError, TypeError) as error:
+        raise ShapeError(str(error), operation="histogram", position="bins") from None
+    found = operand(counts)
+    if weights is not None:
+        place = np.searchsorted(edges, given, side="right") - 1
+        place[given == edges[-1]] = len(edges) - 2
+        inside = np.flatnonzero((place >= 0) & (place < len(edges) - 1))
+        found = _weighed("histogram", place[inside], take(ravel(weights), inside), len(edges) - 1)
+    if density:
+        found = found / np.diff(edges) / found.sum()
+    return found, operand(edges)
