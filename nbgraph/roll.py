@@ -15,6 +15,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from nbgraph.kinds import Elementwise
 from nbgraph.match import goes_on
 from nbgraph.trace import FragmentCall, Node, Projection
 
@@ -118,11 +119,20 @@ def _bounds(region: Sequence[Node], words: Sequence[Any], is_short: bool) -> lis
             times = (end - first) // period
             if times >= 3 if not is_short else times >= 2 and _is_loop(region, words, first, period):
                 bounds += _even(start, first)
-                bounds += range(first, end + 1, period)
-                start = k = first + (end - first) // period * period
+                start = k = first + times * period
+                bounds += _periods(region, first, start, period)
                 continue
         k += 1
     return sorted({b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)})
+
+
+def _periods(region: Sequence[Node], first: int, end: int, period: int) -> list[int]:
+    """Bounds of the periods of a stretch. Of elementwise operations alone, which fuse, several periods are a chunk."""
+    several = period * (LONG // period)
+    if several > period and all(isinstance(node.op, Elementwise) for node in region[first : first + period]):
+        rest = first + (end - first) // several * several
+        return [*range(first, rest, several), *range(rest, end + 1, period)]
+    return list(range(first, end + 1, period))
 
 
 def _is_loop(region: Sequence[Node], words: Sequence[Any], first: int, period: int) -> bool:

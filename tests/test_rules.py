@@ -18,10 +18,11 @@ import pytest
 from programs import derivative, inner
 
 import nbgraph as nbg
-from nbgraph import derive, roll
+from nbgraph import derive
 from nbgraph.engine import interpreter
 from nbgraph.graph import fragments_of
 from nbgraph.op import REGISTRY
+from nbgraph.roll import _bounds as bounds_of
 
 T = nbg.TracedTensor.from_tensor
 NEVER, ALWAYS = nbg.Engine(jit="never"), nbg.Engine(jit="always")
@@ -288,7 +289,7 @@ def test_rule_03_cuts_are_in_order() -> None:
     for seed in range(200):
         words = [(word, ()) for word in nest(random.Random(seed), 3)[:600]]
         region: Any = [SimpleNamespace(op=None, inputs=()) for _ in words]
-        bounds = roll._bounds(region, words, False)
+        bounds = bounds_of(region, words, False)
         assert bounds == sorted(set(bounds)), seed
         assert all(0 < b < len(words) for b in bounds), seed
 
