@@ -112,7 +112,7 @@ def _bounds(region: Sequence[Node], words: Sequence[Any], is_short: bool) -> lis
     while k < n:
         earlier = last.get(words[k])
         last[words[k]] = k
-        if earlier is not None and k - earlier <= LONG * 4:
+        if earlier is not None and 0 < k - earlier <= LONG * 4:  # not 0, where a stretch has just ended
             period = k - earlier
             end = _repeats_until(words, earlier, period)
             first = _first_period(region, words, max(start, earlier - period), earlier, period)

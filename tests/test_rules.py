@@ -780,3 +780,13 @@ def test_what_is_compiled_does_not_depend_on_the_number_of_iterations(way: str) 
         gradient(count + 7, engine)
         assert engine.stats().compiled == max(seen)[0]
     assert len(seen) == 1 and max(seen)[0] <= 8
+
+
+def test_rule_03_a_stretch_of_two_periods_ends_where_the_search_stood() -> None:
+    xs = [T(np.ones(shape) + 0j) for shape in ((2, 3), (3, 4), (4, 5))]
+    for _ in range(3):
+        _, pull = nbg.vjp(lambda a, b, c: a @ b @ c, *xs)
+        a, b, c = nbg.eval(*pull(np.ones((2, 5)) + 0j), engine=nbg.Engine(jit="never"))
+        np.testing.assert_allclose(a, np.full((2, 3), 20.0))
+        np.testing.assert_allclose(b, np.full((3, 4), 10.0))
+        np.testing.assert_allclose(c, np.full((4, 5), 6.0))
