@@ -78,6 +78,7 @@ _DECLARATIONS = {
     "objects_entry": _Declaration("driver", ("",)),
     "repeat": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
+    "replay": _Declaration("replay", ("",)),
 }
 
 _LOCK = threading.RLock()
