@@ -40,14 +40,14 @@ class Replay:
         sizes: Mapping[Any, int],
     ) -> None:
         self._native, self._constants = native, constants
-        bounds, known = bind_calls(tape, types, sizes)
-        self._bounds, self._runs = bounds, runs_of(bounds)
-        arena = Arena(tape, self._runs, bounds)
+        self._bounds, known = bind_calls(tape, types, sizes)
+        runs = runs_of(self._bounds)
+        arena = Arena(tape, runs, self._bounds)
         n_arguments = len(types) - len(constants)
-        self.image = Image(native, tape, self._runs, bounds, arena, n_arguments, constants)
+        self.image = Image(native, tape, runs, self._bounds, arena, n_arguments, constants)
         self._outputs = [(v, known[v], arena.place[v]) for v in tape.outputs]
-        self._operations = sum(b.program.n_ops for b in bounds)
-        self._entry = entry_point("replay")[0]
+        self._operations = sum(b.program.n_ops for b in self._bounds)
+        self.entry = entry_point("replay")[0]
         self._idle: list[_Memory] = []
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
@@ -58,7 +58,7 @@ class Replay:
             memory = _Memory(self.image)
         objects = (memory.bytes, *arrays)
         start = time.perf_counter()
-        status = self._entry(id(objects) + _ITEMS)
+        status = self.entry(id(objects) + _ITEMS)
         self._native.engine.counters.run_seconds += time.perf_counter() - start
         if status:
             self._fail(memory, status)
@@ -75,7 +75,7 @@ class Replay:
     def _fail(self, memory: _Memory, status: int) -> None:
         """Raises the error of the call that failed."""
         run, repetition, row = memory.words[FAILED : FAILED + 3].tolist()
-        start, period, _ = self._runs[run]
+        start, period, _ = self.image.runs[run]
         call = start + period * repetition + row
         raise self._native.failure(self._bounds[call].program, status)
 
