@@ -370,7 +370,7 @@ def test_a_failure_in_the_middle_is_named_and_leaves_nothing_behind() -> None:
 
 
 def replay_of(program: Any) -> Replay:
-    run = program._last.run
+    run = program._last
     assert isinstance(run, Replay)
     return run
 
@@ -450,3 +450,80 @@ def test_runs() -> None:
     for text in ("aabbbcabcabcabx", "abab" * 5 + "c" * 3, "abcdefghabcdefgh"):
         made = [text[s + k] for s, p, n in runs_of(text) for _ in range(n) for k in range(p)]
         assert "".join(made) == text
+
+
+# -- computations that are short --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "ONE_FRAGMENT", 200)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_short_computation_checks_its_arrays() -> None:
+    """What is not as the arrays before goes the general way: converted, planned for anew, or refused."""
+    x, y = TracedTensor.placeholder(("n", 2), name="x"), TracedTensor.placeholder(("n",), name="y")
+    program = ALWAYS.compile([x.T @ y, y, x, y, nbg.constant(np.ones(2)) + x[0]], [x, y])
+
+    def wanted(x: Array, y: Array) -> list[Array]:
+        return [x.T @ y, y, x, y, 1 + x[0]]
+
+    for n in (3, 3, 5, 3, 1, 1):
+        a, b = draw(n, (n, 2), (n,))
+        for given in ((a, b), (np.asfortranarray(a), b[::-1]), (a.tolist(), b), (a, b.view(Named))):
+            with np.errstate(all="ignore"):
+                outs = program(*given)
+            close(outs, wanted(np.asarray(given[0]), np.asarray(given[1])))
+            for got, other in itertools.combinations([*outs, a, b], 2):
+                assert not np.shares_memory(got, other)
+    unaligned = np.frombuffer(b"." + a.tobytes(), np.uint8)[1:].view("f8").reshape(a.shape)
+    close(program(unaligned, b), wanted(a, b))
+    close(program(pickle.loads(pickle.dumps(a)), b), wanted(a, b))
+    swapped = a.astype(">f8")
+    for bad in ((a, b.astype("f4")), (a, b, b), (a,), (b, a), (a[:0], b), (None, b), (a[None], b), (swapped, b)):
+        with pytest.raises(nbg.errors.NbgraphError):
+            program(*bad)
+        close(program(a, b), wanted(a, b))
+
+
+class Named(np.ndarray):  # type: ignore[type-arg]
+    """A subclass, whose methods may mean something else."""
+
+
+@pytest.mark.usefixtures("short")
+def test_threads_call_a_short_program_at_once() -> None:
+    x, w = TracedTensor.from_tensor(np.ones(50)), TracedTensor.from_tensor(np.ones((50, 50)))
+    program = ALWAYS.compile(nbg.tanh(w @ (w @ x)), [w, x])
+    data = [draw(seed, (50, 50), (50,)) for seed in range(4)]
+    wanted = [program(*arrays) for arrays in data]
+    wrong: list[int] = []
+
+    def work(k: int) -> None:
+        for _ in range(500):
+            if (program(*data[k]) != wanted[k]).any():
+                wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+@pytest.mark.usefixtures("short")
+def test_more_words_than_a_direct_call_takes() -> None:
+    xs = [TracedTensor.from_tensor(np.float64(k)) for k in range(70)]
+    program = ALWAYS.compile([sum(xs[1:], xs[0]), xs[3] * 2.0], xs)
+    close(program(*map(np.float64, range(70))), [np.array(69.0 * 35), np.array(6.0)])
+    assert isinstance(program._last, Replay)
+
+
+def test_sizes_that_an_operation_refuses() -> None:
+    x = TracedTensor.from_tensor(np.ones(3))
+    y = TracedTensor.placeholder(("n",), name="y")
+    program = ALWAYS.compile([nbg.exp(x) * y], [x, y])
+    with pytest.raises(nbg.errors.NbgraphError):
+        program(np.ones(3), np.ones(2))
+    close(program(np.ones(3), np.ones(3)), [np.exp(np.ones(3))])

@@ -78,6 +78,7 @@ _DECLARATIONS = {
     "objects_entry": _Declaration("driver", ("",)),
     "repeat": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
+    "checked_entry": _Declaration("checked", ("",)),
     "replay": _Declaration("replay", ("",)),
 }
 

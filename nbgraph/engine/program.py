@@ -9,12 +9,11 @@ kept for the next. However long the computation, a call is one call of machine c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from nbgraph.engine.binding import as_input, bind_sizes
 from nbgraph.engine.direct import Direct
@@ -33,18 +32,8 @@ Array = np.ndarray[Any, Any]
 
 #: For so many sizes a program keeps what it decided.
 _KEPT = 16
-#: Flags of an array that compiled code can read: C-contiguous and aligned.
-_READABLE = 0x0101
-
-
-class _Plan(NamedTuple):
-    """For some sizes: shapes and dtypes of the arguments, and what runs."""
-
-    given: tuple[tuple[Any, Any], ...]
-    run: Any
-
-
-_NONE = _Plan(((None, None),), None)  # fits no arrays
+#: What runs a program at some sizes; None for other arrays.
+_Plan = Callable[[tuple[Any, ...]], "list[Array] | None"]
 
 
 class CompiledProgram:
@@ -64,50 +53,50 @@ class CompiledProgram:
         for p in self.programs:
             engine.see(p.fragment)
             engine.native.compile(p)
-        if len(self._tape.calls) != 1:
-            entry_point("replay")
+        entry_point("checked_entry" if len(self._tape.calls) == 1 else "replay")
         self._arrange = _arranger(recipe.structure)
         self._plans: dict[tuple[TensorType, ...], _Plan] = {}
-        self._last = _NONE
+        self._last: _Plan = lambda arrays: None
 
     def __call__(self, *arrays: Any) -> Any:
-        plan = self._last
-        if not _fit(arrays, plan.given):
-            arrays, plan = self._general(arrays)
         try:
-            outs = plan.run(arrays)
+            outs = self._last(arrays)
+            if outs is None:
+                outs = self._general(arrays)
         except OperationFailed as failure:
             raise failure.named(None) from failure.error
         return outs if self._arrange is None else self._arrange(outs)
 
-    def _general(self, arrays: tuple[Any, ...]) -> tuple[tuple[Array, ...], _Plan]:
-        """Arrays as machine code can read them, and the plan for their sizes."""
+    def _general(self, arrays: tuple[Any, ...]) -> list[Array]:
+        """The outputs for arrays that are not like the last ones: what is wrong with them is said here."""
         arguments = self.recipe.arguments
         if len(arrays) != len(arguments):
             raise BindingError("wrong number of arrays", got=len(arrays), wanted=len(arguments))
         values = [as_input(a, t, name) for a, (t, name) in zip(arrays, arguments, strict=True)]
         sizes = bind_sizes([(t, a, name) for a, (t, name) in zip(values, arguments, strict=True)])
         types = tuple([type_of_array(a) for a in values])
-        plan = self._plans.get(types)
-        if plan is None:
-            plan = self._plan(types, sizes)
+        run = self._plans.get(types)
+        if run is None:
+            run = self._plan(types, sizes)
             if len(self._plans) >= _KEPT:
                 self._plans.clear()
-            self._plans[types] = plan
-        self._last = plan
-        return tuple(values), plan
+            self._plans[types] = run
+        self._last = run
+        # A dtype may be equal to ours and another object.
+        outs = run(tuple([a if a.dtype is t.dtype else a.view(t.dtype) for a, t in zip(values, types, strict=True)]))
+        assert outs is not None
+        return outs
 
     def _plan(self, types: tuple[TensorType, ...], sizes: Mapping[Any, int]) -> _Plan:
         """How it is run at these sizes."""
         native, tape, constants = self.engine.native, self._tape, self.recipe.constants
         known = [*types, *map(type_of_array, constants)]
-        run: Any = None
         if len(tape.calls) == 1:
             (bound,), _ = bind_calls(tape, known, sizes)
-            run = Direct(native, tape, constants, bound)
-        if run is None or not run.fits:
-            run = Replay(native, tape, constants, known, sizes)
-        return _Plan(tuple([(t.shape, t.dtype) for t in types]), run)
+            run = Direct(native, tape, constants, known, bound)
+            if run.fits:
+                return run
+        return Replay(native, tape, constants, known, sizes)
 
     # -- what it shows ---------------------------------------------------------------------------------------------
 
@@ -139,16 +128,6 @@ def _rebuild(jit: str, recipe: Recipe) -> CompiledProgram:
     from nbgraph.engine.core import Engine
 
     return CompiledProgram(Engine(jit=jit), recipe)
-
-
-def _fit(arrays: tuple[Any, ...], given: tuple[tuple[Any, Any], ...]) -> bool:
-    """Whether arrays are just what a plan is for; the quick way through what `as_input` checks."""
-    if len(arrays) != len(given):
-        return False
-    for a, (shape, dtype) in zip(arrays, given):  # noqa: B905 (the lengths are equal)
-        if type(a) is not ndarray or a.dtype is not dtype or a.shape != shape or a.flags.num & _READABLE != _READABLE:
-            return False
-    return True
 
 
 def _calls_text(numbers: Sequence[int]) -> list[str]:

@@ -43,15 +43,18 @@ class Replay:
         self._bounds, known = bind_calls(tape, types, sizes)
         runs = runs_of(self._bounds)
         arena = Arena(tape, runs, self._bounds)
-        n_arguments = len(types) - len(constants)
-        self.image = Image(native, tape, runs, self._bounds, arena, n_arguments, constants)
+        arguments = types[: len(types) - len(constants)]
+        self._given = [(t.shape, t.dtype) for t in arguments]
+        self.image = Image(native, tape, runs, self._bounds, arena, len(arguments), constants)
         self._outputs = [(v, known[v], arena.place[v]) for v in tape.outputs]
         self._operations = sum(b.program.n_ops for b in self._bounds)
         self.entry = entry_point("replay")[0]
         self._idle: list[_Memory] = []
 
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        """The outputs; none shares memory with anything."""
+    def __call__(self, arrays: tuple[Any, ...]) -> list[Array] | None:
+        """The outputs, none of which shares memory with anything; None if the arrays are not what it was made for."""
+        if not _fit(arrays, self._given):
+            return None
         try:
             memory = self._idle.pop()
         except IndexError:  # in use by another thread, or the first call
@@ -78,6 +81,18 @@ class Replay:
         start, period, _ = self.image.runs[run]
         call = start + period * repetition + row
         raise self._native.failure(self._bounds[call].program, status)
+
+
+def _fit(arrays: tuple[Any, ...], given: Sequence[tuple[Any, Any]]) -> bool:
+    """Whether arrays are of these shapes and dtypes, and as machine code reads them."""
+    if len(arrays) != len(given):
+        return False
+    for a, (shape, dtype) in zip(arrays, given, strict=True):
+        if type(a) is not np.ndarray or a.dtype is not dtype or a.shape != shape:
+            return False
+        if not (a.flags.c_contiguous and a.flags.aligned):
+            return False
+    return True
 
 
 class _Memory:
