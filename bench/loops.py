@@ -66,6 +66,7 @@ POWER = Workload(
     implementations={
         "nbgraph auto": Implementation("nbgraph_loop", {"jit": "auto"}),
         "nbgraph always": Implementation("nbgraph_loop", {"jit": "always"}),
+        "nbgraph program": Implementation("nbgraph_program"),
         "torch eager": Implementation("torch_eager"),
         "jax scan": Implementation("jax_scan"),
         "jax unrolled": Implementation("jax_unrolled"),

@@ -133,11 +133,11 @@ def program_for(fragment: Fragment, slots: frozenset[int], summed: frozenset[int
     return found
 
 
-def exact_program(fragment: Fragment, slots: frozenset[int]) -> Program:
+def exact_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int] = frozenset()) -> Program:
     """The program of the fragment with just these outputs: it runs no operation that they do not need."""
-    found = fragment.cache.get(("exact", slots))
+    found = fragment.cache.get(("exact", slots, summed))
     if found is None:
-        found = fragment.cache["exact", slots] = Program(fragment, tuple(sorted(slots)))
+        found = fragment.cache["exact", slots, summed] = Program(fragment, tuple(sorted(slots)), summed)
     return found
 
 

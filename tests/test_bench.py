@@ -94,7 +94,7 @@ def parsed(*arguments: str) -> argparse.Namespace:
 def test_arguments() -> None:
     options = parsed("--n", "8,64", "--K", "10", "--only", "nbgraph,torch", "--repeats", "4", "--no-limits")
     assert (options.n, options.K, options.repeats, options.limits) == ([8, 64], [10], 4, False)
-    assert POWER.select(options.only) == ["nbgraph auto", "nbgraph always", "torch eager"]
+    assert POWER.select(options.only) == ["nbgraph auto", "nbgraph always", "nbgraph program", "torch eager"]
     assert POWER.select(parsed().only) == list(POWER.implementations)
 
 

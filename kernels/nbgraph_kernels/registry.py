@@ -136,6 +136,8 @@ _DECLARATIONS = {
     "objects_entry": _Declaration("driver", ("",)),
     "repeat": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
+    "checked_entry": _Declaration("checked", ("",)),
+    "replay": _Declaration("replay", ("",)),
 }
 
 _LOCK = threading.RLock()
