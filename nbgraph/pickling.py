@@ -139,7 +139,7 @@ def _identity(row: Row) -> tuple[Any, ...]:
     """What a row stands for: a value or call of its process; a value once more in each state (open, or of a call)."""
     if row[0] != "node":
         return row[0], row[1], None, False
-    return row[0], row[1], row[8] and row[8][1], row[3] is not None
+    return row[0], row[1], row[8] and (row[8][1], row[9]), row[3] is not None
 
 
 def _shell(row: Row) -> Any:

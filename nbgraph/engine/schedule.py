@@ -20,7 +20,7 @@ from nbgraph.fragment import at_sizes, size_at
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft
-from nbgraph.trace import AliasCall, FragmentCall, Node, Pack, Placeholder, RepeatCall, SumCall
+from nbgraph.trace import AliasCall, Formal, FragmentCall, Node, Pack, Placeholder, RepeatCall, SumCall
 from nbgraph.types import Shape, TensorType
 
 Key = tuple[int, int]
@@ -242,6 +242,8 @@ class Schedule:
     def _row(self, node: Node) -> Row:
         draft = self.home[id(node)][0] if node.op is not None else None
         call = draft.call if draft is not None else node.call
+        if type(call) is Formal:
+            raise call.asked()
         if type(call) is Placeholder:
             raise BindingError(
                 f"placeholder {call.name!r} is not bound",
