@@ -122,6 +122,7 @@ from nbgraph.api import (
     zeros,
     zeros_like,
 )
+from nbgraph.checkpoint import checkpoint, checkpoint_loop
 from nbgraph.dims import DimExpr, dim
 from nbgraph.engine import Engine, default_engine
 from nbgraph.errors import (
@@ -135,6 +136,7 @@ from nbgraph.errors import (
     NbgraphError,
     ShapeError,
 )
+from nbgraph.jit import jit
 from nbgraph.tensor import TracedTensor
 from nbgraph.transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 
@@ -175,6 +177,8 @@ __all__ = [
     "broadcast_arrays",
     "broadcast_shapes",
     "broadcast_to",
+    "checkpoint",
+    "checkpoint_loop",
     "clip",
     "complex64",
     "complex128",
@@ -225,6 +229,7 @@ __all__ = [
     "isnan",
     "jacfwd",
     "jacrev",
+    "jit",
     "jvp",
     "less",
     "less_equal",

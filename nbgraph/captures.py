@@ -19,6 +19,8 @@ from nbgraph.errors import is_ours
 from nbgraph.trace import Node
 
 _BY_VALUE = (int, float, bool, complex, str, bytes)
+#: Containers with more items are known by identity and length.
+_LARGEST = 64
 _MODULES_LEFT_OUT = ("numpy", "nbgraph", "scipy", "math")
 
 
@@ -69,6 +71,8 @@ class Guards:
         elif cls in _BY_VALUE:
             k = self._constant(value)
             self._check(f"{v} is not {k} and (type({v}) is not type({k}) or {v} != {k})")
+        elif cls in (list, tuple, dict) and len(value) > _LARGEST:
+            self._check(f"{v} is not {self._constant(value)} or len({v}) != {len(value)}")
         elif cls is list or cls is tuple:
             self._check(f"type({v}) is not {cls.__name__} or len({v}) != {len(value)}")
             for i, item in enumerate(value):
@@ -115,13 +119,14 @@ class Guards:
             except ValueError:  # nothing in it yet
                 continue
         yield "{}.__defaults__", f.__defaults__
-        for name in sorted(_names(f.__code__)):
+        for name in sorted(names_in(f.__code__)):
             self.attributes.add(name)
             if name in f.__globals__:
                 yield f"{{}}.__globals__[{name!r}]", f.__globals__[name]
 
     def _parts_of_object(self, value: Any) -> Iterator[tuple[str, Any]]:
-        cls, own = type(value), getattr(value, "__dict__", {})
+        cls = type(value)
+        own = object.__getattribute__(value, "__dict__") if cls.__dictoffset__ else {}
         for name in sorted({*self.attributes, "__call__"}):
             if name in own or isinstance(getattr(cls, name, None), MemberDescriptorType):
                 if hasattr(value, name):
@@ -135,11 +140,10 @@ def is_ours_class(cls: type) -> bool:
     return cls.__module__.partition(".")[0] in (*_MODULES_LEFT_OUT, "builtins")
 
 
-def _names(code: CodeType) -> set[str]:
+def names_in(code: CodeType) -> set[str]:
     """Globals and attributes that code mentions, functions defined in it included."""
     found = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found |= _names(constant)
+            found |= names_in(constant)
     return found
-

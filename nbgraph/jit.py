@@ -13,7 +13,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial, wraps
-from typing import Any, NamedTuple
+from threading import get_ident
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from nbgraph.promote import WEAK, operand, weak
 from nbgraph.record_call import STALE, Recorder, recorder
 from nbgraph.seal import plan_of
 from nbgraph.tensor import TracedTensor
-from nbgraph.trace import SCALAR, Formal, Node, formal, reserved
+from nbgraph.trace import SCALAR, Node, formal, reserved
 from nbgraph.trees import flatten, unflatten
 
 __all__ = ["jit"]
@@ -49,8 +50,8 @@ def jit(
     that `f` reads (globals, closures, attributes) once it has changed; tensors read so are inputs, and gradients
     flow to them. Works under every transform and inside other jitted functions. May be used as a decorator.
 
-    A test of a traced value in Python (`if`, `while`, `float`, `.eval()`) raises `ConcretizationError` with the line: write
-    `nbg.where`, or take the test out of the function. An argument that is not hashable raises `DtypeError`.
+    A test of a traced value in Python (`if`, `while`, `float`, `.eval()`) raises `ConcretizationError` with the line:
+    write `nbg.where`, or take the test out of the function. An argument that is not hashable raises `DtypeError`.
 
     >>> step = jit(lambda x, lr: x - lr * (x**2 - 2.0) / x)
     >>> x = TracedTensor.from_tensor(1.0)
@@ -66,7 +67,7 @@ def jit(
 
     @wraps(f)
     def jitted(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
+        if not kwargs and not _TRACES.running:
             try:
                 record = known[tuple([a.type for a in args])]
             except (AttributeError, KeyError):
@@ -84,10 +85,34 @@ def _tuple(given: Any) -> tuple[Any, ...]:
     return tuple(given) if isinstance(given, (tuple, list, set, frozenset, range)) else (given,)
 
 
-class _Static(NamedTuple):
+class _Traces:
+    """The threads that are tracing."""
+
+    def __init__(self) -> None:
+        self.running: set[int] = set()
+
+    def __enter__(self) -> None:
+        self.running.add(get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        self.running.discard(get_ident())
+
+
+_TRACES = _Traces()
+
+
+def is_tracing() -> bool:
+    """Whether this thread is inside of a function that is traced."""
+    return get_ident() in _TRACES.running
+
+
+class _Static:
     """An argument that is part of the signature."""
 
-    value: Any
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 class _Traced:
@@ -103,6 +128,8 @@ class _Traced:
         self.nums += tuple(k for k, name in enumerate(positions) if name in self.names)
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if is_tracing():  # part of what is being traced
+            return self.f(*args, **kwargs)
         if self.nums or self.names:
             args, kwargs = self._with_statics(args, kwargs)
         nodes: list[Any] = []
@@ -135,7 +162,7 @@ class _Traced:
             return x.type  # type: ignore[no-any-return]
         if cls in WEAK:
             nodes.append(weak(x, WEAK[cls]))
-            return cls
+            return cls  # type: ignore[return-value]
         if cls is tuple or cls is list:
             return (cls, *[self._sign(i, nodes) for i in x])
         if cls is _Static:
@@ -170,11 +197,14 @@ class _Traced:
         leaves, tree = flatten((args, kwargs))
         objects = [x.value if type(x) is _Static else x for x in leaves if not _is_traced(x)]
         seal([n for n in Guards([self.f, *objects]).nodes if n.op is not None])
-        formals = [formal(n.type, self.name, _is_number(n)) for n in nodes]
+        numbers = [type(x) in WEAK for x in leaves if _is_traced(x)]
+        formals = [formal(n.type, self.name, is_number) for n, is_number in zip(nodes, numbers, strict=True)]
         given = iter(formals)
         filled = [next(given) if _is_traced(x) else x.value if type(x) is _Static else x for x in leaves]
         start = reserved(1)[0]
-        result = self._run(*unflatten(tree, filled))
+        filled_args, filled_kwargs = unflatten(tree, filled)
+        with _TRACES:
+            result = self.f(*filled_args, **filled_kwargs)
         guards = Guards([self.f, *objects])  # now: what tracing changes, such as a counter, is not to trace again
         found, out_tree = flatten(result)
         region, outputs = region_of([operand(x) for x in found if _is_traced(x)], start)
@@ -186,9 +216,6 @@ class _Traced:
         if all(n.seq > start or id(n) in seen or _is_scalar(n) for n in (*outside, *outputs)):
             self._keep(made, signature, len(formals) == len(args) and not kwargs)
         return made
-
-    def _run(self, args: Any, kwargs: Any) -> Any:
-        return self.f(*args, **kwargs)
 
     def _keep(self, record: Recorder, signature: Any, only_tensors: bool) -> None:
         if len(self._recorders) >= _SIGNATURES:
@@ -219,11 +246,6 @@ def _is_array(x: Any) -> bool:
     if isinstance(x, (np.ndarray, np.generic, DimExpr)):
         return True
     return hasattr(x, "__array__") and not isinstance(x, type)
-
-
-def _is_number(node: Node) -> bool:
-    """Whether an argument was a Python number, which is weak in promotion."""
-    return _is_scalar(node) or (type(node.call) is Formal and node.call.weak)
 
 
 def _is_scalar(node: Node) -> bool:

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from nbgraph.derive import call_environment, seal
+from nbgraph.derive import call_environment, plain_call, seal
 from nbgraph.fragment import size_at
 from nbgraph.op import REGISTRY
-from nbgraph.repeats import unroll
+from nbgraph.parts import ReplayCall
 from nbgraph.trace import LOCK, AliasCall, FragmentCall, Node, Projection, RepeatCall, SumCall, record
 
 _seq = attrgetter("seq")
-_INSIDE = (FragmentCall, SumCall, AliasCall, RepeatCall)
+_INSIDE = (FragmentCall, SumCall, AliasCall, RepeatCall, ReplayCall)
 
 
 def region_of(outputs: Sequence[Node], start: int) -> tuple[list[Node], list[Node]]:
@@ -85,8 +85,7 @@ def _calls(outputs: Sequence[Node], start: int) -> list[Any]:
         node = stack.pop()
         if _is_outside(node, start):
             continue
-        if type(node.call) is RepeatCall:
-            unroll(node.call)
+        plain_call(node)
         if id(node.call) not in found:
             found[id(node.call)] = node.call
             stack.extend(node.call.inputs)

@@ -14,7 +14,7 @@ import uuid
 import weakref
 from typing import Any
 
-from nbgraph.repeats import unroll
+from nbgraph.derive import plain_call
 from nbgraph.trace import (
     LOCK,
     AliasCall,
@@ -23,7 +23,6 @@ from nbgraph.trace import (
     Node,
     Pack,
     Placeholder,
-    RepeatCall,
     SumCall,
     _next_seq,
     new_node,
@@ -94,10 +93,8 @@ def _below(node: Node) -> list[Any]:
         seen[id(thing)] = thing
         stack.extend(thing.inputs)
         if isinstance(thing, Node) and thing.op is None:
-            if type(thing.call) is RepeatCall:
-                with LOCK:
-                    unroll(thing.call)
-            stack.append(thing.call)
+            with LOCK:
+                stack.append(plain_call(thing))
     return list(seen.values())
 
 

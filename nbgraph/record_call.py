@@ -97,7 +97,7 @@ class _Writer:
     ) -> None:
         position = {id(node): k for k, node in enumerate(region)}
         reach = _reach(region, outside)
-        waiting = []
+        waiting: list[str] = []
         for node in {id(r): r for r in results if id(r) in position}.values():
             k, r = position[id(node)], f"r{len(waiting)}"
             waiting.append(f"({plan.slots[k]}, ref({r}))")

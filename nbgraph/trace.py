@@ -176,12 +176,16 @@ class RepeatCall:
 
 
 class AliasCall:
-    """The same value as another node under a new identity, so that one can differentiate with respect to it."""
+    """The same value as another node under a new identity, so that one can differentiate with respect to it.
 
-    __slots__ = ("inputs", "seq")
+    With a `part` (`nbgraph.parts.Part`) it is a result of a checkpointed part, and depends on what that depends on.
+    """
 
-    def __init__(self, node: Node) -> None:
+    __slots__ = ("__weakref__", "inputs", "part", "seq")
+
+    def __init__(self, node: Node, part: Any = None) -> None:
         self.inputs = (node,)
+        self.part = part
         self.seq = _next_seq()
 
 

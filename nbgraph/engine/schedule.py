@@ -17,6 +17,7 @@ import numpy as np
 
 from nbgraph.errors import BindingError
 from nbgraph.fragment import at_sizes, size_at
+from nbgraph.parts import ReplayCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft
@@ -185,7 +186,8 @@ class Schedule:
                 uses.update(map(id, step.call.inputs))
         passing: dict[Key, TensorType] = {}
         for row in self.rows:
-            if type(row.call) is FragmentCall and row.call.origin is not None and row.call.nodes:
+            derived = type(row.call) is FragmentCall and row.call.origin is not None
+            if (derived or type(row.call) is ReplayCall) and row.call.nodes:
                 passing.update(_passing(row, uses, targets))
         return passing
 
@@ -250,7 +252,7 @@ class Schedule:
                 wanted=f"{node.type}",
                 hint=f"pass bindings={{{call.name}: array}} to eval",
             )
-        assert type(call) in (FragmentCall, RepeatCall, SumCall), call
+        assert type(call) in (FragmentCall, RepeatCall, ReplayCall, SumCall), call
         return Row(call, draft)
 
 
