@@ -69,6 +69,8 @@ def _recording(found: Found, positions: tuple[int, ...]) -> Recording:
     seal_plan = found.key[0].plan
     f: Fragment = seal_plan.fragment
     plan = inline_plan(f, seal_plan.slots[-1], positions)
+    if any(i.op.n_out > 1 for i in plan.fragment.instrs):
+        return None
     if len(plan.results) < len(positions) or len(f.instrs) + len(plan.fragment.instrs) > SHORT:
         return None
     at = {slot: k for k, slot in enumerate(seal_plan.slots)}

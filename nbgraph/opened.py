@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from nbgraph.derive import call_environment, plain_call, seal
+from nbgraph.derive import plain_call, seal
 from nbgraph.fragment import size_at
 from nbgraph.op import REGISTRY
 from nbgraph.parts import ReplayCall
+from nbgraph.repeats import call_environment
 from nbgraph.trace import LOCK, AliasCall, FragmentCall, Node, Projection, RepeatCall, SumCall, record
 
 _seq = attrgetter("seq")

@@ -122,7 +122,7 @@ class ReplayCall:
         found = vjp([(made[s], ct) for s, ct in zip(self.slots, cts, strict=True)], by)
         values = iter(evaluate([g for g in found if g is not None]))
         return {
-            k: np.zeros(w.type.shape, w.type.dtype) if g is None else next(values)  # type: ignore[arg-type]
+            k: np.zeros(w.type.shape, w.type.dtype) if g is None else next(values)
             for k, w, g in zip(self.mask, by, found, strict=True)
         }
 
@@ -143,7 +143,7 @@ class ReplayCall:
 
 
 def _zeros(like: Node) -> Node:
-    return leaf(np.zeros(like.type.shape, like.type.dtype), False)  # type: ignore[arg-type]
+    return leaf(np.zeros(like.type.shape, like.type.dtype), False)
 
 
 def things_below(nodes: Sequence[Node], start: int) -> list[Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 from nbgraph.captures import Guards
@@ -20,6 +21,7 @@ from nbgraph.trace import FragmentCall, Node, Pack, _next_seq
 from nbgraph.trees import TreeDef, unflatten
 
 Recorder = Callable[..., Any]
+_seq = attrgetter("seq")
 #: What a recorder gives where the function has to be traced again.
 STALE: Any = type("Stale", (), {"__repr__": lambda _: "STALE"})()
 
@@ -85,7 +87,7 @@ class _Writer:
             "words": self.constant(tuple(sizes[j] for j in plan.words)),
             "sites": self.constant(sites or None),
             "active": " or ".join(active) or "False",
-            "seq": "next_seq()",
+            "kind": "0",
         }
         self.lines.append("call = new(FragmentCall)")
         self.lines += [f"call.{name} = {value}" for name, value in fields.items()]
@@ -98,7 +100,8 @@ class _Writer:
         position = {id(node): k for k, node in enumerate(region)}
         reach = _reach(region, outside)
         waiting: list[str] = []
-        for node in {id(r): r for r in results if id(r) in position}.values():
+        # In the order in which they come about, so that creation numbers tell what may depend on what.
+        for node in sorted({r for r in results if id(r) in position}, key=_seq):
             k, r = position[id(node)], f"r{len(waiting)}"
             waiting.append(f"({plan.slots[k]}, ref({r}))")
             self.known[id(node)] = r
@@ -112,9 +115,9 @@ class _Writer:
                 f"{r}.active = {active}",
                 f"{r}.call = call",
                 f"{r}.slot = {plan.slots[k]}",
-                f"{r}.seq = call.seq",
+                f"{r}.seq = next_seq()",
             ]
-        self.lines.append(f"call.nodes = [{', '.join(waiting)}]")
+        self.lines += [f"call.nodes = [{', '.join(waiting)}]", "call.seq = next_seq()"]
 
     def _may_be_active(self, name: str) -> bool:
         return not name.startswith("c") or bool(self.names[name].active)
