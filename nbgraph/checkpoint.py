@@ -20,11 +20,12 @@ import numpy as np
 
 from nbgraph.captures import names_in
 from nbgraph.derive import seal
-from nbgraph.engine import Engine, evaluate
+from nbgraph.engine import Engine
+from nbgraph.engine.core import value
 from nbgraph.errors import BoundsError, ShapeError, is_ours, user_frame
 from nbgraph.jit import is_tracing
-from nbgraph.parts import Part, things_below
-from nbgraph.trace import LOCK, Dropped, Node, SumCall, alias_of, reserved
+from nbgraph.parts import Part, ReplayCall
+from nbgraph.trace import LOCK, Dropped, FragmentCall, Node, RepeatCall, _next_seq, alias_of
 from nbgraph.trees import flatten, unflatten
 
 __all__ = ["checkpoint", "checkpoint_loop"]
@@ -83,15 +84,13 @@ def checkpoint_loop(
     step = _frozen(step, {})
     done = 0
     while done < n:
-        stretch = _Stretch(step, min(every, n - done), until)
+        stretch = _Stretch(step, min(every, n - done), until, engine)
         state = checkpoint(stretch)(state)
-        leaves, given = flatten(state)
+        given = flatten(state)[1]
         if given != structure:
             raise ShapeError(
                 "the state changes its structure", operation="checkpoint_loop", got=given, wanted=structure
             )
-        if not is_tracing():
-            evaluate([x for x in leaves if isinstance(x, Node)], engine)
         done += stretch.steps
         if stretch.stopped:
             break
@@ -99,19 +98,31 @@ def checkpoint_loop(
 
 
 class _Stretch:
-    """Some steps of a loop as a function; how many is decided when it runs first."""
+    """Some steps of a loop as a function; how many is decided when it runs first.
 
-    def __init__(self, step: Callable[[Any], Any], steps: int, until: Any) -> None:
-        self.step, self.steps, self.until, self.stopped = step, steps, until, False
+    Every state is evaluated at once: each step is then the step before with other values, the quickest there is.
+    """
+
+    def __init__(self, step: Callable[[Any], Any], steps: int, until: Any, engine: Engine | None) -> None:
+        self.step, self.steps, self.until, self.engine, self.stopped = step, steps, until, engine, False
 
     def __call__(self, state: Any) -> Any:
+        lazily = is_tracing()
         for k in range(self.steps):
             state = self.step(state)
+            if not lazily:
+                _evaluate_all(state, self.engine)
             if self.until is not None and self.until(state):
                 self.steps, self.stopped = k + 1, True
                 break
         self.until = None
         return state
+
+
+def _evaluate_all(state: Any, engine: Engine | None) -> None:
+    for x in (state,) if isinstance(state, Node) else flatten(state)[0]:
+        if isinstance(x, Node) and x.data is None and x.type.concrete:
+            value(x, engine)
 
 
 class _Again:
@@ -136,17 +147,19 @@ class _Again:
         made = [found[k] for k in self.results]
         captured = self._sealed(made, start, args)
         if any(n.active for n in (*self.nodes, *captured)):
-            size = reserved(1)[0] - start
-            _forget(made, start)
+            with LOCK:
+                _forget(made, start)
             self.leaves = [None if isinstance(x, Node) else x for x in self.leaves]
-            part = Part(self, self.nodes, captured, size)
+            part = Part(self, self.nodes, captured)
             for k in self.results:
                 found[k] = part.result(found[k])
         self.nodes = []
         return unflatten(tree, found)
 
-    def __call__(self, args: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+    def __call__(self, args: Sequence[Node], engine: Engine | None = None) -> tuple[list[Node], list[Node]]:
         """The results once more, and the differentiable tensors that were read from elsewhere."""
+        if engine is not None and isinstance(self.f, _Stretch):
+            self.f.engine = engine
         found, _, start = self._run(args)
         made = [found[k] for k in self.results]
         return made, self._sealed(made, start, args)
@@ -157,34 +170,52 @@ class _Again:
         for k, node in zip(self.at, args, strict=True):
             leaves[k] = node
         given, named = unflatten(self.tree, leaves)
-        start = reserved(1)[0]
+        start = _next_seq()
         found, tree = flatten(self.f(*given, **named))
         return found, tree, start
 
     def _sealed(self, made: Sequence[Node], start: int, args: Sequence[Node]) -> list[Node]:
         """Seals results; returns the differentiable tensors, older than the call, that they depend on."""
-        seal([n for n in _outside(made, start) if n.op is not None])
-        seal(made)
+        if any(n.op is not None for n in made):
+            seal([n for n in _outside(made, start) if n.op is not None])
+            seal(made)
         known = set(map(id, args))
         return [n for n in _outside(made, start) if n.active and id(n) not in known]
 
 
 def _outside(made: Sequence[Node], start: int) -> list[Node]:
-    """The older nodes that results are made of."""
-    found = {id(i): i for thing in things_below(made, start) for i in thing.inputs if i.seq <= start}
+    """The older nodes that nodes are made of."""
+    found: dict[int, Node] = {}
+    stack, seen = list(made), set[int]()
+    while stack:
+        node = stack.pop()
+        if node.seq <= start:
+            found[id(node)] = node
+            continue
+        source = node if node.op is not None else node.call
+        if source is not None and id(source) not in seen:
+            seen.add(id(source))
+            stack.extend(source.inputs)
     return list(found.values())
 
 
 def _forget(made: Sequence[Node], start: int) -> None:
-    """What was made inside is not differentiated through: it loses its history when it has a value."""
-    with LOCK:
-        for thing in things_below(made, start):
-            if isinstance(thing, Node):
-                thing.active = False
-                if thing.data is not None and thing.op is None and thing.call is not None:
-                    thing.call = Dropped(user_frame(), thing.seq)
-            elif type(thing) is not SumCall and hasattr(thing, "active"):
-                thing.active = False
+    """What was made inside is not differentiated through: it loses its history, now or when it has a value."""
+    history = Dropped(user_frame(), start)
+    stack, seen = list(made), set[int]()
+    while stack:
+        node = stack.pop()
+        if node.seq <= start:
+            continue
+        node.active = False
+        if node.op is None and node.data is not None:
+            node.call = history
+        source = node if node.op is not None else node.call
+        if source is not None and id(source) not in seen:
+            seen.add(id(source))
+            stack.extend(source.inputs)
+            if type(source) in (FragmentCall, RepeatCall, ReplayCall):
+                source.active = False
 
 
 # -- functions as they are now ----------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from typing import Any
 from nbgraph import inline, repeats
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
-from nbgraph.parts import Part, ReplayCall
+from nbgraph.parts import Part, plain_call
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
-from nbgraph.repeats import EACH, Run, call_environment, repeat, result, run_from, slot_node, type_at, unroll
+from nbgraph.repeats import EACH, Run, call_environment, repeat, result, run_from, slot_node, type_at
 from nbgraph.seal import commit, draft
 from nbgraph.trace import (
     LOCK,
@@ -26,7 +26,6 @@ from nbgraph.trace import (
     Dropped,
     FragmentCall,
     Node,
-    RepeatCall,
     SumCall,
     new_node,
     sum_of,
@@ -53,20 +52,6 @@ def seal(nodes: Sequence[Node]) -> None:
 
 
 _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
-
-
-def plain_call(node: Node, parts: bool = False) -> Any:
-    """The call that a node is of, after taking apart what stands for many calls; with `parts`, a part as such."""
-    if type(node.call) is RepeatCall:
-        unroll(node.call)
-    elif type(node.call) is ReplayCall:
-        node.call.expand(vjp)
-    call = node.call
-    if type(call) is AliasCall and call.part is not None:
-        if parts:
-            return call.part
-        call.part.expand()
-    return call
 
 
 class _Step:
@@ -129,7 +114,7 @@ class Path:
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what calls nodes are values of."""
         for node in nodes:
-            call = node.call if type(node.call) in _PLAIN else plain_call(node, self.runs)
+            call = node.call if type(node.call) in _PLAIN else plain_call(node, vjp, self.runs)
             self.met.add(key_of(node))
             if node.seq < self.oldest or call is None:
                 continue

@@ -27,7 +27,7 @@ from nbgraph.promote import WEAK, operand, weak
 from nbgraph.record_call import STALE, Recorder, recorder
 from nbgraph.seal import plan_of
 from nbgraph.tensor import TracedTensor
-from nbgraph.trace import SCALAR, Node, formal, reserved
+from nbgraph.trace import SCALAR, Node, _next_seq, formal
 from nbgraph.trees import flatten, unflatten
 
 __all__ = ["jit"]
@@ -201,7 +201,7 @@ class _Traced:
         formals = [formal(n.type, self.name, is_number) for n, is_number in zip(nodes, numbers, strict=True)]
         given = iter(formals)
         filled = [next(given) if _is_traced(x) else x.value if type(x) is _Static else x for x in leaves]
-        start = reserved(1)[0]
+        start = _next_seq()
         filled_args, filled_kwargs = unflatten(tree, filled)
         with _TRACES:
             result = self.f(*filled_args, **filled_kwargs)

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from nbgraph.derive import plain_call, seal
+from nbgraph.derive import seal, vjp
 from nbgraph.fragment import size_at
 from nbgraph.op import REGISTRY
-from nbgraph.parts import ReplayCall
+from nbgraph.parts import ReplayCall, plain_call
 from nbgraph.repeats import call_environment
 from nbgraph.trace import LOCK, AliasCall, FragmentCall, Node, Projection, RepeatCall, SumCall, record
 
@@ -86,7 +86,7 @@ def _calls(outputs: Sequence[Node], start: int) -> list[Any]:
         node = stack.pop()
         if _is_outside(node, start):
             continue
-        plain_call(node)
+        plain_call(node, vjp)
         if id(node.call) not in found:
             found[id(node.call)] = node.call
             stack.extend(node.call.inputs)

@@ -14,7 +14,8 @@ import uuid
 import weakref
 from typing import Any
 
-from nbgraph.derive import plain_call
+from nbgraph.derive import vjp
+from nbgraph.parts import plain_call
 from nbgraph.trace import (
     LOCK,
     AliasCall,
@@ -94,7 +95,7 @@ def _below(node: Node) -> list[Any]:
         stack.extend(thing.inputs)
         if isinstance(thing, Node) and thing.op is None:
             with LOCK:
-                stack.append(plain_call(thing))
+                stack.append(plain_call(thing, vjp))
     return list(seen.values())
 
 

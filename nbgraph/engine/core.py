@@ -135,7 +135,7 @@ class Engine:
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
         batch.flush()
         arrays = values_of(schedule.sources(call), results)
-        found = call.run(arrays, lambda nodes: evaluate(nodes, self), vjp)
+        found = call.run(arrays, self, evaluate, vjp)
         totals = schedule.totals_for({(id(call), k): k for k in found})
         for k, a in found.items():
             if k in totals:
