@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from nbgraph.errors import DifferentiationError
-from nbgraph.trace import AliasCall, Node, alias_of, leaf, new_node
+from nbgraph.repeats import unroll
+from nbgraph.trace import AliasCall, Node, RepeatCall, _next_seq, alias_of, leaf, new_node
 
 Array = np.ndarray[Any, Any]
 #: From nodes in place of a part's arguments (and an engine, if it is to run): the nodes of its results, and what else
@@ -138,13 +139,13 @@ class ReplayCall:
         for k, reference in self.nodes:
             node = reference()
             if node is not None:
-                node.call, node.slot = AliasCall(_zeros(node) if of[k] is None else of[k]), 0
+                node.call, node.slot = AliasCall(_or_zeros(of[k], node)), 0
                 node.call.seq = self.seq
         _renumber([g for g in found if g is not None], start, self.seq, vjp)
 
 
-def _zeros(like: Node) -> Node:
-    return leaf(np.zeros(like.type.shape, like.type.dtype), False)
+def _or_zeros(node: Node | None, like: Node) -> Node:
+    return leaf(np.zeros(like.type.shape, like.type.dtype), False) if node is None else node
 
 
 def plain_call(node: Node, vjp: Vjp, parts: bool = False) -> Any:
