@@ -268,6 +268,7 @@ from nbgraph.api import (
     zeros,
     zeros_like,
 )
+from nbgraph.checkpoint import checkpoint, checkpoint_loop
 from nbgraph.dims import DimExpr, dim
 from nbgraph.engine import Engine, default_engine
 from nbgraph.errors import (
@@ -281,6 +282,7 @@ from nbgraph.errors import (
     NbgraphError,
     ShapeError,
 )
+from nbgraph.jit import jit
 from nbgraph.tensor import TracedTensor
 from nbgraph.transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 
@@ -354,6 +356,8 @@ __all__ = [
     "broadcast_to",
     "cbrt",
     "ceil",
+    "checkpoint",
+    "checkpoint_loop",
     "choose",
     "clip",
     "column_stack",
@@ -454,6 +458,7 @@ __all__ = [
     "isposinf",
     "jacfwd",
     "jacrev",
+    "jit",
     "jvp",
     "kron",
     "ldexp",

@@ -16,8 +16,9 @@ from typing import Any
 from nbgraph import inline, repeats
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
+from nbgraph.parts import Part, plain_call
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
-from nbgraph.repeats import EACH, Run, call_environment, repeat, result, run_from, slot_node, type_at, unroll
+from nbgraph.repeats import EACH, Run, call_environment, repeat, result, run_from, slot_node, type_at
 from nbgraph.seal import commit, draft
 from nbgraph.trace import (
     LOCK,
@@ -25,7 +26,6 @@ from nbgraph.trace import (
     Dropped,
     FragmentCall,
     Node,
-    RepeatCall,
     SumCall,
     new_node,
     sum_of,
@@ -49,6 +49,9 @@ def seal(nodes: Sequence[Node]) -> None:
     with LOCK:
         for d in draft(nodes):
             commit(d, None)
+
+
+_PLAIN = (FragmentCall, SumCall, Dropped, type(None))
 
 
 class _Step:
@@ -111,10 +114,7 @@ class Path:
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what calls nodes are values of."""
         for node in nodes:
-            call = node.call
-            if type(call) is RepeatCall:
-                unroll(call)
-                call = node.call
+            call = node.call if type(node.call) in _PLAIN else plain_call(node, vjp, self.runs)
             self.met.add(key_of(node))
             if node.seq < self.oldest or call is None:
                 continue
@@ -152,6 +152,10 @@ class Path:
                 steps.append(step)
             elif type(call) is FragmentCall:
                 steps += self._fragment_steps(call, used)
+            elif type(call) is Part:
+                step = _Step("part", call.inputs, [(s, (call.key(s), -1)) for s in used])
+                step.origin = call
+                steps.append(step)
             elif type(call) in (SumCall, AliasCall):
                 steps.append(_Step("sum", call.inputs, [(0, key_of(node))]))
         return steps
@@ -264,6 +268,10 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
     if step.kind == "sum":
         for k in mask:
             cts.setdefault(step.keys[k], []).append(taken[0])
+        return
+    if step.kind == "part":
+        for k, node in step.origin.pull_back(taken, mask).items():
+            cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))
     plan = vjp_plan(step.fragment, slots, mask)

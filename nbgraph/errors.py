@@ -29,6 +29,7 @@ __all__ = [
     "ShapeError",
     "Site",
     "describe",
+    "is_ours",
     "user_frame",
 ]
 
@@ -41,7 +42,7 @@ _KERNELS = f"{os.sep}nbgraph_kernels{os.sep}"
 
 
 @lru_cache(maxsize=1024)
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
     """Whether the file belongs to the library; its examples count as the user's code."""
     if filename.startswith(_HOME):
         return not filename.startswith(_EXAMPLES)
@@ -58,7 +59,7 @@ def user_frame() -> Site | None:
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if not _is_ours(code.co_filename):
+        if not is_ours(code.co_filename):
             return code, frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -14,7 +14,8 @@ import uuid
 import weakref
 from typing import Any
 
-from nbgraph.repeats import unroll
+from nbgraph.derive import vjp
+from nbgraph.parts import plain_call
 from nbgraph.trace import (
     LOCK,
     AliasCall,
@@ -23,7 +24,6 @@ from nbgraph.trace import (
     Node,
     Pack,
     Placeholder,
-    RepeatCall,
     SumCall,
     _next_seq,
     new_node,
@@ -94,10 +94,8 @@ def _below(node: Node) -> list[Any]:
         seen[id(thing)] = thing
         stack.extend(thing.inputs)
         if isinstance(thing, Node) and thing.op is None:
-            if type(thing.call) is RepeatCall:
-                with LOCK:
-                    unroll(thing.call)
-            stack.append(thing.call)
+            with LOCK:
+                stack.append(plain_call(thing, vjp))
     return list(seen.values())
 
 
@@ -139,7 +137,7 @@ def _identity(row: Row) -> tuple[Any, ...]:
     """What a row stands for: a value or call of its process; a value once more in each state (open, or of a call)."""
     if row[0] != "node":
         return row[0], row[1], None, False
-    return row[0], row[1], row[8] and row[8][1], row[3] is not None
+    return row[0], row[1], row[8] and (row[8][1], row[9]), row[3] is not None
 
 
 def _shell(row: Row) -> Any:

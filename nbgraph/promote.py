@@ -20,7 +20,7 @@ import nbgraph.ops  # noqa: F401  (registers the operations)
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
 from nbgraph.op import REGISTRY, Op
-from nbgraph.trace import Node, constant_of, record, scalar
+from nbgraph.trace import Node, constant_of, is_weak, record, scalar
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
 from nbgraph.types import CODES, DTYPES
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 WEAK = {bool: "b1", int: "i8", float: "f8", complex: "c16"}
+_NUMBERS = {code: number for number, code in WEAK.items()}
 
 record1 = cast("Callable[[Op, Node], TracedTensor]", _record1)
 record2 = cast("Callable[[Op, Node, Node], TracedTensor]", _record2)
@@ -180,7 +181,7 @@ def common(*xs: Any) -> list[TracedTensor]:
 def _kind(x: Any) -> Any:
     """What an operand counts as in promotion: a dtype code, or a type of Python numbers (sizes are ints)."""
     if isinstance(x, Node):
-        return x.type.code
+        return _NUMBERS[x.type.code] if x.type.code in _NUMBERS and is_weak(x) else x.type.code
     return int if type(x) is DimExpr else type(x)
 
 

@@ -164,6 +164,13 @@ def _draft_chunk(chunk: Sequence[Node], base: int, targets: Sequence[Node] = (),
     return d
 
 
+def plan_of(nodes: Sequence[Node]) -> tuple[Plan, list[Node]]:
+    """The plan of a run of nodes, and the operands from outside."""
+    signature = _sign(nodes)
+    key = (tuple(map(_op, nodes)), tuple(signature.refs), signature.arities, tuple(map(_klass, signature.outside)))
+    return _PLANS.get(key) or _plan_for(key, signature), signature.outside
+
+
 def draft_of(found: Found) -> Draft:
     """The call for a region that was recognised."""
     matcher = found.key[0]

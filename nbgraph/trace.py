@@ -176,12 +176,16 @@ class RepeatCall:
 
 
 class AliasCall:
-    """The same value as another node under a new identity, so that one can differentiate with respect to it."""
+    """The same value as another node under a new identity, so that one can differentiate with respect to it.
 
-    __slots__ = ("inputs", "seq")
+    With a `part` (`nbgraph.parts.Part`) it is a result of a checkpointed part, and depends on what that depends on.
+    """
 
-    def __init__(self, node: Node) -> None:
+    __slots__ = ("__weakref__", "inputs", "part", "seq")
+
+    def __init__(self, node: Node, part: Any = None) -> None:
         self.inputs = (node,)
+        self.part = part
         self.seq = _next_seq()
 
 
@@ -194,6 +198,26 @@ class Placeholder:
         self.name = name
         self.inputs: tuple[Node, ...] = ()
         self.seq = _next_seq()
+
+
+class Formal:
+    """An argument of a function that `nbg.jit` traces: it has no value. `weak`: it stands for a Python number."""
+
+    __slots__ = ("function", "inputs", "seq", "weak")
+
+    def __init__(self, function: str, weak: bool) -> None:
+        self.function, self.weak = function, weak
+        self.inputs: tuple[Node, ...] = ()
+        self.seq = _next_seq()
+
+    def asked(self) -> ConcretizationError:
+        """The error for asking what depends on it for a value."""
+        return ConcretizationError(
+            "a value was asked for while the function is traced, when there is none yet",
+            operation=f"jit of {self.function}",
+            hint="write nbg.where(test, a, b) for an if, or take the test (and float, bool, eval, while) out of the "
+            "function; a number that decides the structure belongs in static_argnums",
+        )
 
 
 class Dropped:
@@ -420,6 +444,31 @@ def placeholder(t: TensorType, name: str) -> Node:
     made = new_node(t, t.inexact)
     made.call = Placeholder(name)
     return made
+
+
+def formal(t: TensorType, function: str, weak: bool = False) -> Node:
+    """A node for an argument of a function that is traced."""
+    made = new_node(t, t.inexact)
+    made.call = Formal(function, weak)
+    return made
+
+
+def is_weak(node: Node) -> bool:
+    """Whether a node is made of nothing but Python numbers, arguments of a traced function among them."""
+    if node.type.shape != () or (node.op is None and type(node.call) is not Formal):
+        return False
+    stack, seen = [node], {id(node)}
+    while stack:
+        n = stack.pop()
+        if n.op is None:
+            if not (n.slot == SCALAR if n.call is None else type(n.call) is Formal and n.call.weak):
+                return False
+            continue
+        for i in n.inputs:
+            if id(i) not in seen:
+                seen.add(id(i))
+                stack.append(i)
+    return True
 
 
 def value_of(node: Node) -> Any:

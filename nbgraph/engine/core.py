@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays
@@ -23,12 +24,13 @@ from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.repeats import run_repeat
-from nbgraph.engine.routes import run_again
+from nbgraph.engine.routes import drop_history, run_again
 from nbgraph.engine.schedule import Key, Row, Schedule, draft_slots
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
+from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.ssa import Bound, Program, exact_program, program_for
@@ -97,6 +99,8 @@ class Engine:
         for step in schedule.steps:
             if type(step.call) is RepeatCall:
                 self._run_repeat(schedule, step.call, results, batch)
+            elif type(step.call) is ReplayCall:
+                self._run_replay(schedule, step.call, results, batch)
             elif type(step.call) is SumCall:
                 self._run_sum(schedule, step.call, results, batch)
             else:
@@ -127,6 +131,19 @@ class Engine:
 
         for slot, a in run_repeat(self, call, given, find).items():
             results[id(call), slot] = a
+
+    def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
+        batch.flush()
+        arrays = values_of(schedule.sources(call), results)
+        found = call.run(arrays, self, evaluate, vjp)
+        totals = schedule.totals_for({(id(call), k): k for k in found})
+        for k, a in found.items():
+            if k in totals:
+                np.add(totals[k], a, out=totals[k])
+            else:
+                results[id(call), k] = a
+        for key, _ in schedule.released_by(call):
+            results.pop(key, None)
 
     def _run_step(self, schedule: Schedule, step: Any, results: Results, coming: int, batch: Batch) -> None:
         """One call: added to the batch where it has machine code, else interpreted."""
@@ -215,7 +232,7 @@ def value(node: Node, engine: Engine | None = None) -> Array:
     a: Array | None = node.data
     if a is None:
         engine = engine or default_engine()
-        a = run_again(node, engine) if node.op is not None else None
+        a = run_again(node, engine)
         if a is None:
             a = evaluate([node], engine)[0]
     a.setflags(write=False)
@@ -336,20 +353,22 @@ def _settle(row: Row, results: Results) -> None:
             if total is not None:
                 total.data = results[id(call), 0]
         return
-    if type(call) is RepeatCall:
+    if type(call) in (RepeatCall, ReplayCall):
         for slot, reference in call.nodes:
             node = reference()
-            if node is not None:
+            if node is not None and (id(call), slot) in results:  # else it went into a sum, or passed
                 node.data = results[id(call), slot]
         return
     values = {slot: results[id(call), slot] for slot in row.wanted if (id(call), slot) in results}
     if call.saved is None:
         _keep(call, values)
-    for slot, ref in call.nodes or ():
-        node = ref()
-        if node is not None and slot in values:
+    nodes = [(slot, node) for slot, ref in call.nodes or () if (node := ref()) is not None]
+    for slot, node in nodes:
+        if slot in values:
             node.data = values[slot]
     call.nodes = [entry for entry in call.nodes or () if entry[0] not in values] or None
+    if not call.active and call.origin is None and call.nodes is None:
+        drop_history(call, [node for _, node in nodes])
 
 
 _DEFAULT: Engine | None = None

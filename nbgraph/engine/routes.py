@@ -1,99 +1,114 @@
-"""The eval of a loop: one region that was sealed before, all of whose operands are known, run in a straight line.
+"""The eval of a loop: what was run before, all of whose operands are known, run in a straight line.
 
-In: a region that `match` recognised. Out: the target's value, the graph as `seal.commit` leaves it; or None, nothing
-changed, where the general way has to be taken (an operand without a value, a failure to be named).
-Holds: what is decided once for a structure, its live nodes and its operands' types is in a `Route`. Every eval of
-the loop then runs the program, by machine code or with NumPy, and commits, and does nothing else.
+In: an open node whose region `match` recognised, or a node of a call that was recorded whole (`nbg.jit`). Out: its
+value, the graph as the general path leaves it; or None, where that has to be taken (an operand without a value that
+is not so simply had, a failure to be named).
+Holds: what is decided once for a structure, its live nodes and its operands' types is in a route. Every eval of
+the loop then runs the program and commits, and does nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import itemgetter
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
-from nbgraph.engine import interpreter
-from nbgraph.engine.failure import OperationFailed
-from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.engine.runners import Runner, runner_for
 from nbgraph.errors import user_frame
 from nbgraph.match import Found, recognise
 from nbgraph.resolve import saved_slots
-from nbgraph.ssa import Bound, program_for
-from nbgraph.trace import LOCK, Dropped, Node, Pack, Projection, call_that_ran
+from nbgraph.ssa import program_for
+from nbgraph.trace import LOCK, Dropped, FragmentCall, Node, Pack, Projection, call_that_ran, value_of
 
 Array = np.ndarray[Any, Any]
 
 _LIMIT = 1024
-_ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
-#: Where the items of a tuple begin.
-_ITEMS = tuple.__basicsize__
+#: So many calls of a chain that have not run are run one by one; longer chains are a table for the driver.
+_PENDING = 4
 
 
 def run_again(target: Node, engine: Any) -> Array | None:
-    """The value of an open node if the region below it is one that the engine ran before."""
+    """The value of a node without one, if the engine ran the like before."""
+    if target.op is None:
+        a = _run_call(target, engine, _PENDING)
+        if a is not None:
+            engine.counters.evals += 1
+        return a
     found = recognise(target)
-    if found is None or found.arrays is None:
+    if found is None:
         return None
+    if found.arrays is None:
+        found = _completed(found, engine)
+        if found is None:
+            return None
     route = engine.routes.get(found.key)
     if route is None:
-        route = _remember(engine, found)
-    return route.run(found) if route else None
+        route = _remember(engine, found.key, _region_route(engine, found))
+    a = route.run(found) if route else None
+    if a is not None:
+        engine.counters.evals += 1
+    return a
 
 
-def _remember(engine: Any, found: Found) -> Any:
-    """A new route, or False where there can be none."""
-    matcher, _, active = found.key[:3]
-    if any(isinstance(node, Pack) or type(node.op) is Projection for node in found.nodes):
-        route: Any = False
-    else:
-        plan = matcher.plan
-        sizes = [size for node in found.nodes for size in node.sizes]
-        words = tuple([sizes[j] for j in plan.words])
-        slots = {plan.slots[k] for k in found.live}
-        if active:
-            slots.update(saved_slots(plan.fragment))
-        program = program_for(plan.fragment, frozenset(slots))
-        bound = program.bind(tuple([x.type for x in found.outside]), words)
-        kind = Compiled if engine.ready(program) else Interpreted
-        made = kind(engine, found, bound, words)
-        route = made if made.fits else False
+def _remember(engine: Any, key: Any, route: Any) -> Any:
+    """Keeps a new route, or False where there can be none."""
     if len(engine.routes) >= _LIMIT:
         engine.routes.clear()
-    engine.routes[found.key] = route
+    engine.routes[key] = route
     return route
+
+
+def _completed(found: Found, engine: Any) -> Found | None:
+    """The region with its operands' values, after running the calls that they are of."""
+    arrays = [_value(x, engine, _PENDING) for x in found.outside]
+    if any(a is None for a in arrays):
+        return None
+    return found._replace(arrays=tuple(arrays))
+
+
+def _value(x: Node, engine: Any, pending: int) -> Array | None:
+    a: Array | None = x.data
+    if a is None:
+        a = value_of(x)
+    return _run_call(x, engine, pending) if a is None else a
+
+
+# -- regions ----------------------------------------------------------------------------------------------------------
+
+
+def _region_route(engine: Any, found: Found) -> Any:
+    matcher, _, active = found.key[:3]
+    if any(isinstance(node, Pack) or type(node.op) is Projection for node in found.nodes):
+        return False
+    plan = matcher.plan
+    sizes = [size for node in found.nodes for size in node.sizes]
+    words = tuple([sizes[j] for j in plan.words])
+    slots = {plan.slots[k] for k in found.live}
+    if active:
+        slots.update(saved_slots(plan.fragment))
+    program = program_for(plan.fragment, frozenset(slots))
+    runner = runner_for(engine, found.key, program.bind(tuple([x.type for x in found.outside]), words))
+    return False if runner is None else Route(runner, found, words)
 
 
 class Route:
     """How a region is run: its program, and where its values go."""
 
-    __slots__ = (
-        "active", "bound", "commits", "counters", "engine", "fallible", "fits", "fragment", "kind", "operations",
-        "root", "saved", "saved_at", "words",
-    )  # fmt: skip
+    __slots__ = ("active", "commits", "fallible", "fragment", "kind", "root", "runner", "saved", "saved_at", "words")
 
-    def __init__(self, engine: Any, found: Found, bound: Bound, words: tuple[Any, ...]) -> None:
-        plan, program = found.key[0].plan, bound.program
-        self.engine, self.bound, self.fits = engine, bound, not program.summed
-        self.counters, self.active, self.kind = engine.counters, found.key[2], found.key[0].kind
-        self.fragment, self.words, self.operations = plan.fragment, words, program.n_ops
-        position = program.position
+    def __init__(self, runner: Runner, found: Found, words: tuple[Any, ...]) -> None:
+        plan, position = found.key[0].plan, runner.bound.program.position
+        self.runner, self.fragment, self.words, self.active = runner, plan.fragment, words, found.key[2]
+        self.kind = found.key[0].kind
         self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
         self.root = next(p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1)
         self.fallible = [(plan.slots[k], k) for k in plan.fallible]
         self.saved = saved_slots(plan.fragment) if self.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)
 
-    def outputs(self, found: Found) -> list[Array] | None:
-        """Runs the program; counts it."""
-        raise TypeError(type(self))
-
     def run(self, found: Found) -> Array | None:
         """Runs the region and makes it part of the graph."""
-        outs = self.outputs(found)
+        outs = self.runner.outputs(found.arrays)  # type: ignore[arg-type]
         if outs is None:
             return None
         nodes, outside, _, _ = found
@@ -114,76 +129,80 @@ class Route:
                 node.op, node.inputs, node.sizes = None, (), ()
 
 
-class Compiled(Route):
-    """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
-
-    __slots__ = ("entry", "outs", "pick", "template", "workspace")
-
-    def __init__(self, engine: Any, found: Found, bound: Bound, words: tuple[Any, ...]) -> None:
-        super().__init__(engine, found, bound, words)
-        code = engine.native.codes[bound.program]
-        placed = placed_for(code, bound)
-        n_objects = len(code.picks) + len(bound.out_types)
-        self.fits &= n_objects + len(placed.rest) <= _ENTRY_WORDS
-        self.pick = _pick(code.picks, len(found.outside))
-        self.outs: list[tuple[Any, Any]] = [(t.shape, t.dtype) for t in bound.out_types]
-        self.workspace = placed.workspace
-        self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
-        rest = [word for value, relative in placed.rest for word in (value, int(relative))]
-        self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
-
-    def outputs(self, found: Found) -> list[Array] | None:
-        arrays: Any = found.arrays
-        outs = [empty(shape, dtype) for shape, dtype in self.outs]
-        memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
-        objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
-        start = perf_counter()
-        status = self.entry(id(objects) + _ITEMS)
-        seconds = perf_counter() - start
-        if status:
-            return None
-        counters = self.counters
-        counters.evals += 1
-        counters.hits += 1
-        counters.operations += self.operations
-        counters.run_seconds += seconds
-        return outs
+# -- calls ------------------------------------------------------------------------------------------------------------
 
 
-class Interpreted(Route):
-    """With NumPy, until the tiers say that compiling pays."""
-
-    __slots__ = ("ledger",)
-
-    def __init__(self, engine: Any, found: Found, bound: Bound, words: tuple[Any, ...]) -> None:
-        super().__init__(engine, found, bound, words)
-        self.ledger = engine.ledger(bound.program)
-
-    def outputs(self, found: Found) -> list[Array] | None:
-        start = perf_counter()
-        try:
-            outs = interpreter.run(self.bound, found.arrays)  # type: ignore[arg-type]
-        except OperationFailed as failure:
-            if not isinstance(failure.error, np.linalg.LinAlgError):
-                raise failure.error from None
-            return None
-        seconds = perf_counter() - start
-        self.ledger.record(seconds)
-        counters = self.counters
-        counters.evals += 1
-        counters.interpreted += 1
-        counters.operations += self.operations
-        counters.run_seconds += seconds
-        if self.engine.jit == "auto" and self.ledger.pays(1):
-            self.engine.routes.pop(found.key, None)  # the next one is by machine code
-        return outs
-
-
-def _pick(picks: tuple[int, ...], n: int) -> Any:
-    """A function of the operands' arrays that gives those the program reads, None where it reads all in order."""
-    if picks == tuple(range(n)):
+def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
+    """The value of a node of a call that has not run, and is derived from no other."""
+    call: Any = target.call
+    if type(call) is not FragmentCall or call.origin is not None:
         return None
-    if len(picks) == 1:
-        only = picks[0]
-        return lambda arrays: (arrays[only],)
-    return itemgetter(*picks) if picks else lambda arrays: ()
+    waiting = call.nodes
+    if waiting is None:
+        return None
+    arrays, types = [], []
+    for i in call.inputs:
+        a = i.data
+        if a is None:
+            a = _value(i, engine, pending - 1) if pending > 1 else None
+            if a is None:
+                return None
+        arrays.append(a)
+        types.append(i.type)
+    slots, nodes = [], []
+    for slot, reference in waiting:
+        node = reference()
+        if node is not None:
+            slots.append(slot)
+            nodes.append(node)
+    key = (call.fragment, call.active, call.words, *slots, *types)
+    route = engine.routes.get(key)
+    if route is None:
+        route = _remember(engine, key, _call_route(engine, call, key, tuple(slots), tuple(types)))
+    return route.run(call, nodes, arrays, target) if route else None
+
+
+def _call_route(engine: Any, call: FragmentCall, key: Any, slots: tuple[int, ...], types: tuple[Any, ...]) -> Any:
+    wanted = set(slots)
+    if call.active:
+        wanted.update(saved_slots(call.fragment))
+    program = program_for(call.fragment, frozenset(wanted))
+    runner = runner_for(engine, key, program.bind(types, call.words))
+    return False if runner is None else CallRoute(runner, call, slots)
+
+
+class CallRoute:
+    """How a call is run: its program, and where its values go."""
+
+    __slots__ = ("places", "runner", "saved", "saved_at")
+
+    def __init__(self, runner: Runner, call: FragmentCall, slots: tuple[int, ...]) -> None:
+        position = runner.bound.program.position
+        self.runner = runner
+        self.places = [position[s] for s in slots]
+        self.saved = saved_slots(call.fragment) if call.active else ()
+        self.saved_at = tuple(position[s] for s in self.saved)
+
+    def run(self, call: FragmentCall, nodes: list[Node], arrays: list[Array], target: Node) -> Array | None:
+        """Runs the call and gives its nodes their values."""
+        outs = self.runner.outputs(arrays)
+        if outs is None:
+            return None
+        with LOCK:
+            if call.nodes is not None:  # else another thread was first
+                if self.saved:
+                    call.saved = self.saved, tuple([outs[p] for p in self.saved_at])
+                for node, p in zip(nodes, self.places, strict=True):
+                    node.data = outs[p]
+                if not call.active:
+                    drop_history(call, nodes)
+                call.nodes = None
+        a: Array = target.data
+        return a
+
+
+def drop_history(call: FragmentCall, nodes: list[Node]) -> None:
+    """The values of a call that no differentiable leaf reaches forget it."""
+    history = Dropped(user_frame(), call.seq)
+    for node in nodes:
+        node.call = history

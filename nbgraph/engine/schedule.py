@@ -17,10 +17,11 @@ import numpy as np
 
 from nbgraph.errors import BindingError
 from nbgraph.fragment import at_sizes, size_at
+from nbgraph.parts import ReplayCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft
-from nbgraph.trace import AliasCall, FragmentCall, Node, Pack, Placeholder, RepeatCall, SumCall
+from nbgraph.trace import AliasCall, Formal, FragmentCall, Node, Pack, Placeholder, RepeatCall, SumCall
 from nbgraph.types import Shape, TensorType
 
 Key = tuple[int, int]
@@ -185,7 +186,8 @@ class Schedule:
                 uses.update(map(id, step.call.inputs))
         passing: dict[Key, TensorType] = {}
         for row in self.rows:
-            if type(row.call) is FragmentCall and row.call.origin is not None and row.call.nodes:
+            derived = type(row.call) is FragmentCall and row.call.origin is not None
+            if (derived or type(row.call) is ReplayCall) and row.call.nodes:
                 passing.update(_passing(row, uses, targets))
         return passing
 
@@ -242,13 +244,15 @@ class Schedule:
     def _row(self, node: Node) -> Row:
         draft = self.home[id(node)][0] if node.op is not None else None
         call = draft.call if draft is not None else node.call
+        if type(call) is Formal:
+            raise call.asked()
         if type(call) is Placeholder:
             raise BindingError(
                 f"placeholder {call.name!r} is not bound",
                 wanted=f"{node.type}",
                 hint=f"pass bindings={{{call.name}: array}} to eval",
             )
-        assert type(call) in (FragmentCall, RepeatCall, SumCall), call
+        assert type(call) in (FragmentCall, RepeatCall, ReplayCall, SumCall), call
         return Row(call, draft)
 
 

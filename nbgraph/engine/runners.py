@@ -1,0 +1,121 @@
+"""Running one program again and again at the same sizes, by machine code or with NumPy.
+
+In: a bound program, the arrays of its fragment's inputs. Out: the arrays of its outputs; or None where an operation
+failed in a way that the general path has to name.
+Holds: what can be decided once is decided when a runner is made; a run then does nothing but the work, and counts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy import empty
+
+from nbgraph.engine import interpreter
+from nbgraph.engine.failure import OperationFailed
+from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.ssa import Bound
+
+Array = np.ndarray[Any, Any]
+
+_ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
+#: Where the items of a tuple begin.
+_ITEMS = tuple.__basicsize__
+
+
+def runner_for(engine: Any, key: Any, bound: Bound) -> Runner | None:
+    """A runner of a program, by the tier it has come to; None where there can be none. `key` is that of its route."""
+    if bound.program.summed:
+        return None
+    made = (Compiled if engine.ready(bound.program) else Interpreted)(engine, key, bound)
+    return made if made.fits else None
+
+
+class Runner:
+    """A program at sizes, and who counts its runs."""
+
+    __slots__ = ("bound", "counters", "engine", "fits", "key", "operations")
+
+    def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
+        self.engine, self.key, self.bound, self.fits = engine, key, bound, True
+        self.counters, self.operations = engine.counters, bound.program.n_ops
+
+    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+        """Runs the program; counts it."""
+        raise TypeError(type(self))
+
+
+class Compiled(Runner):
+    """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
+
+    __slots__ = ("entry", "outs", "pick", "template", "workspace")
+
+    def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
+        super().__init__(engine, key, bound)
+        code = engine.native.codes[bound.program]
+        placed = placed_for(code, bound)
+        n_objects = len(code.picks) + len(bound.out_types)
+        self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
+        self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
+        self.outs: list[tuple[Any, Any]] = [(t.shape, t.dtype) for t in bound.out_types]
+        self.workspace = placed.workspace
+        self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
+        rest = [word for value, relative in placed.rest for word in (value, int(relative))]
+        self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
+
+    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+        outs = [empty(shape, dtype) for shape, dtype in self.outs]
+        memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
+        objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
+        start = perf_counter()
+        status = self.entry(id(objects) + _ITEMS)
+        seconds = perf_counter() - start
+        if status:
+            return None
+        counters = self.counters
+        counters.hits += 1
+        counters.operations += self.operations
+        counters.run_seconds += seconds
+        return outs
+
+
+class Interpreted(Runner):
+    """With NumPy, until the tiers say that compiling pays."""
+
+    __slots__ = ("ledger",)
+
+    def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
+        super().__init__(engine, key, bound)
+        self.ledger = engine.ledger(bound.program)
+
+    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+        start = perf_counter()
+        try:
+            outs = interpreter.run(self.bound, arrays)
+        except OperationFailed as failure:
+            if not isinstance(failure.error, np.linalg.LinAlgError):
+                raise failure.error from None
+            return None
+        seconds = perf_counter() - start
+        self.ledger.record(seconds)
+        counters = self.counters
+        counters.interpreted += 1
+        counters.operations += self.operations
+        counters.run_seconds += seconds
+        if self.engine.jit == "auto" and self.ledger.pays(1):
+            self.engine.routes.pop(self.key, None)  # the next one is by machine code
+        return outs
+
+
+def _pick(picks: tuple[int, ...], n: int) -> Any:
+    """A function of the operands' arrays that gives those the program reads, None where it reads all in order."""
+    if picks == tuple(range(n)):
+        return None
+    if len(picks) == 1:
+        only = picks[0]
+        return lambda arrays: (arrays[only],)
+    return itemgetter(*picks) if picks else lambda arrays: ()

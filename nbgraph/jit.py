@@ -1,0 +1,252 @@
+"""`jit`: a function becomes one call of one fragment.
+
+In: a function of containers of tensors. Out: a function that gives the same, lazily: each call of it records a single
+`FragmentCall`, whatever the function does.
+Holds: the function runs when arguments of a new kind come (structure, dtypes, shapes, static values), or when something
+else it reads has changed; then on nodes without values. What it records becomes a fragment, and a few lines of Python
+are generated that record its call. Tensors that it reads from outside are further inputs. Another size runs the
+function again, since Python code may depend on sizes, and gives the same fragment: nothing is compiled again.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial, wraps
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+
+from nbgraph.captures import Guards
+from nbgraph.derive import seal
+from nbgraph.dims import DimExpr
+from nbgraph.errors import DtypeError
+from nbgraph.opened import region_of
+from nbgraph.promote import WEAK, operand, weak
+from nbgraph.record_call import STALE, Recorder, recorder
+from nbgraph.seal import plan_of
+from nbgraph.tensor import TracedTensor
+from nbgraph.trace import SCALAR, Node, _next_seq, formal
+from nbgraph.trees import flatten, unflatten
+
+__all__ = ["jit"]
+
+#: How many traces of one signature are kept: for each state of what the function reads.
+_KEPT = 8
+_SIGNATURES = 4096
+
+
+def jit(
+    f: Callable[..., Any] | None = None,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+) -> Any:
+    """The function `f`, traced once for each kind of arguments; then a call of it records one call of a fragment.
+
+    Arguments and results are containers of tensors, arrays and numbers, by position or by name; numbers become
+    run-time operands, arrays constants. What is no number (a string, a function, an object such as `self`) and the
+    arguments named static have to be hashable; another one traces again. So does another shape, and anything else
+    that `f` reads (globals, closures, attributes) once it has changed; tensors read so are inputs, and gradients
+    flow to them. Works under every transform and inside other jitted functions. May be used as a decorator.
+
+    A test of a traced value in Python (`if`, `while`, `float`, `.eval()`) raises `ConcretizationError` with the line:
+    write `nbg.where`, or take the test out of the function. An argument that is not hashable raises `DtypeError`.
+
+    >>> step = jit(lambda x, lr: x - lr * (x**2 - 2.0) / x)
+    >>> x = TracedTensor.from_tensor(1.0)
+    >>> for _ in range(40):
+    ...     x = step(x, 0.5)
+    >>> print(x)
+    1.4142135623730951
+    """
+    if f is None:
+        return partial(jit, static_argnums=static_argnums, static_argnames=static_argnames)
+    traced = _Traced(f, _tuple(static_argnums), _tuple(static_argnames))
+    known = traced.known
+
+    @wraps(f)
+    def jitted(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and not _TRACES.running:
+            try:
+                record = known[tuple([a.type for a in args])]
+            except (AttributeError, KeyError):
+                pass
+            else:
+                out = record(*args)
+                if out is not STALE:
+                    return out
+        return traced(args, kwargs)
+
+    return jitted
+
+
+def _tuple(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, (tuple, list, set, frozenset, range)) else (given,)
+
+
+class _Traces:
+    """The threads that are tracing."""
+
+    def __init__(self) -> None:
+        self.running: set[int] = set()
+
+    def __enter__(self) -> None:
+        self.running.add(get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        self.running.discard(get_ident())
+
+
+_TRACES = _Traces()
+
+
+def is_tracing() -> bool:
+    """Whether this thread is inside of a function that is traced."""
+    return get_ident() in _TRACES.running
+
+
+class _Static:
+    """An argument that is part of the signature."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _Traced:
+    """The traces of a function. `known`: those for tensors by position alone, by their types."""
+
+    def __init__(self, f: Callable[..., Any], nums: tuple[int, ...], names: tuple[str, ...]) -> None:
+        self.f, self.name = f, str(getattr(f, "__name__", type(f).__name__))
+        self.known: dict[Any, Recorder] = {}
+        self._recorders: dict[Any, list[Recorder]] = {}
+        self.nums, self.names = nums, frozenset(names)
+        positions = _positions(f)
+        self.names |= {positions[k] for k in nums if -len(positions) <= k < len(positions)}
+        self.nums += tuple(k for k, name in enumerate(positions) if name in self.names)
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if is_tracing():  # part of what is being traced
+            return self.f(*args, **kwargs)
+        if self.nums or self.names:
+            args, kwargs = self._with_statics(args, kwargs)
+        nodes: list[Any] = []
+        signature = (
+            *[self._sign(a, nodes) for a in args],
+            *[(name, self._sign(kwargs[name], nodes)) for name in sorted(kwargs)],
+        )
+        recorders = self._recorders.get(signature, ())
+        for record in recorders:
+            out = record(*nodes)
+            if out is not STALE:
+                return out
+        record = self._trace(args, kwargs, nodes, signature)
+        return record(*nodes)
+
+    def _with_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        nums = {k % len(args) for k in self.nums if -len(args) <= k < len(args)}
+        return (
+            tuple(_Static(a) if k in nums else a for k, a in enumerate(args)),
+            {name: _Static(a) if name in self.names else a for name, a in kwargs.items()},
+        )
+
+    # -- signatures ---------------------------------------------------------------------------------------------------
+
+    def _sign(self, x: Any, nodes: list[Any]) -> Hashable:
+        """What of an argument the trace depends on; its traced leaves, as nodes, are appended."""
+        cls = type(x)
+        if cls is TracedTensor:
+            nodes.append(x)
+            return x.type  # type: ignore[no-any-return]
+        if cls in WEAK:
+            nodes.append(weak(x, WEAK[cls]))
+            return cls  # type: ignore[return-value]
+        if cls is tuple or cls is list:
+            return (cls, *[self._sign(i, nodes) for i in x])
+        if cls is _Static:
+            return self._static(x.value)
+        found, tree = flatten(x)
+        if tree.cls is not None:
+            return (tree, *[self._sign(i, nodes) for i in found])
+        if not _is_array(x):
+            return self._static(x)
+        nodes.append(operand(x))
+        return nodes[-1].type  # type: ignore[no-any-return]
+
+    def _static(self, value: Any) -> Hashable:
+        try:
+            hash(value)
+        except TypeError:
+            raise DtypeError(
+                "a static argument has to be hashable",
+                operation=f"jit of {self.name}",
+                got=f"a {type(value).__name__}",
+                hint="pass tensors, arrays and numbers, in tuples, lists or dicts",
+            ) from None
+        return (_Static, type(value), value)
+
+    # -- tracing ------------------------------------------------------------------------------------------------------
+
+    def _trace(self, args: Any, kwargs: Any, nodes: list[Any], signature: Any) -> Recorder:
+        """Runs the function on nodes without values; keeps what records its call, if that may be used again.
+
+        It may not if a tensor came from where no guard looks: the next call might find another one there.
+        """
+        leaves, tree = flatten((args, kwargs))
+        objects = [x.value if type(x) is _Static else x for x in leaves if not _is_traced(x)]
+        seal([n for n in Guards([self.f, *objects]).nodes if n.op is not None])
+        numbers = [type(x) in WEAK for x in leaves if _is_traced(x)]
+        formals = [formal(n.type, self.name, is_number) for n, is_number in zip(nodes, numbers, strict=True)]
+        given = iter(formals)
+        filled = [next(given) if _is_traced(x) else x.value if type(x) is _Static else x for x in leaves]
+        start = _next_seq()
+        filled_args, filled_kwargs = unflatten(tree, filled)
+        with _TRACES:
+            result = self.f(*filled_args, **filled_kwargs)
+        guards = Guards([self.f, *objects])  # now: what tracing changes, such as a counter, is not to trace again
+        found, out_tree = flatten(result)
+        region, outputs = region_of([operand(x) for x in found if _is_traced(x)], start)
+        given = iter(outputs)
+        results = [next(given) if _is_traced(x) else x for x in found]
+        plan, outside = plan_of(region) if region else (None, [])
+        made = recorder(plan, region, outside, formals, results, out_tree, guards)
+        seen = guards.tensors.keys() | set(map(id, formals))
+        if all(n.seq > start or id(n) in seen or _is_scalar(n) for n in (*outside, *outputs)):
+            self._keep(made, signature, len(formals) == len(args) and not kwargs)
+        return made
+
+    def _keep(self, record: Recorder, signature: Any, only_tensors: bool) -> None:
+        if len(self._recorders) >= _SIGNATURES:
+            self._recorders.clear()
+            self.known.clear()
+        recorders = self._recorders.setdefault(signature, [])
+        recorders.insert(0, record)
+        del recorders[_KEPT:]
+        if only_tensors and all(type(s) not in (tuple, type) for s in signature):
+            self.known[signature] = record
+
+
+def _positions(f: Any) -> list[str]:
+    """The names of the arguments that may be given by position."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _is_traced(leaf: Any) -> bool:
+    """Whether a leaf of arguments or results is a tensor or becomes one."""
+    return isinstance(leaf, Node) or type(leaf) in WEAK or (type(leaf) is not _Static and _is_array(leaf))
+
+
+def _is_array(x: Any) -> bool:
+    if isinstance(x, (np.ndarray, np.generic, DimExpr)):
+        return True
+    return hasattr(x, "__array__") and not isinstance(x, type)
+
+
+def _is_scalar(node: Node) -> bool:
+    return node.slot == SCALAR and node.call is None

@@ -1,0 +1,161 @@
+"""The few lines that record a call of a traced function, generated for it.
+
+In: the plan of its region, the operands from outside, its results and the guards. Out: a function of the nodes of the
+arguments that gives the results, or `STALE` where something the traced function read has changed.
+Holds: results are nodes of one `FragmentCall` that has not run; an argument that comes out again is itself. A result
+is active where a differentiable operand reaches it, as if every operation had been recorded.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
+from operator import attrgetter
+from typing import Any
+
+from nbgraph.captures import Guards
+from nbgraph.derive import seal
+from nbgraph.tensor import TracedTensor
+from nbgraph.trace import FragmentCall, Node, Pack, _next_seq
+from nbgraph.trees import TreeDef, unflatten
+
+Recorder = Callable[..., Any]
+_seq = attrgetter("seq")
+#: What a recorder gives where the function has to be traced again.
+STALE: Any = type("Stale", (), {"__repr__": lambda _: "STALE"})()
+
+
+def recorder(
+    plan: Any,
+    region: Sequence[Node],
+    outside: Sequence[Node],
+    formals: Sequence[Node],
+    results: Sequence[Any],
+    tree: TreeDef,
+    guards: Guards,
+) -> Recorder:
+    """See the module. `results` are leaves of `tree`: nodes, or things that are handed out as they are."""
+    writer = _Writer(formals, guards)
+    if region:
+        writer.call(plan, region, outside, [r for r in results if isinstance(r, Node)])
+    shown = _expression(tree, iter([writer.name_of(r) for r in results]), writer.constant)
+    return writer.function(shown)
+
+
+class _Writer:
+    """The text of a recorder in the making. `known` maps the ids of nodes to the names they go by."""
+
+    def __init__(self, formals: Sequence[Node], guards: Guards) -> None:
+        self.arguments = [f"a{k}" for k in range(len(formals))]
+        self.guards = guards
+        self.names: dict[str, Any] = {"STALE": STALE, **guards.names}
+        self.lines: list[str] = []
+        self.known = dict(guards.tensors)
+        self.known.update(zip(map(id, formals), self.arguments, strict=True))
+        self._numbers = count()
+
+    def constant(self, value: Any) -> str:
+        """A name for a value."""
+        name = f"c{next(self._numbers)}"
+        self.names[name] = value
+        return name
+
+    def name_of(self, thing: Any) -> str:
+        """What a node, or any other result, goes by."""
+        found = self.known.get(id(thing))
+        if found is None:
+            found = self.known[id(thing)] = self.constant(thing)
+        return found
+
+    def call(self, plan: Any, region: Sequence[Node], outside: Sequence[Node], results: Sequence[Node]) -> None:
+        """Lines that make the call and its result nodes."""
+        inputs = [self.name_of(n) for n in outside]
+        varying = [x for x in inputs if not x.startswith("c")]
+        constant_active = any(n.active for n, x in zip(outside, inputs, strict=True) if x.startswith("c"))
+        active = ["True"] if constant_active else [f"{x}.active" for x in dict.fromkeys(varying)]
+        if varying:
+            is_open = " or ".join(f"{x}.op is not None" for x in dict.fromkeys(varying))
+            self.lines.append(f"if {is_open}: seal(({', '.join(dict.fromkeys(varying))},))")
+        self.names.update(new=object.__new__, FragmentCall=FragmentCall, Tensor=TracedTensor, seal=seal)
+        self.names.update(next_seq=_next_seq, ref=weakref.ref)
+        sizes = [size for node in region for size in node.sizes]
+        sites = [(plan.slots[k], region[k].call) for k in plan.fallible if type(region[k].call) is tuple]
+        fields = {
+            "fragment": self.constant(plan.fragment),
+            "inputs": f"({', '.join(inputs)}{',' if inputs else ''})",
+            "words": self.constant(tuple(sizes[j] for j in plan.words)),
+            "sites": self.constant(sites or None),
+            "active": " or ".join(active) or "False",
+            "kind": "0",
+        }
+        self.lines.append("call = new(FragmentCall)")
+        self.lines += [f"call.{name} = {value}" for name, value in fields.items()]
+        self.lines.append("call.saved = call.origin = None")
+        self._results(plan, region, outside, inputs, results)
+
+    def _results(
+        self, plan: Any, region: Sequence[Node], outside: Sequence[Node], inputs: Sequence[str], results: Sequence[Node]
+    ) -> None:
+        position = {id(node): k for k, node in enumerate(region)}
+        reach = _reach(region, outside)
+        waiting: list[str] = []
+        # In the order in which they come about, so that creation numbers tell what may depend on what.
+        for node in sorted({r for r in results if id(r) in position}, key=_seq):
+            k, r = position[id(node)], f"r{len(waiting)}"
+            waiting.append(f"({plan.slots[k]}, ref({r}))")
+            self.known[id(node)] = r
+            reached = dict.fromkeys(x for i, x in enumerate(inputs) if reach[k] >> i & 1 and self._may_be_active(x))
+            active = " or ".join(f"{x}.active" for x in reached) or "False"
+            self.lines += [
+                f"{r} = new(Tensor)",
+                f"{r}.op = {r}.data = None",
+                f"{r}.inputs = {r}.sizes = ()",
+                f"{r}.type = {self.constant(node.type)}",
+                f"{r}.active = {active}",
+                f"{r}.call = call",
+                f"{r}.slot = {plan.slots[k]}",
+                f"{r}.seq = next_seq()",
+            ]
+        self.lines += [f"call.nodes = [{', '.join(waiting)}]", "call.seq = next_seq()"]
+
+    def _may_be_active(self, name: str) -> bool:
+        return not name.startswith("c") or bool(self.names[name].active)
+
+    def function(self, shown: str) -> Recorder:
+        """The finished function."""
+        lines = [f"def record({', '.join(self.arguments)}):"]
+        if self.guards.lines:
+            lines += ["  try:", *(f"    {line}" for line in self.guards.lines)]
+            lines.append("  except (AttributeError, KeyError, IndexError, TypeError, ValueError): return STALE")
+        lines += [f"  {line}" for line in self.lines]
+        lines.append(f"  return {shown}")
+        exec("\n".join(lines), self.names)
+        made: Recorder = self.names["record"]
+        return made
+
+
+def _reach(region: Sequence[Node], outside: Sequence[Node]) -> list[int]:
+    """For each node, as bits, the operands from outside that reach it through real and complex dtypes."""
+    bits = {id(node): 1 << k for k, node in enumerate(outside) if node.type.inexact}
+    for node in region:
+        found = 0
+        for i in node.inputs:
+            found |= bits.get(id(i), 0)
+        bits[id(node)] = found if node.type.inexact or isinstance(node, Pack) else 0
+    return [bits[id(node)] for node in region]
+
+
+def _expression(tree: TreeDef, names: Iterator[str], constant: Callable[[Any], str]) -> str:
+    """Python for a container of that structure."""
+    if tree.cls is None:
+        return next(names)
+    if tree.cls in (tuple, list, dict, type(None)):
+        parts = [_expression(child, names, constant) for child in tree.children]
+        if tree.cls is dict:
+            keys: Iterable[Any] = tree.meta[1]  # type: ignore[index]
+            return "{" + ", ".join(f"{constant(k)}: {part}" for k, part in zip(keys, parts, strict=True)) + "}"
+        text = "".join(f"{part}, " for part in parts)
+        return f"[{text}]" if tree.cls is list else f"({text})" if tree.cls is tuple else "None"
+    leaves = "".join(f"{next(names)}, " for _ in range(len(tree)))
+    return f"{constant(unflatten)}({constant(tree)}, ({leaves}))"
