@@ -57,8 +57,8 @@ def jit(
     >>> x = TracedTensor.from_tensor(1.0)
     >>> for _ in range(40):
     ...     x = step(x, 0.5)
-    >>> print(x)
-    1.4142135623730951
+    >>> print(f"{x:.6f}")
+    1.414214
     """
     if f is None:
         return partial(jit, static_argnums=static_argnums, static_argnames=static_argnames)

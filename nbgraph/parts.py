@@ -84,6 +84,19 @@ class Part:
                     raise _changed("it gave another result")
 
 
+class _End:
+    """Where derivatives do not go on."""
+
+    inputs: tuple[Node, ...] = ()
+    seq = 0
+
+    def expand(self, vjp: Vjp) -> None:
+        """There is nothing in its place."""
+
+
+_END = _End()
+
+
 class ReplayCall:
     """The backward pass of a part: runs the part again, differentiates that, and forgets it.
 
@@ -132,9 +145,13 @@ class ReplayCall:
         part, n_cts = self.part, len(self.slots)
         start = _next_seq()
         args = [alias_of(i) for i in part.inputs[: part.n]]
+        for a in args:  # an argument may depend on what is captured: the derivatives here are partial ones
+            a.call.part = _END
         made = part.run_again(args)
         by = [args[k] if k < part.n else part.inputs[k] for k in self.mask]
         found = vjp([(made[s], ct) for s, ct in zip(self.slots, self.inputs[:n_cts], strict=True)], by)
+        for a in args:
+            a.call.part = None
         of = dict(zip(self.mask, found, strict=True))
         for k, reference in self.nodes:
             node = reference()
