@@ -103,7 +103,9 @@ class Path:
         while self._waiting:
             _, key = heappop(self._waiting)
             call, node, used = self._found[key]
-            run = run_from(call, used, self._is_inside) if self.runs and id(call) not in self.here else None
+            run = None
+            if self.runs and id(call) not in self.here:
+                run = run_from(call, used, self._beside, self._take)
             ordered.append((call if run is None else run, node, used))
             self._visit((call if run is None else run.calls[-1]).inputs)
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
@@ -127,11 +129,19 @@ class Path:
                 heappush(self._waiting, (-call.seq, id(call)))
             entry[2].add(node.slot)
 
-    def _is_inside(self, call: FragmentCall) -> bool:
-        """Whether a call may be inside a run: young enough, cut nowhere, and nothing else waits that may use it."""
+    def _beside(self, call: FragmentCall) -> set[int] | None:
+        """What is used of a call besides by a run that it may be inside of: one that is young enough, cut nowhere, and
+        that nothing else waits for."""
         if call.seq < self.oldest or id(call) in self.here:
-            return False
-        return not self._waiting or -self._waiting[0][0] < call.seq
+            return None
+        if not self._waiting or -self._waiting[0][0] < call.seq:
+            return set()
+        return self._found[id(call)][2] if self._waiting[0][1] == id(call) else None
+
+    def _take(self, call: FragmentCall) -> None:
+        """A call is inside a run: it waits no longer."""
+        if self._waiting and self._waiting[0][1] == id(call):
+            heappop(self._waiting)
 
     def _dropped(self, node: Node) -> None:
         """A value without history may depend on what we differentiate by only if that is not differentiable."""
@@ -147,7 +157,9 @@ class Path:
         steps: list[_Step] = []
         for call, node, used in calls:
             if type(call) is Run:
-                step = _Step("run", call.calls[-1].inputs, [(s, (id(call.calls[0]), s)) for s in call.used])
+                outs = [(s, (id(call.calls[0]), s)) for s in call.used]
+                outs += [(s, (id(c), s)) for c in call.calls[1:] for s in call.beside]
+                step = _Step("run", call.calls[-1].inputs, outs)
                 step.origin = call
                 steps.append(step)
             elif type(call) is FragmentCall:
@@ -299,26 +311,29 @@ def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
             path.active.update((id(run.calls[k + 1]), s) for s in carried)
         for step in path._fragment_steps(call, used):
             _pull_back(path, step, cts)
-        used = carried
+        used = carried | run.beside
 
 
 def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts: dict[Key, list[Node]]) -> bool:
     """Does it if the cotangents of the newest call are just those that every other call will have."""
     newest, oldest = calls[0], calls[-1]
     given = {s: cts[id(newest), s] for s in run.carried if (id(newest), s) in cts}
+    of_each = {s: [cts[id(c), s] for c in calls if (id(c), s) in cts] for s in run.beside}
+    each = {s: [sum_of(nodes) for nodes in found] for s, found in of_each.items() if found}
     if not given:
-        return not any((id(newest), s) in cts for s in run.used)
-    if newest is run.calls[0] and any((id(newest), s) in cts and s not in given for s in run.used):
+        return not each and not any((id(newest), s) in cts for s in run.used)
+    others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
+    if any((id(newest), s) in cts for s in others) or any(len(nodes) < len(calls) for nodes in each.values()):
         return False
     inexact = [p for p, i in enumerate(newest.inputs) if i.type.inexact and run.pattern[p] != EACH]
     mask = tuple([p for p in inexact if run.pattern[p] >= 0 or key_of(newest.inputs[p]) in path.active])
-    plan = vjp_plan(newest.fragment, tuple(sorted(given)), mask)
+    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask)
     results = {p: plan.results[p] for p in mask if p in plan.results}
     links = {run.pattern[p]: slot for p, slot in results.items() if run.pattern[p] >= 0}
     sums = {slot for p, slot in results.items() if run.pattern[p] < 0}
     if links.keys() != given.keys() or len(set(links.values())) != len(links) or sums & set(links.values()):
         return False
-    call = repeat(calls, plan, links, {s: sum_of(nodes) for s, nodes in given.items()}, sums)
+    call = repeat(calls, plan, links, {s: sum_of(nodes) for s, nodes in given.items()}, each, sums)
     for p, slot in results.items():
         key = key_of(oldest.inputs[p])
         if key in path.active:

@@ -26,11 +26,13 @@ SAME, EACH = -1, -2
 
 class Run(NamedTuple):
     """Calls of a loop, newest first. `pattern`: for each operand SAME, EACH, or the slot of the call before; `used`:
-    the slots of the newest call that somebody uses."""
+    the slots of the newest call that somebody uses; `beside`: those of every other call that others than the next use.
+    """
 
     calls: list[FragmentCall]
     pattern: tuple[int, ...]
     used: set[int]
+    beside: set[int]
 
     @property
     def carried(self) -> list[int]:
@@ -38,14 +40,21 @@ class Run(NamedTuple):
         return [slot for slot in self.pattern if slot >= 0]
 
 
-def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) -> Run | None:
-    """The run that ends with a call; None if it is too short. `admits` says whether a call may be inside of one."""
+def run_from(
+    call: Any, used: set[int], admits: Callable[[FragmentCall], set[int] | None], take: Callable[[FragmentCall], None]
+) -> Run | None:
+    """The run that ends with a call, or that call by itself; None if it cannot be part of one.
+
+    `admits` gives the slots that others use of a call, None if it may not be inside of a run; `take` is told of those
+    that are.
+    """
     before = _before(call) if _is_whole(call) else None
     if before is None or before.fragment is not call.fragment or not all(i.type.concrete for i in call.inputs):
         return None
     pattern = tuple([_kind(a, b, before) for a, b in zip(call.inputs, before.inputs, strict=True)])
     first = pattern.index(max(pattern))
     run, newer, fragment = [call], call, call.fragment
+    beside: set[int] | None = None
     while True:
         older = newer.inputs[first].call
         if (
@@ -54,12 +63,15 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
             or older.words != call.words
             or not _is_whole(older)
             or not _follows(newer, older, pattern)
-            or not admits(older)
         ):
             break
+        others = admits(older)
+        if others is None or (not others.isdisjoint(pattern) if beside is None else others != beside):
+            break
+        take(older)
         run.append(older)
-        newer = older
-    return Run(run, pattern, used) if len(run) >= SHORTEST else None
+        beside, newer = others, older
+    return Run(run, pattern, used, beside or set()) if len(run) > 1 else None
 
 
 def _is_whole(call: Any) -> bool:
@@ -94,10 +106,16 @@ def _follows(newer: FragmentCall, older: FragmentCall, pattern: Sequence[int]) -
 
 
 def repeat(
-    calls: Sequence[FragmentCall], plan: Plan, links: dict[int, int], given: Mapping[int, Node], sums: Any
+    calls: Sequence[FragmentCall],
+    plan: Plan,
+    links: dict[int, int],
+    given: Mapping[int, Node],
+    each: Mapping[int, Sequence[Node]],
+    sums: Any,
 ) -> Any:
-    """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot."""
-    return RepeatCall(calls, plan, links, [given[s] for s in links], sorted(sums))
+    """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot; `each` those that
+    every call has of its own."""
+    return RepeatCall(calls, plan, links, [given[s] for s in links], each, sorted(sums))
 
 
 def result(call: RepeatCall, slot: int, t: TensorType) -> Node:
@@ -114,8 +132,8 @@ def unroll(call: RepeatCall) -> None:
     cts = dict(zip(call.links, call.inputs, strict=False))
     parts: dict[int, list[Node]] = {slot: [] for slot in call.sums}
     step: Any = None
-    for original in call.calls:
-        step = _step(call, original, cts)
+    for k, original in enumerate(call.calls):
+        step = _step(call, original, cts | {s: nodes[k] for s, nodes in call.each.items()})
         step.seq = next(numbers)
         cts = {s: _value(step, slot, cts[s].type) for s, slot in call.links.items()}
         for slot, made in parts.items():
@@ -156,12 +174,24 @@ def type_at(f: Fragment, slot: int, env: Mapping[Any, Size]) -> TensorType:
     return t if t.concrete else t.with_shape(tuple(size_at(d, env) for d in t.shape))
 
 
+def _type_of(call: FragmentCall, slot: int) -> TensorType:
+    """The type of a slot of a call, remembered for calls at the same sizes."""
+    known = call.fragment.cache.setdefault("types", {})
+    key = (slot, call.words, *(i.type for i in call.inputs))
+    t: TensorType | None = known.get(key)
+    if t is None:
+        if len(known) > 4096:
+            known.clear()
+        t = known[key] = type_at(call.fragment, slot, call_environment(call))
+    return t
+
+
 def slot_node(call: FragmentCall, slot: int) -> Node:
     """A node for a value of a call, with its data if the call has kept it."""
     if slot < len(call.fragment.inputs):
         return call.inputs[slot]
     data = call.kept(slot)
-    t = type_at(call.fragment, slot, call_environment(call)) if data is None else type_of_array(data)
+    t = _type_of(call, slot) if data is None else type_of_array(data)
     node = new_node(t, t.inexact and call.active)
     node.call, node.slot, node.data = call, slot, data
     node.seq = call.seq

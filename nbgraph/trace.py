@@ -19,7 +19,7 @@ import itertools
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -146,12 +146,13 @@ class RepeatCall:
 
     `calls` are those calls, newest first. `plan` says where an input of the fragment comes from: inputs
     and saved values from each call in turn, cotangents from the step before: that of slot s is the step's result
-    `links[s]`; the first ones are the first of `inputs`, in the order of `links`. Results that `sums` lists are added
+    `links[s]`; the first ones are the first of `inputs`, in the order of `links`. Others come from outside, for each
+    step one: `each`, by slot. Results that `sums` lists are added
     up over all steps, the others are those of the last step. `nodes` lists weakly which node stands for which result.
     `numbers` are creation numbers set aside for what it stands for, see `nbgraph.repeats.unroll`.
     """
 
-    __slots__ = ("active", "calls", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")
+    __slots__ = ("active", "calls", "each", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")
 
     def __init__(
         self,
@@ -159,10 +160,12 @@ class RepeatCall:
         plan: Any,
         links: dict[int, int],
         given: Sequence[Node],
+        each: Mapping[int, Sequence[Node]],
         sums: Sequence[int],
     ) -> None:
         self.calls, self.plan, self.links, self.sums = tuple(calls), plan, links, tuple(sums)
-        self.inputs = (*given, *self.calls[0].inputs)
+        self.each = dict(each)
+        self.inputs = (*given, *itertools.chain.from_iterable(each.values()), *self.calls[0].inputs)
         self.active = True
         self.numbers = reserved(len(self.calls) + len(self.sums) + 1)
         self.seq = self.numbers[-1]

@@ -790,3 +790,31 @@ def test_rule_03_a_stretch_of_two_periods_ends_where_the_search_stood() -> None:
         np.testing.assert_allclose(a, np.full((2, 3), 20.0))
         np.testing.assert_allclose(b, np.full((3, 4), 10.0))
         np.testing.assert_allclose(c, np.full((4, 5), 6.0))
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+@pytest.mark.parametrize("evals", [0, 1, 3])
+def test_a_loop_whose_every_step_adds_to_the_loss_is_pulled_back_as_one(jit: str, evals: int, monkeypatch) -> None:
+    made: list[int] = []
+    inner = derive.repeat
+    monkeypatch.setattr(derive, "repeat", lambda calls, *rest: made.append(len(calls)) or inner(calls, *rest))
+    rng = np.random.default_rng(0)
+    a0, data = rng.random((3, 3)) / 3, rng.random((40, 3))
+    engine = nbg.Engine(jit=jit)
+
+    def loss_of(a: Any, xp: Any) -> Any:
+        x, losses = xp.zeros(3), []
+        for k, y in enumerate(data):
+            x = xp.tanh(a @ x + y)
+            losses.append(xp.sum((x - 0.5) ** 2))
+            if xp is nbg and evals and k % evals == 0:
+                losses[-1].eval(engine)
+        return sum(losses)
+
+    a = T(a0)
+    gradient = loss_of(a, nbg).grad(a)
+    want = derivative(lambda t: float(loss_of(a0 + t * np.ones((3, 3)), np)))
+    assert float(nbg.sum(gradient).eval(engine)) == pytest.approx(want, rel=1e-6)
+    second = nbg.sum(gradient).grad(a)
+    want = derivative(lambda t: float(nbg.sum(nbg.grad(lambda m: loss_of(m, nbg))(a0 + t * np.ones((3, 3)))).eval()))
+    assert float(nbg.sum(second).eval(engine)) == pytest.approx(want, rel=1e-5)

@@ -32,6 +32,8 @@ class Batch:
         self._clear()
 
     def _clear(self) -> None:
+        #: What the last step was, where another one like it needs nothing looked up: see `add_alike`.
+        self.structure: Any = None
         self._words = array("q")
         self._rows: list[tuple[int, int, int]] = []  # function, where its words start, how many are arrays
         self._calls: list[tuple[FragmentCall, Bound]] = []
@@ -48,8 +50,21 @@ class Batch:
         totals: Mapping[int, Array],
     ) -> None:
         """Appends a step; its outputs become results."""
+        self._append(call, bound, arrays, self._outputs(bound, places, totals))
+
+    def add_alike(self, call: FragmentCall, structure: Any, arrays: Sequence[Array]) -> bool:
+        """Appends a step if it is like the last one in fragment, wanted slots, types and words; says whether it is."""
+        if structure != self.structure:
+            return False
+        bound = self._calls[-1][1]
+        outs, position = [np.empty(t.shape, t.dtype) for t in bound.out_types], bound.program.position
+        for slot in structure[1]:
+            self.results[id(call), slot] = outs[position[slot]]
+        self._append(call, bound, arrays, outs)
+        return True
+
+    def _append(self, call: FragmentCall, bound: Bound, arrays: Sequence[Array], outs: list[Array]) -> None:
         code = self.native.codes[bound.program]
-        outs = self._outputs(bound, places, totals)
         ins = [arrays[i] for i in code.picks]
         placed = placed_for(code, bound)
         words = self._words

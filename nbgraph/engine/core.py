@@ -148,6 +148,10 @@ class Engine:
     def _run_step(self, schedule: Schedule, step: Any, results: Results, coming: int, batch: Batch) -> None:
         """One call: added to the batch where it has machine code, else interpreted."""
         call: FragmentCall = step.call
+        plain = call.origin is None and not schedule.sizes and not schedule.only_targets and type(step) is Row
+        structure = (call.fragment, step.wanted, tuple([i.type for i in call.inputs]), call.words) if plain else None
+        if structure is not None and batch.add_alike(call, structure, values_of(schedule.sources(call), results)):
+            return
         places = step.places()
         slots = frozenset(places.values())
         totals = {} if schedule.only_targets else schedule.totals_for(places)
@@ -160,6 +164,7 @@ class Engine:
         arrays = values_of(schedule.sources(call), results)
         if self.ready(program, coming):
             batch.add(call, bound, places, arrays, totals)
+            batch.structure = structure if structure is not None and not totals and not program.summed else None
             return
         batch.flush()
         outs = self.call(call, bound, arrays, coming, program.accumulators(totals, bound.out_types))

@@ -50,7 +50,7 @@ class Repeated:
     def _column(self, kind: str, which: int) -> Any:
         calls = self.call.calls
         if kind == "cotangent":
-            return None
+            return [self._value(node) for node in self.call.each[which]] if which in self.call.each else None
         if kind == "saved" and which >= len(calls[0].fragment.inputs):
             return [self._saved(c, which) for c in calls]
         node = calls[0].inputs[which]
