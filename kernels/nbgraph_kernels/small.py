@@ -3,7 +3,7 @@
 In:    typed pointers; `extents` (m, n, k); the (row, column) strides of c, a and b, in elements; `keep`, 1 if c's old
        values are to be added to.
 Out:   c.
-Holds: a helper of `gemm`. Any strides will do, k may be 0. Columns of c and a with unit stride are made eight (four)
+Holds: a helper of `gemm`. Any strides will do, k may be 0. Columns of c and a with unit stride are made eight
        elements at once, which LLVM does not find by itself where sizes are known only at run time; else each element
        is one sum, in any order, as BLAS has it.
 """
@@ -20,7 +20,7 @@ _CONTRACT = {"contract"}
 
 def small(dtype: str) -> Any:
     """Make `small(c, a, b, extents, c_strides, a_strides, b_strides, keep)` over typed pointers."""
-    eight, four, dot = _eight(dtype), _four(dtype), _dot(dtype)
+    eight, dot = _eight(dtype), _dot(dtype)
 
     def run(c: Any, a: Any, b: Any, extents: Any, of_c: Any, of_a: Any, of_b: Any, keep: Any) -> None:
         (m, n, k), (ci, cj), (ai, ap), (bp, bj) = extents, of_c, of_a, of_b
@@ -30,9 +30,10 @@ def small(dtype: str) -> Any:
                 while i + 8 <= m:
                     eight(c, i + j * cj, a, i, ap, b, j * bj, bp, k, keep)
                     i += 8
-                if i + 4 <= m:
-                    four(c, i + j * cj, a, i, ap, b, j * bj, bp, k, keep)
-                    i += 4
+            if ap == 1 and bp == 1:  # known while compiling, so that LLVM vectorises
+                while i < m:
+                    dot(c, i * ci + j * cj, a, i * ai, 1, b, j * bj, 1, k, keep)
+                    i += 1
             while i < m:
                 dot(c, i * ci + j * cj, a, i * ai, ap, b, j * bj, bp, k, keep)
                 i += 1
@@ -62,25 +63,6 @@ def _eight(dtype: str) -> Any:
     return helper(run, _CONTRACT)
 
 
-def _four(dtype: str) -> Any:
-    zero = SCALARS[dtype](0)
-
-    def run(
-        c: Any, at: Any, a: Any, i: Any, ap: Any, b: Any, j: Any, bp: Any, k: Any, keep: Any
-    ) -> None:  # fmt: skip
-        t0 = t1 = t2 = t3 = zero
-        if keep != 0:
-            t0, t1, t2, t3 = c[at], c[at + 1], c[at + 2], c[at + 3]
-        for _ in range(k):
-            y = b[j]
-            t0, t1, t2, t3 = t0 + a[i] * y, t1 + a[i + 1] * y, t2 + a[i + 2] * y, t3 + a[i + 3] * y
-            i += ap
-            j += bp
-        c[at], c[at + 1], c[at + 2], c[at + 3] = t0, t1, t2, t3
-
-    return helper(run, _CONTRACT)
-
-
 def _dot(dtype: str) -> Any:
     zero = SCALARS[dtype](0)
 
@@ -88,12 +70,8 @@ def _dot(dtype: str) -> Any:
         c: Any, at: Any, a: Any, i: Any, ap: Any, b: Any, j: Any, bp: Any, k: Any, keep: Any
     ) -> None:  # fmt: skip
         total = zero
-        if ap == 1 and bp == 1:
-            for p in range(k):
-                total += a[i + p] * b[j + p]
-        else:
-            for p in range(k):
-                total += a[i + p * ap] * b[j + p * bp]
+        for p in range(k):
+            total += a[i + p * ap] * b[j + p * bp]
         c[at] = c[at] + total if keep != 0 else total
 
     return helper(run, _CONTRACT | {"reassoc"})
