@@ -18,7 +18,6 @@ import numpy as np
 from nbgraph.engine.binding import as_input, bind_sizes
 from nbgraph.engine.direct import Direct
 from nbgraph.engine.failure import OperationFailed
-from nbgraph.engine.native import entry_point
 from nbgraph.engine.recipe import Recipe, recipe_for
 from nbgraph.engine.replay import Replay, bind_calls
 from nbgraph.engine.tape import Tape, runs_of
@@ -53,7 +52,7 @@ class CompiledProgram:
         for p in self.programs:
             engine.see(p.fragment)
             engine.native.compile(p)
-        entry_point("checked_entry" if len(self._tape.calls) == 1 else "replay")
+        engine.native.objects.make_kernel("checked_entry" if len(self._tape.calls) == 1 else "replay", "")
         self._arrange = _arranger(recipe.structure)
         self._plans: dict[tuple[TensorType, ...], _Plan] = {}
         self._last: _Plan = lambda arrays: None

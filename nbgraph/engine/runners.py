@@ -18,6 +18,7 @@ from numpy import empty
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.errors import NbgraphError
 from nbgraph.ssa import Bound
 
 Array = np.ndarray[Any, Any]
@@ -97,9 +98,9 @@ class Interpreted(Runner):
         try:
             outs = interpreter.run(self.bound, arrays)
         except OperationFailed as failure:
-            if not isinstance(failure.error, np.linalg.LinAlgError):
+            if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError):
                 raise failure.error from None
-            return None
+            return None  # the general way names it
         seconds = perf_counter() - start
         self.ledger.record(seconds)
         counters = self.counters
