@@ -607,6 +607,16 @@ def test_gradients_that_do_not_exist() -> None:
         loss.jvp([x], x)
 
 
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "any", "all", "mean"])
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_reductions_along_no_axes(name: str, jit: str) -> None:
+    a = np.arange(6.0).reshape(2, 3)
+    got = getattr(nbg, name)(nbg.TracedTensor.from_tensor(a), axis=()).eval(nbg.Engine(jit=jit))
+    want = getattr(np, name)(a, axis=())
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
+
+
 # -- linalg -----------------------------------------------------------------------------------------------------------
 
 

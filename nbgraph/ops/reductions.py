@@ -89,6 +89,10 @@ class _Reduction(Reduction):
             found = self._dtypes[dtype] = np.dtype(self.result_code(dtype.str[1:]))
         return found
 
+    def expand(self, b: Any, ins: Any, sizes: Shape) -> Any:
+        """Along no axes every element is by itself."""
+        return None if self.axes else b.cast(ins[0], self.result_code(b.type(ins[0]).code))
+
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         if code in cls.codes.split():
