@@ -55,7 +55,7 @@ _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
 
 
 class _Step:
-    """A call on the path: (a piece of) a fragment call, a sum, or an alias.
+    """A call on the path: (a piece of) a fragment call, a sum, an alias, a checkpointed part; or a run of calls.
 
     `outs` pairs its slots, those that somebody uses, with keys (equal values of a piece share a slot); `origin` is the
     call and, for a piece, which slot of the call each of its own is.
@@ -163,7 +163,7 @@ class Path:
                 step.origin = call
                 steps.append(step)
             elif type(call) is FragmentCall:
-                steps += self._fragment_steps(call, used)
+                steps += self.fragment_steps(call, used)
             elif type(call) is Part:
                 step = _Step("part", call.inputs, [(s, (call.key(s), -1)) for s in used])
                 step.origin = call
@@ -172,7 +172,7 @@ class Path:
                 steps.append(_Step("sum", call.inputs, [(0, key_of(node))]))
         return steps
 
-    def _fragment_steps(self, call: FragmentCall, used: set[int]) -> list[_Step]:
+    def fragment_steps(self, call: FragmentCall, used: set[int]) -> list[_Step]:
         """The call as one step, or as pieces where a value inside it is differentiated by and used inside it."""
         f = call.fragment
         here = self.here.get(id(call))
@@ -309,7 +309,7 @@ def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
             return
         if k + 1 < len(run.calls):
             path.active.update((id(run.calls[k + 1]), s) for s in carried)
-        for step in path._fragment_steps(call, used):
+        for step in path.fragment_steps(call, used):
             _pull_back(path, step, cts)
         used = carried | run.beside
 

@@ -18,11 +18,11 @@ from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.match import Found, recognise
 from nbgraph.plans import Plan, inline_plan
 from nbgraph.roll import SHORT
-from nbgraph.trace import Node, Pack, Projection, recorder
+from nbgraph.trace import LOCK, Node, Pack, Projection, recorder
 
 #: A function of (region's nodes, operands, cotangent), or None where there can be none.
 Recording = Callable[..., list[Node]] | None
-_RECORDINGS: dict[Any, Recording] = {}
+_RECORDINGS: dict[Any, Any] = {}
 _LIMIT = 2048
 
 
@@ -35,11 +35,13 @@ def gradient(out: Node, ct: Node, wrt: Sequence[Node]) -> list[Node] | None:
     if positions is None:
         return None
     key = (positions, found.key[0], *found.key[3:])
-    if key not in _RECORDINGS:
-        if len(_RECORDINGS) >= _LIMIT:
-            _RECORDINGS.clear()
-        _RECORDINGS[key] = _recording(found, positions)
-    record = _RECORDINGS[key]
+    record = _RECORDINGS.get(key, ...)
+    if record is ...:
+        record = _recording(found, positions)
+        with LOCK:
+            if len(_RECORDINGS) >= _LIMIT:
+                _RECORDINGS.clear()
+            _RECORDINGS[key] = record
     return record(found.nodes, found.outside, ct) if record is not None else None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple
 
-from nbgraph.trace import FragmentCall, Node
+from nbgraph.trace import LOCK, FragmentCall, Node
 
 
 class Found(NamedTuple):
@@ -61,7 +61,10 @@ def recognise(target: Node) -> Found | None:
         found = matcher.find(target)
         if found is not None and (not matcher.kind or goes_on(found.outside, matcher.kind)):
             if k:
-                matchers.insert(0, matchers.pop(k))
+                with LOCK:  # evals match without it
+                    if matcher in matchers:
+                        matchers.remove(matcher)
+                        matchers.insert(0, matcher)
             return found
     return None
 

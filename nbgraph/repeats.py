@@ -2,14 +2,14 @@
 
 In: a call on the way from outputs to what is differentiated by. Out: the run of calls that ends with it (same fragment,
 same sizes; every operand the same throughout, or a result of the call before, or not differentiable), and the
-one call that is its backward pass.
+one call that is its backward pass. Results of every call may also go elsewhere, into a loss that is added up, say.
 Holds: a run stands for its calls one by one; whoever needs them (a second derivative, a pickle) gets them by `unroll`.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nbgraph.fragment import Fragment, size_at
@@ -43,7 +43,7 @@ class Run(NamedTuple):
 def run_from(
     call: Any, used: set[int], admits: Callable[[FragmentCall], set[int] | None], take: Callable[[FragmentCall], None]
 ) -> Run | None:
-    """The run that ends with a call, or that call by itself; None if it cannot be part of one.
+    """The run that ends with a call; None if it would be that call alone.
 
     `admits` gives the slots that others use of a call, None if it may not be inside of a run; `take` is told of those
     that are.
@@ -100,7 +100,7 @@ def _follows(newer: FragmentCall, older: FragmentCall, pattern: Sequence[int]) -
         if kind == SAME:
             if a is not b:
                 return False
-        elif a.type is not b.type or (a.call is not older or a.slot != kind if kind >= 0 else a.active):
+        elif a.type is not b.type or (a.call is not older or a.slot != kind if kind >= 0 else a.active or b.active):
             return False
     return True
 
@@ -111,8 +111,8 @@ def repeat(
     links: dict[int, int],
     given: Mapping[int, Node],
     each: Mapping[int, Sequence[Node]],
-    sums: Any,
-) -> Any:
+    sums: Iterable[int],
+) -> RepeatCall:
     """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot; `each` those that
     every call has of its own."""
     return RepeatCall(calls, plan, links, [given[s] for s in links], each, sorted(sums))

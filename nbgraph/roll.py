@@ -117,7 +117,7 @@ def _bounds(region: Sequence[Node], words: Sequence[Any], is_short: bool) -> lis
             end = _repeats_until(words, earlier, period)
             first = _first_period(region, words, max(start, earlier - period), earlier, period)
             times = (end - first) // period
-            if times >= 3 if not is_short else times >= 2 and _is_loop(region, words, first, period):
+            if (times >= 3 and not is_short) or (times >= 2 and is_short and _is_loop(region, words, first, period)):
                 bounds += _even(start, first)
                 start = k = first + times * period
                 bounds += _periods(region, first, start, period)

@@ -144,12 +144,12 @@ class SumCall:
 class RepeatCall:
     """The backward pass through many calls of one loop, as one call: a derived fragment applied once for each of them.
 
-    `calls` are those calls, newest first. `plan` says where an input of the fragment comes from: inputs
-    and saved values from each call in turn, cotangents from the step before: that of slot s is the step's result
-    `links[s]`; the first ones are the first of `inputs`, in the order of `links`. Others come from outside, for each
-    step one: `each`, by slot. Results that `sums` lists are added
-    up over all steps, the others are those of the last step. `nodes` lists weakly which node stands for which result.
-    `numbers` are creation numbers set aside for what it stands for, see `nbgraph.repeats.unroll`.
+    `calls` are those calls, newest first. `plan` says where an input of the fragment comes from: inputs and saved
+    values from each call in turn, cotangents from the step before: that of slot s is the step's result `links[s]`; the
+    first ones are the first of `inputs`, in the order of `links`. Other cotangents come from outside, one for each
+    step: `each`, by slot. Results that `sums` lists are added up over all steps, the others are those of the last step.
+    `nodes` lists weakly which node stands for which result. `numbers` are creation numbers set aside for what it
+    stands for, see `nbgraph.repeats.unroll`.
     """
 
     __slots__ = ("active", "calls", "each", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")

@@ -1,0 +1,121 @@
+"""Loops: runs pulled back at once, gradients recorded as operations, what a loop is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from programs import derivative
+
+import nbgraph as nbg
+from nbgraph import derive
+
+T = nbg.TracedTensor.from_tensor
+
+
+def test_a_gradient_recorded_as_operations_by_an_operand_that_comes_twice() -> None:
+    """x * y and then x * x: the same operations, with one operand in both places."""
+    x, y = T([1.0, 2.0]), T([3.0, 5.0])
+    for _ in range(2):
+        np.testing.assert_array_equal(nbg.sum(x * y).grad(x).eval(), [3.0, 5.0])
+    np.testing.assert_array_equal(nbg.sum(x * x).grad(x).eval(), [2.0, 4.0])
+
+
+def test_a_gradient_recorded_as_operations_by_operands_that_depend_on_each_other() -> None:
+    for _ in range(3):
+        x = T([1.0, 2.0])
+        y = 3.0 * x
+        y.eval()
+        by_x, by_y = nbg.sum(x * y).grad([x, y])
+        np.testing.assert_array_equal(by_x.eval(), [6.0, 12.0])
+        np.testing.assert_array_equal(by_y.eval(), [1.0, 2.0])
+
+
+@pytest.mark.parametrize("way", ["every", "third", "end", "none"])
+def test_what_is_compiled_does_not_depend_on_the_number_of_iterations(way: str) -> None:
+    """One iteration's matrix product, norm and quotient, wherever it is looked at."""
+    rng = np.random.default_rng(0)
+    a0, x0 = rng.random((4, 4)) + np.eye(4), rng.random(4)
+
+    def gradient(count: int, engine: nbg.Engine) -> Any:
+        a, x = T(a0), T(x0)
+        for k in range(count):
+            y = a @ x
+            new = y / nbg.linalg.norm(y)
+            gap = nbg.linalg.norm(new - x)
+            x = new
+            if way == "every" or (way == "third" and k % 3 == 0) or (way == "end" and k > count - 6):
+                gap.eval(engine)
+        return (x @ (a @ x)).grad(a).eval(engine)
+
+    seen = set()
+    for count in (100, 101, 102):
+        engine = nbg.Engine(jit="always")
+        got = gradient(count, engine)
+        np.testing.assert_allclose(got, gradient(count, nbg.Engine(jit="never")), rtol=1e-12)
+        seen.add((engine.stats().compiled, engine.stats().code_bytes))
+        gradient(count + 7, engine)
+        assert engine.stats().compiled == max(seen)[0]
+    assert len(seen) == 1 and max(seen)[0] <= 8
+
+
+def test_rule_03_a_stretch_of_two_periods_ends_where_the_search_stood() -> None:
+    xs = [T(np.ones(shape) + 0j) for shape in ((2, 3), (3, 4), (4, 5))]
+    for _ in range(3):
+        _, pull = nbg.vjp(lambda a, b, c: a @ b @ c, *xs)
+        a, b, c = nbg.eval(*pull(np.ones((2, 5)) + 0j), engine=nbg.Engine(jit="never"))
+        np.testing.assert_allclose(a, np.full((2, 3), 20.0))
+        np.testing.assert_allclose(b, np.full((3, 4), 10.0))
+        np.testing.assert_allclose(c, np.full((4, 5), 6.0))
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+@pytest.mark.parametrize("evals", [0, 1, 3])
+def test_a_loop_whose_every_step_adds_to_the_loss_is_pulled_back_as_one(jit: str, evals: int, monkeypatch) -> None:
+    made: list[int] = []
+    inner = derive.repeat
+    monkeypatch.setattr(derive, "repeat", lambda calls, *rest: made.append(len(calls)) or inner(calls, *rest))
+    rng = np.random.default_rng(0)
+    a0, data = rng.random((3, 3)) / 3, rng.random((40, 3))
+    engine = nbg.Engine(jit=jit)
+
+    def loss_of(a: Any, xp: Any) -> Any:
+        x, losses = xp.zeros(3), []
+        for k, y in enumerate(data):
+            x = xp.tanh(a @ x + y)
+            losses.append(xp.sum((x - 0.5) ** 2))
+            if xp is nbg and evals and k % evals == 0:
+                losses[-1].eval(engine)
+        return sum(losses)
+
+    a = T(a0)
+    gradient = loss_of(a, nbg).grad(a)
+    want = derivative(lambda t: float(loss_of(a0 + t * np.ones((3, 3)), np)))
+    assert float(nbg.sum(gradient).eval(engine)) == pytest.approx(want, rel=1e-6)
+    second = nbg.sum(gradient).grad(a)
+    want = derivative(lambda t: float(nbg.sum(nbg.grad(lambda m: loss_of(m, nbg))(a0 + t * np.ones((3, 3)))).eval()))
+    assert float(nbg.sum(second).eval(engine)) == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize("evals", [False, True])
+def test_a_first_step_with_an_operand_of_its_own_is_differentiated_by_it(evals: bool) -> None:
+    """The first operand is a leaf, where those of the other steps are data: it is no part of the run."""
+    data = np.random.default_rng(0).random((14, 3))
+    a, first = T(np.eye(3)), T(data[0])
+    x = nbg.zeros(3)
+    for k in range(14):
+        x = x + 0.1 * nbg.sin(a @ x + (first if k == 0 else data[k]))
+        if evals:
+            x.eval()
+
+    def loss(y: Any) -> float:
+        x = np.zeros(3)
+        for k in range(14):
+            x = x + 0.1 * np.sin(x + (y if k == 0 else data[k]))
+        return float(np.sum(x))
+
+    _, got = nbg.eval(*nbg.sum(x).grad([a, first]))
+    want = [derivative(lambda t, e=e: loss(data[0] + t * e)) for e in np.eye(3)]
+    assert np.abs(got).min() > 1e-3
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-10)
