@@ -261,6 +261,7 @@ from nbgraph.api.statistics import (
     std,
     var,
 )
+from nbgraph.api.truncation import dynamic_slice, pad_to_match, truncate
 from nbgraph.api.vectors import cross, kron, vander, vecdot
 
 pow = power
@@ -350,6 +351,7 @@ __all__ = [
     "dot",
     "dsplit",
     "dstack",
+    "dynamic_slice",
     "ediff1d",
     "einsum",
     "equal",
@@ -447,6 +449,7 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "pad_to_match",
     "partition",
     "permute_dims",
     "positive",
@@ -507,6 +510,7 @@ __all__ = [
     "triu_indices",
     "true_divide",
     "trunc",
+    "truncate",
     "unique",
     "unique_counts",
     "unique_values",
