@@ -10,7 +10,7 @@ of a power, which is structure.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -186,14 +186,14 @@ def result_code(*kinds: Any) -> str:
     return CODES[np.result_type(*(DTYPES[k] if isinstance(k, str) else k(0) for k in kinds))]
 
 
-def common(*xs: Any) -> Sequence[TracedTensor]:
+def common(*xs: Any) -> list[TracedTensor]:
     """Operands in their common dtype."""
     if len(xs) == 2:
         x, y = xs
         if isinstance(x, Node) and isinstance(y, Node) and x.type.code == y.type.code:
-            return xs  # type: ignore[return-value]
+            return list(xs)
     elif all(isinstance(x, Node) for x in xs) and len({x.type.code for x in xs}) == 1:
-        return xs  # type: ignore[return-value]
+        return list(xs)
     known = [x if type(x) in WEAK or type(x) is DimExpr else operand(x) for x in xs]
     code = result_code(*map(_kind, known))
     return [_in_code(x, code) for x in known]

@@ -149,7 +149,7 @@ def _basic(index: Any, t: TensorType) -> Region:
 
 def _region(index: Any, t: TensorType) -> Region:
     op, sizes, newaxes = normalise_index(index, t.shape)
-    steps = []
+    steps: list[tuple[Op, Shape, TensorType]] = []
     if any(entry[0] != "all" for entry in op.axes):
         steps.append((op, sizes, t := infer(op, (t,), sizes)))
     if newaxes:
