@@ -4,8 +4,8 @@
     NumPy, torch (eager), JAX (jitted), as far as installed and as a case has them
     copy      a copy of the same bytes into a new array, where moving memory is the measure
 
-`ratio` is nbgraph's time over that of the best of the others; for networks it stands for each. All libraries' results are
-compared, and a row that differs says so.
+`ratio` is nbgraph's time over that of the best of the others, or of the copy. All libraries' results are compared, and a
+row that differs says so.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ def measure(library: str, names: Sequence[str], repeats: int, budget: float) -> 
         sums = _sums(result)
         del result
         times = harness.repeated(run, repeats, budget)
-        yield {"name": name, "ms": times["warm_ms"], "least_ms": times["warm_min_ms"], "prepare_ms": prepared + first} | {
-            "sums": sums
-        }
+        yield {
+            "name": name,
+            "ms": times["warm_ms"],
+            "least_ms": times["warm_min_ms"],
+            "prepare_ms": prepared + first,
+        } | {"sums": sums}
 
 
 def _sums(result: Any) -> list[list[float]]:
@@ -73,7 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="PREFIX", default="", help="cases whose names begin so (several by commas)")
     parser.add_argument("--libraries", metavar="NAMES", default=",".join(LIBRARIES), help="which, by commas")
     parser.add_argument("--repeats", type=int, default=25, metavar="R", help="calls of each")
-    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="fewer calls, if they take longer together")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, metavar="S", help="fewer calls, if they take longer together"
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the results here")
 
 

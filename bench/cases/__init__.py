@@ -1,7 +1,7 @@
 """What `python -m bench kernels` measures: families of cases, a file a family.
 
-A family is a module with `cases() -> iterable of Case`. Nothing heavy is imported before a case is asked for its data or
-its functions.
+A family is a module with `cases() -> iterable of Case`. Nothing heavy is imported before a case is asked for its data
+or its functions.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Case:
     """One row of the table.
 
     `functions[library](module)` gives the function of arrays in that library, whose time is compared; `data()` its
-    operands, and after them, where `wrt` is not empty, the cotangent of its result: then the result and the gradients by
-    the operands `wrt` are computed. The ratio to the best of the others should be `target` or less. `scale` multiplies the
-    time of `copy`, for a case whose measure is what it moves.
+    operands, and after them, where `wrt` is not empty, the cotangent of its result: then the result and the gradients
+    by the operands `wrt` are computed. The ratio to the best of the others should be `target` or less. `scale`
+    multiplies the time of `copy`, for a case whose measure is what it moves.
     """
 
     name: str

@@ -20,7 +20,9 @@ def cases() -> Iterator[Case]:
     for file in sorted(FOLDER.glob("*.json")):
         instance = json.loads(file.read_text())
         for name, path in instance.get("paths", {}).items():
-            functions = {library: partial(_function, library, instance, path) for library in ("nbgraph", "torch", "jax")}
+            functions = {
+                library: partial(_function, library, instance, path) for library in ("nbgraph", "torch", "jax")
+            }
             yield Case(f"networks/{instance['name']}/{name}", 0.45, partial(_operands, instance), functions)
 
 

@@ -12,7 +12,7 @@ LIBRARIES = ("nbgraph", "numpy", "torch")
 
 
 def cases() -> Iterator[Case]:
-    functions = {library: _product for library in LIBRARIES}
+    functions = dict.fromkeys(LIBRARIES, _product)
     for n in (8, 16, 64, 256, 1024):
         target = 0.6 if n <= 16 else 1.05
         yield Case(f"products/{n}", target, partial(normal, (n, n), (n, n)), functions)
