@@ -4,8 +4,8 @@
     NumPy, torch (eager), JAX (jitted), as far as installed and as a case has them
     copy      a copy of the same bytes into a new array, where moving memory is the measure
 
-`ratio` is nbgraph's time over that of the best of the others, or of the copy. All libraries' results are compared, and a
-row that differs says so.
+`ratio` is nbgraph's time over that of the best of the others, or of the copy. All results are compared, and a row that
+differs says so.
 """
 
 from __future__ import annotations

@@ -398,7 +398,7 @@ class _Nest:
         v = instr.first
         index = self.e._index(self.body.layout[v], self._kept_loops(instr))
         self.e.line(f"v{v} = {self.e._load(self.storage.buffers[v], index)}")
-        self.e._store(self.storage.buffers[v], index, _cast(code, op.combine(code, f"v{v}", x)))
+        self.e._store(self.storage.buffers[v], index, _cast(code, op.update(code, f"v{v}", x)))
 
 
 def _region(buffer: Buffer) -> int:
