@@ -18,6 +18,7 @@ BENCHMARKS = {
     "start": "bench.start",
     "functions": "bench.functions",
     "calls": "bench.calls",
+    "kernels": "bench.kernels",
 }
 
 
