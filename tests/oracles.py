@@ -1,8 +1,8 @@
 """The cases of the database of derivatives (tests/data/README.md), and each of its operations as written with nbgraph.
 
 In: a case. Out: nothing, or `AssertionError` where a JVP, VJP or Hessian-vector product differs from the recorded one.
-Holds: a family is what one file has, an operation with what is observed of it. Operations that have no function here are
-written with those that have, so that chains of rules are tested too; `OPS` has all of them.
+Holds: a family is what one file has, an operation with what is observed of it. Operations that have no function here
+are written with those that have, so that chains of rules are tested too; `OPS` has all of them.
 """
 
 from __future__ import annotations
