@@ -17,6 +17,7 @@ BENCHMARKS = {
     "compile": "bench.compile_cost",
     "start": "bench.start",
     "functions": "bench.functions",
+    "kernels": "bench.kernels",
 }
 
 
