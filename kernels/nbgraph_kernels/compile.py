@@ -75,9 +75,11 @@ def _add_entry(lowered: Lowered) -> None:
     """Add the C function.
 
     Numba's own gives a status and takes places for the result and an exception. Where the status may be
-    other than 0, a call of `_RAISED` stays after optimising, and `_check_closed` finds it.
+    other than 0, a call of `_RAISED` stays after optimising, and `_check_closed` finds it. It is always inlined:
+    of a long one LLVM would not otherwise know the status.
     """
     inner = lowered.module.globals[lowered.descriptor.llvm_func_name]
+    inner.attributes.add("alwaysinline")
     word = ir.IntType(64)
     raised = ir.Function(lowered.module, ir.FunctionType(ir.VoidType(), []), _RAISED)
     entry = ir.Function(lowered.module, ir.FunctionType(word, [word.as_pointer()]), ENTRY)
