@@ -199,6 +199,7 @@ from nbgraph.api.ordering import (
     unique_values,
 )
 from nbgraph.api.products import dot, einsum, inner, matmul, outer, tensordot, vdot
+from nbgraph.api.quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
 from nbgraph.api.reductions import all, amax, amin, any, argmax, argmin, max, mean, min, prod, sum
 from nbgraph.api.rounding import (
     around,
@@ -421,6 +422,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -433,8 +435,11 @@ __all__ = [
     "nancumsum",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
@@ -448,6 +453,7 @@ __all__ = [
     "outer",
     "pad",
     "partition",
+    "percentile",
     "permute_dims",
     "positive",
     "pow",
@@ -455,6 +461,7 @@ __all__ = [
     "prod",
     "ptp",
     "put_along_axis",
+    "quantile",
     "rad2deg",
     "radians",
     "ravel",
