@@ -187,8 +187,8 @@ def correlations(state: Sequence[Tensor]) -> Array:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("dmrg", "The open Heisenberg chain by two-site DMRG, differentiated by every coupling.")
-    parser.add_argument("--N", type=integer(2, 200), default=16, help="spins (%(default)s)")
-    parser.add_argument("--chi", type=integer(1, 512), default=64, help="bond dimension (%(default)s)")
+    parser.add_argument("--N", type=integer(2, 200), default=10, help="spins (%(default)s)")
+    parser.add_argument("--chi", type=integer(1, 512), default=32, help="bond dimension (%(default)s)")
     parser.add_argument("--sweeps", type=integer(1, 200), default=10, help="at most so many (%(default)s)")
     parser.add_argument("--J", type=real(-1e6, 1e6), nargs="+", default=[1.0], help="one coupling, or N - 1")
     args = parser.parse_args(argv)
