@@ -199,6 +199,7 @@ from nbgraph.api.ordering import (
     unique_values,
 )
 from nbgraph.api.products import dot, einsum, inner, matmul, outer, tensordot, vdot
+from nbgraph.api.quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
 from nbgraph.api.reductions import all, amax, amin, any, argmax, argmin, max, mean, min, prod, sum
 from nbgraph.api.rounding import (
     around,
@@ -423,6 +424,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -435,8 +437,11 @@ __all__ = [
     "nancumsum",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
@@ -451,6 +456,7 @@ __all__ = [
     "pad",
     "pad_to_match",
     "partition",
+    "percentile",
     "permute_dims",
     "positive",
     "pow",
@@ -458,6 +464,7 @@ __all__ = [
     "prod",
     "ptp",
     "put_along_axis",
+    "quantile",
     "rad2deg",
     "radians",
     "ravel",
