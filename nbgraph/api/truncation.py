@@ -55,7 +55,8 @@ def pad_to_match(x: Any, like: Any, axis: int = 0) -> TracedTensor:
     have, wanted = x.type.shape[axis], like.type.shape[axis]
     _check("pad_to_match", have, wanted)
     widths = [(0, wanted - have if i == axis else 0) for i in range(x.type.ndim)]
-    return pad(x, widths)
+    made: TracedTensor = pad(x, widths)
+    return made
 
 
 def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTensor:
