@@ -80,7 +80,8 @@ def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTe
             raise ShapeError("no start", operation="dynamic_slice", position=1, got=first.type, wanted="int64[]")
         first = minimum(maximum(where(first < 0, first + n, first), 0), n - length)
         x = take(x, arange(length) + first, axis)
-    return x
+    made: TracedTensor = x
+    return made
 
 
 def _size(size: Any) -> Size:
