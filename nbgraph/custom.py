@@ -211,7 +211,8 @@ class _Function:
         if under_way is not None and self.reverse and under_way.results is None:
             return self.f(*[a.value if type(a) is Static else a for a in args])  # in fwd: what it computes
         if under_way is not None:
-            return _filled(*under_way.out, under_way.call(nodes))
+            results, tree = under_way.out
+            return _filled(results, tree, under_way.call(nodes))
         return self._trace(key, args, nodes, nondiff)
 
     # -- tracing ------------------------------------------------------------------------------------------------------

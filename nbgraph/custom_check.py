@@ -82,12 +82,13 @@ def _leaves(place: Place, what: str, value: Any, tree: TreeDef, zeros: bool) -> 
 
 def _parts(value: Any, tree: TreeDef) -> list[Any] | None:
     """The children of a container that has Nones where the structure has something."""
+    meta: Any = tree.meta
     if type(value) is not tree.cls:
         return None
-    if tree.cls in (tuple, list) and len(value) == len(tree.children):
+    if isinstance(value, (tuple, list)) and len(value) == len(tree.children):
         return list(value)
-    if tree.cls is dict and set(value) == set(tree.meta[1]):  # type: ignore[index]
-        return [value[k] for k in tree.meta[1]]  # type: ignore[index]
+    if isinstance(value, dict) and set(value) == set(meta[1]):
+        return [value[k] for k in meta[1]]
     return None
 
 

@@ -147,7 +147,7 @@ class Custom(_Traced):
         for instr in f.instrs:
             own: Any = tuple(size_at(s, env) for s in instr.sizes)
             op, own = self.resolved(instr.op, own, sizes)
-            result = op.reference([values[i] for i in instr.ins], own)  # type: ignore[arg-type]
+            result = op.reference([values[i] for i in instr.ins], own)
             values.extend(result if isinstance(result, tuple) else (result,))
         found = tuple(values[o] for o in f.outputs)
         return found if len(found) != 1 else found[0]
@@ -195,7 +195,9 @@ class Custom(_Traced):
         formals = [Input(("tangent of rule", k), ins[k].type, True) for k in inexact]
         words = self.words_of_rule(sizes)
         keys, made = self.inline(rule.derivative, [*ins, *formals], words, sizes, {})
-        moved = {f: tangents[k] for f, k in zip(formals, inexact, strict=True) if tangents[k] is not None}
+        moved: dict[Any, Any] = {
+            f: tangents[k] for f, k in zip(formals, inexact, strict=True) if tangents[k] is not None
+        }
         push_forward(made, moved)
         found = [None if s is None else moved.get(keys[rule.derivative.outputs[s]]) for s in rule.slots]
         if _uses(found, formals):
@@ -214,7 +216,7 @@ class CustomLinear(Op):
     """
 
     params = ("function", "mask", "n_out")
-    reverse = "linear"
+    direction = "linear"
     function: Custom
     mask: tuple[int, ...]
 
@@ -301,7 +303,7 @@ class CustomPullback(Op):
     """
 
     params = ("function", "mask", "n_out")
-    reverse = "pullback"
+    direction = "pullback"
     function: Custom
     mask: tuple[int, ...]
 

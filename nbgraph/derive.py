@@ -388,8 +388,10 @@ def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> F
 
 def _check_direction(path: Path, derived: Sequence[Fragment]) -> None:
     """Raises for forward mode of a function whose rule is for reverse mode, but in the derivative of a gradient."""
-    only = [i.op for f in derived for i in f.instrs if i.op.reverse == "linear"]
-    if only and not any(s.fragment and any(i.op.reverse == "pullback" for i in s.fragment.instrs) for s in path.steps):
+    only = [i.op for f in derived for i in f.instrs if i.op.direction == "linear"]
+    if only and not any(
+        s.fragment and any(i.op.direction == "pullback" for i in s.fragment.instrs) for s in path.steps
+    ):
         raise DifferentiationError(
             "forward mode of a function that has a rule for reverse mode alone",
             operation=f"custom_vjp of {only[0].function.rule.name}",  # type: ignore[attr-defined]

@@ -91,7 +91,7 @@ class Op:
     #: True where the result may share memory with an operand in `reference`.
     is_view: ClassVar[bool] = False
     #: "linear": tangents only there to be pulled back; "pullback": the rule that does it (`nbgraph.custom_ops`).
-    reverse: ClassVar[str] = ""
+    direction: ClassVar[str] = ""
     version: ClassVar[int] = 1
 
     _interned: ClassVar[dict[tuple[Any, ...], Op]] = {}
