@@ -17,6 +17,8 @@ BENCHMARKS = {
     "compile": "bench.compile_cost",
     "start": "bench.start",
     "functions": "bench.functions",
+    "calls": "bench.calls",
+    "kernels": "bench.kernels",
 }
 
 

@@ -65,12 +65,18 @@ def _value(call: FragmentCall, slot: int) -> Node:
 
 
 def _turning(phases: Sequence[Any], vectors: Sequence[Array], gradients: Sequence[Array]) -> tuple[Any, Any]:
-    """|Im(v_j^H g_j)| of each phase, and the largest sum |v_j| |g_j|."""
-    total, scale = np.zeros(()), np.zeros(())
-    for (_, axis, sign), x, y in zip(phases, vectors, gradients, strict=True):
+    """|Im(v_j^H g_j)| of each phase, and the largest sum |v_j| |g_j|.
+
+    Of vectors that have no partner (those that only make u or vh square) the phase is their own.
+    """
+    last = [axis % x.ndim for (_, axis, _), x in zip(phases, vectors, strict=True)]
+    count = max((x.shape[axis] for axis, x in zip(last, vectors, strict=True)), default=0)
+    total, scale = np.zeros(count), np.zeros(count)
+    for (_, _, sign), axis, x, y in zip(phases, last, vectors, gradients, strict=True):
         v, g = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
-        total = total + sign * np.sum(v.conj() * g, axis=-2).imag
-        scale = scale + np.sum(abs(v) * abs(g), axis=-2)
+        alone = [(0, 0)] * (x.ndim - 2) + [(0, count - x.shape[axis])]
+        total = total + sign * np.pad(np.sum(v.conj() * g, axis=-2).imag, alone)
+        scale = scale + np.pad(np.sum(abs(v) * abs(g), axis=-2), alone)
     return abs(total), np.max(scale, initial=0.0)
 
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from numpy import ndarray
+
 from nbgraph import api
 from nbgraph.op import REGISTRY, Op
-from nbgraph.promote import SCALARS, record2, weak
+from nbgraph.promote import SCALARS, new_weak, record2
+from nbgraph.trace import constant_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -34,7 +37,9 @@ def forward(name: str) -> Method:
                     return record2(op, self, other)
             elif type(other) in _NUMBERS:
                 number = SCALARS.get((other, t.code))
-                return record2(op, self, weak(other, t.code) if number is None else number)
+                return record2(op, self, new_weak(other, t.code) if number is None else number)
+            elif type(other) is ndarray and other.dtype is t.dtype:
+                return record2(op, self, constant_of(other))
         return NotImplemented if defers(other) else general(self, other)
 
     return method
@@ -49,7 +54,7 @@ def reflected(name: str) -> Method:
         t = self.type
         if t.inexact and type(other) in _NUMBERS:
             number = SCALARS.get((other, t.code))
-            return record2(op, weak(other, t.code) if number is None else number, self)
+            return record2(op, new_weak(other, t.code) if number is None else number, self)
         return NotImplemented if defers(other) else general(other, self)
 
     return method

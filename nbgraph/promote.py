@@ -20,10 +20,10 @@ import nbgraph.ops  # noqa: F401  (registers the operations)
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
 from nbgraph.op import REGISTRY, Op
-from nbgraph.trace import Node, constant_of, is_weak, record, scalar
+from nbgraph.trace import Node, constant_of, infer, is_weak, record_as, scalar
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
-from nbgraph.types import CODES, DTYPES
+from nbgraph.types import CODES, DTYPES, TensorType
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -67,24 +67,34 @@ class NumberError(DtypeError, OverflowError, ValueError):
 #: Scalars seen before: a leaf is immutable, and one for each distinct number will do.
 SCALARS: dict[tuple[Any, str], TracedTensor] = {}
 _SCALARS_LIMIT = 4096
+_LARGEST_SINGLE = 3.4e38
 
 
 def weak(value: Any, code: str) -> TracedTensor:
     """A Python number in dtype `code`."""
     found = SCALARS.get((value, code))
-    if found is None:
-        found = _new_scalar(value, code)
-        # Zeros of either sign are equal keys, so they are not kept; nor is NaN, which is not equal to itself.
-        if type(value) is not complex and value and value == value:
-            if len(SCALARS) >= _SCALARS_LIMIT:
-                SCALARS.clear()
-            SCALARS[value, code] = found
+    return new_weak(value, code) if found is None else found
+
+
+def new_weak(value: Any, code: str) -> TracedTensor:
+    """A Python number in dtype `code` that `SCALARS` does not have as it stands."""
+    key = (value, code)
+    if not value:
+        key = (repr(value), code)  # zeros of either sign are equal
+        found = SCALARS.get(key)
+        if found is not None:
+            return found
+    found = _new_scalar(value, code)
+    if type(value) is not complex and value == value:  # the parts of complex zeros have signs; NaN is not equal to NaN
+        if len(SCALARS) >= _SCALARS_LIMIT:
+            SCALARS.clear()
+        SCALARS[key] = found
     return found
 
 
 def _new_scalar(value: Any, code: str) -> TracedTensor:
     try:
-        if code in ("f4", "c8"):
+        if code in ("f4", "c8") and not abs(value) < _LARGEST_SINGLE:
             with np.errstate(over="ignore"):
                 return cast("TracedTensor", scalar(value, code))
         return cast("TracedTensor", scalar(value, code))
@@ -102,7 +112,7 @@ def operand(x: Any) -> TracedTensor:
     Raises `DtypeError` for what holds no numbers.
     """
     if isinstance(x, Node):
-        return cast("TracedTensor", x)
+        return x  # type: ignore[return-value]
     code = WEAK.get(type(x))
     if code is not None:
         return weak(x, code)
@@ -125,22 +135,29 @@ def to_inexact(x: TracedTensor) -> TracedTensor:
     return x if x.type.inexact else record1(_ASTYPE["f8"], x)
 
 
-#: Operations and sizes bound before, by everything that they depend on.
+#: Operations, sizes and result types bound before, by everything that they depend on.
 _BOUND: dict[Any, Any] = {}
 _BOUND_LIMIT = 20_000
 
 
 def apply(name: str, *xs: Node, **params: Any) -> Any:
     """Records an operation by its name, with its parameters and sizes; a tuple where it has several results."""
-    types = [x.type for x in xs]
-    key = (name, *types, *params.items())
+    key = (name, *[x.type for x in xs], *params.items())
     found = _BOUND.get(key)
     if found is None:
-        found = REGISTRY[name].bind(types, **params)
-        if len(_BOUND) >= _BOUND_LIMIT:
-            _BOUND.clear()
-        _BOUND[key] = found
-    return record(found[0], xs, found[1])
+        found = _bound(key, tuple([x.type for x in xs]), params)
+    op, sizes, t = found
+    return record_as(t, op, xs, sizes)
+
+
+def _bound(key: Any, types: tuple[TensorType, ...], params: Any) -> Any:
+    """The operation that a name and keywords mean, its sizes, and its type."""
+    op, sizes = REGISTRY[key[0]].bind(types, **params)
+    found = op, sizes, infer(op, types, sizes)
+    if len(_BOUND) >= _BOUND_LIMIT:
+        _BOUND.clear()
+    _BOUND[key] = found
+    return found
 
 
 #: Operations bound before, by name, rank and axis.
@@ -171,8 +188,12 @@ def result_code(*kinds: Any) -> str:
 
 def common(*xs: Any) -> list[TracedTensor]:
     """Operands in their common dtype."""
-    if len(xs) == 2 and isinstance(xs[0], Node) and isinstance(xs[1], Node) and xs[0].type.code == xs[1].type.code:
-        return cast("list[TracedTensor]", list(xs))
+    if len(xs) == 2:
+        x, y = xs
+        if isinstance(x, Node) and isinstance(y, Node) and x.type.code == y.type.code:
+            return list(xs)
+    elif all(isinstance(x, Node) for x in xs) and len({x.type.code for x in xs}) == 1:
+        return list(xs)
     known = [x if type(x) in WEAK or type(x) is DimExpr else operand(x) for x in xs]
     code = result_code(*map(_kind, known))
     return [_in_code(x, code) for x in known]

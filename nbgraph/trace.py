@@ -29,7 +29,7 @@ from nbgraph.dims import DimExpr
 from nbgraph.errors import ConcretizationError, DtypeError, user_frame
 from nbgraph.fragment import Fragment
 from nbgraph.op import Op, Sizes
-from nbgraph.types import CODES, Shape, TensorType, type_of_array
+from nbgraph.types import CODES, DTYPES, Shape, TensorType, type_of_array
 
 #: Guards every change of structure (seals, commits). Recording needs no lock: it only makes new nodes.
 LOCK = threading.RLock()
@@ -147,12 +147,13 @@ class RepeatCall:
     `calls` are those calls, newest first. `plan` says where an input of the fragment comes from: inputs and saved
     values from each call in turn, cotangents from the step before: that of slot s is the step's result `links[s]`; the
     first ones are the first of `inputs`, in the order of `links`. Other cotangents come from outside, one for each
-    step: `each`, by slot. Results that `sums` lists are added up over all steps, the others are those of the last step.
-    `nodes` lists weakly which node stands for which result. `numbers` are creation numbers set aside for what it
-    stands for, see `nbgraph.repeats.unroll`.
+    step: `each`, by slot. Results that `sums` lists are added up over all steps; of those that `apart` lists every step
+    has its own (slot and step are their place); the others are those of the last step. `nodes` lists weakly which node
+    stands for which result. `numbers` are creation numbers set aside for what it stands for, see
+    `nbgraph.repeats.unroll`.
     """
 
-    __slots__ = ("active", "calls", "each", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")
+    __slots__ = ("active", "apart", "calls", "each", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")
 
     def __init__(
         self,
@@ -162,14 +163,16 @@ class RepeatCall:
         given: Sequence[Node],
         each: Mapping[int, Sequence[Node]],
         sums: Sequence[int],
+        apart: Sequence[int],
     ) -> None:
-        self.calls, self.plan, self.links, self.sums = tuple(calls), plan, links, tuple(sums)
+        self.calls, self.plan, self.links = tuple(calls), plan, links
+        self.sums, self.apart = tuple(sums), tuple(apart)
         self.each = dict(each)
         self.inputs = (*given, *itertools.chain.from_iterable(each.values()), *self.calls[0].inputs)
         self.active = True
         self.numbers = reserved(len(self.calls) + len(self.sums) + 1)
         self.seq = self.numbers[-1]
-        self.nodes: list[tuple[int, weakref.ref[Node]]] = []
+        self.nodes: list[tuple[Any, weakref.ref[Node]]] = []
 
     @property
     def fragment(self) -> Fragment:
@@ -277,7 +280,7 @@ def scalar(value: Any, code: str) -> Node:
     made = object.__new__(_handle)
     node: Node = made
     node.op, node.inputs, node.sizes = None, (), ()
-    data = np.array(value, dtype=code)
+    data = np.array(value, dtype=DTYPES[code])
     node.type, node.active, node.data = _SCALAR_TYPES[code], False, data
     node.call, node.slot, node.seq = None, SCALAR, _next_seq()
     return node
@@ -293,6 +296,10 @@ def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
 
     Copies unless the array is read-only through its whole chain of bases.
     """
+    if type(value) is np.ndarray and code is None and value.dtype in CODES and value.flags.writeable:
+        a = value.copy()
+        a.setflags(write=False)
+        return a
     try:
         a = np.asarray(value) if code is None else np.asarray(value).astype(code, copy=False)
     except (TypeError, ValueError) as error:
@@ -371,14 +378,20 @@ def record2(op: Op, a: Node, b: Node) -> Node:
 def record(op: Op, inputs: Sequence[Node], sizes: Shape = ()) -> Any:
     """Records an operation; a tuple of nodes where it has several results."""
     inputs = tuple(inputs)
-    t = infer(op, tuple(n.type for n in inputs), sizes)
-    active = any(n.active for n in inputs)
-    if isinstance(t, tuple):
-        return _record_pack(op, inputs, sizes, t, active)
-    node = new_node(t, active and t.inexact)
-    node.op, node.inputs, node.sizes = op, inputs, sizes
-    if op.fallible:
-        node.call = user_frame()
+    t = infer(op, tuple([n.type for n in inputs]), sizes)
+    return record_as(t, op, inputs, sizes)
+
+
+def record_as(t: Any, op: Op, inputs: tuple[Node, ...], sizes: Shape) -> Any:
+    """Records an operation whose result is known to be of type `t`, or whose results of a tuple of types."""
+    if type(t) is tuple:
+        return _record_pack(op, inputs, sizes, t, True in map(_active, inputs))
+    made = object.__new__(_handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes, node.type = op, inputs, sizes, t
+    node.active = t.inexact and True in map(_active, inputs)
+    node.data, node.call, node.slot = None, user_frame() if op.fallible else None, 0
+    node.seq = _next_seq()
     return node
 
 

@@ -716,3 +716,25 @@ def test_everything_public_is_there() -> None:
         assert hasattr(nbg, name)
     assert nbg.float64 is np.float64
     assert nbg.pi == np.pi
+
+
+def test_what_is_remembered_by_value_keeps_its_meaning():
+    x = nbg.TracedTensor.from_tensor(np.arange(6.0).reshape(2, 3))
+    assert np.signbit((x * 0.0 + -0.0).eval()).sum() == 0 and not np.signbit((x * 0.0).eval()).any()
+    assert np.signbit((x * -0.0).eval()).all() and np.signbit(nbg.asarray(-0.0).eval())
+    a = x.eval()
+    for index in (0, (0,), slice(1, None), (slice(1, None),), (slice(None), 1), (slice(None), None), ..., None, -1):
+        for _ in range(2):
+            np.testing.assert_array_equal(x[index].eval(), a[index])
+            changed = a.copy()
+            changed[index] = 7
+            np.testing.assert_array_equal(x.at[index].set(7).eval(), changed)
+    with pytest.raises(nbg.errors.BoundsError):
+        x[True]  # no position, though it equals 1
+
+
+def test_an_array_that_is_recorded_may_change_afterwards():
+    x, a = nbg.TracedTensor.from_tensor([1.0, 2.0]), np.array([10.0, 20.0])
+    y, z = x + a, x * a[::-1]
+    a[:] = 0
+    assert y.tolist() == [11.0, 22.0] and z.tolist() == [20.0, 20.0]

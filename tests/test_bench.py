@@ -210,3 +210,18 @@ def test_the_fitted_line_is_found() -> None:
     rows = [{"seconds": 0.05 + 0.03 * a + 0.001 * b, "body": [a, b]} for a, b in ((1, 1), (1, 9), (4, 2), (9, 30))]
     assert fit(rows, "body") == pytest.approx([0.05, 0.03, 0.001])
     assert all(r["by body"] == pytest.approx(r["seconds"]) for r in rows)
+
+
+def test_kernel_cases_mean_the_same_in_each_library() -> None:
+    from bench import libraries
+    from bench.cases import every_case
+    from bench.kernels import _agree, _sums
+
+    known = every_case()
+    for name in ("products/8", "products/8/gradient"):
+        case = known[name]
+        arrays = case.data()
+        ours, numpy = (_sums(library(case, arrays)()) for library in (libraries.nbgraph, libraries.numpy))
+        assert len(ours) == len(numpy) == (3 if case.wrt else 1)
+        assert all(_agree(a, b) for a, b in zip(ours, numpy, strict=True))
+    assert all(case.target > 0 and "nbgraph" in case.functions for case in known.values())

@@ -293,3 +293,23 @@ def test_a_large_reduction_and_a_long_chain():
     rng = np.random.default_rng(3)
     both(chain, rng.standard_normal(1000))
     both(lambda x: (nbg.sum(x), nbg.mean(x, 0), nbg.sum(x * x, 1)), rng.standard_normal((1000, 300)))
+
+
+def test_long_fragments_are_several_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbgraph.codegen.fuse.PART", 8)
+    x, total = TracedTensor.from_tensor(np.arange(3.0)), nbg.constant(2.0)
+    for _ in range(6):  # scalars made in one function are used in later ones
+        total = total + nbg.sum(x * total) / (1.0 + total * total)
+    program = Engine(jit="always", cache_dir=None).compile([total, x * total], [x])
+    assert program.source.count("def fragment") > 2
+    values = nbg.eval(total, x * total, engine=Engine(jit="never"))
+    for got, want in zip(program(np.arange(3.0)), values, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
+def test_permutations_of_many_dimensions_compile() -> None:
+    x = np.arange(2.0**22).reshape((2,) * 22)
+    axes = tuple(reversed(range(22)))
+    leaf = TracedTensor.from_tensor(x)
+    (got,) = Engine(jit="always", cache_dir=None).compile([nbg.transpose(leaf, axes)], [leaf])(x)
+    np.testing.assert_array_equal(got, x.transpose(axes))

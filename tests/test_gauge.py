@@ -52,6 +52,31 @@ def test_what_depends_on_phases_raises(bad):
         assert caught.value.operation in ("eigh", "eig") and "projectors" in caught.value.hint
 
 
+GOOD_SVD = [
+    lambda u, s, vh: s,
+    lambda u, s, vh: (u[..., :, :1] * s[..., None, :1]) @ vh[..., :1, :],
+    lambda u, s, vh: (abs(u), abs(vh)),
+    lambda u, s, vh: u[..., :1] @ nbg.conj(u[..., :1].mT),
+]
+BAD_SVD = [
+    lambda u, s, vh: u,
+    lambda u, s, vh: nbg.imag(vh),
+    lambda u, s, vh: u[..., :2, :2] @ vh[..., :2, :2].mT,
+    lambda u, s, vh: s[..., :1] + nbg.real(u[..., 1, :1]),
+]
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4), (2, 3, 2)])
+@pytest.mark.parametrize("full", [False, True])
+def test_singular_vectors_share_a_phase(shape, full):
+    for good in GOOD_SVD:
+        if not (full and good is GOOD_SVD[2]):  # moduli of the vectors that make u square depend on the basis
+            check_grads(lambda a, good=good: good(*la.svd(a, full)), (draw(shape),), order=1, rtol=1e-4)
+    for bad in BAD_SVD:
+        with pytest.raises(DifferentiationError, match="svd: the result depends on the phases"):
+            check_grads(lambda a, bad=bad: bad(*la.svd(a, full)), (draw(shape),), order=1)
+
+
 def test_it_can_be_turned_off():
     """Then it is for the differences to tell."""
     with pytest.raises(AssertionError, match="forward mode"):

@@ -30,6 +30,7 @@ from .lowering import LANES, Lowered, lower
 _RAISED = "nbgraph_raised"
 _FORBIDDEN = (_RAISED, "NRT_", "Py", "_Py", "numba_", ".numba")
 _WORDS = types.CPointer(types.int64)
+_ENTRY_TYPE = ir.FunctionType(ir.IntType(64), [ir.IntType(64).as_pointer()])
 
 
 @dataclass(frozen=True)
@@ -47,40 +48,46 @@ class Compiled:
     symbol: str = ENTRY
 
 
-def compile_words(function: Callable[..., Any], *, fastmath: Any = False) -> Compiled:
-    """Compile `function(w)` and load it.
+def compile_words(*functions: Callable[..., Any], fastmath: Any = False) -> Compiled:
+    """Compile functions of `w` as one, and load it: they run in turn until one returns something else than 0.
 
-    `function` may use the intrinsics of `words`, numbers, loops, and helpers made with `lowering.helper`.
+    They may use the intrinsics of `words`, numbers, loops, and helpers made with `lowering.helper`. Numba's time grows
+    with the square of a function's length, so that several compile faster than a long one.
     `fastmath` is Numba's: a flag, or a set of LLVM flag names such as `{"contract"}`.
     Raises Numba's own errors for what cannot be typed (making an array is such), `ValueError` for code that
     may raise or needs a runtime.
     """
-    object_code = emit(function, fastmath=fastmath)
+    object_code = emit(*functions, fastmath=fastmath)
     address, keepalive = load(object_code, ENTRY)
     return Compiled(address, len(object_code), keepalive, object_code)
 
 
-def emit(function: Callable[..., Any], *, fastmath: Any = False) -> bytes:
-    """Object code of `function(w)`, with the C function `int64 f(int64*)` named `ENTRY`; not loaded."""
+def emit(*functions: Callable[..., Any], fastmath: Any = False) -> bytes:
+    """Object code of `compile_words`, with the C function `int64 f(int64*)` named `ENTRY`; not loaded."""
     with global_compiler_lock:
-        lowered = lower(function, (_WORDS,), types.int64, fastmath)
-        _add_entry(lowered)
+        lowered = [lower(function, (_WORDS,), types.int64, fastmath) for function in functions]
+        names = [ENTRY] if len(lowered) == 1 else [f"{ENTRY}_{k}" for k in range(len(lowered))]
+        for each, name in zip(lowered, names, strict=True):
+            _add_entry(each, name)
+        if len(lowered) > 1:
+            _add_sequence(lowered[0].module, names)
         module = _link(lowered)
         _optimise(module)
         _check_closed(module)
         return bytes(cpu_target.target_context.codegen()._tm.emit_object(module))
 
 
-def _add_entry(lowered: Lowered) -> None:
+def _add_entry(lowered: Lowered, name: str) -> None:
     """Add the C function.
 
     Numba's own gives a status and takes places for the result and an exception. Where the status may be
     other than 0, a call of `_RAISED` stays after optimising, and `_check_closed` finds it.
     """
     inner = lowered.module.globals[lowered.descriptor.llvm_func_name]
+    inner.attributes.add("alwaysinline")  # else LLVM leaves a long one by itself, and does not see its status
     word = ir.IntType(64)
     raised = ir.Function(lowered.module, ir.FunctionType(ir.VoidType(), []), _RAISED)
-    entry = ir.Function(lowered.module, ir.FunctionType(word, [word.as_pointer()]), ENTRY)
+    entry = ir.Function(lowered.module, _ENTRY_TYPE, name)
     builder = ir.IRBuilder(entry.append_basic_block())
     result, exception = builder.alloca(word), builder.alloca(inner.args[1].type.pointee)
     status = builder.call(inner, [result, exception, entry.args[0]])
@@ -89,11 +96,25 @@ def _add_entry(lowered: Lowered) -> None:
     builder.ret(builder.load(result))
 
 
-def _link(lowered: Lowered) -> Any:
-    """One LLVM module with the function and its helpers, in which only the entry can be seen from outside, and
+def _add_sequence(module: Any, names: list[str]) -> None:
+    """Add `ENTRY`, which calls the named functions in turn until one gives a status other than 0."""
+    entry = ir.Function(module, _ENTRY_TYPE, ENTRY)
+    builder = ir.IRBuilder(entry.append_basic_block())
+    for name in names:
+        part = module.globals.get(name) or ir.Function(module, _ENTRY_TYPE, name)
+        part.attributes.add("noinline")
+        status = builder.call(part, [entry.args[0]])
+        with builder.if_then(builder.icmp_signed("!=", status, status.type(0)), likely=False):
+            builder.ret(status)
+    builder.ret(_ENTRY_TYPE.return_type(0))
+
+
+def _link(lowered: list[Lowered]) -> Any:
+    """One LLVM module with the functions and their helpers, in which only the entry can be seen from outside, and
     vector variants, which nothing calls before loops are vectorised."""
-    module = lowered._get_module_for_linking()
-    for each in lowered.closure():
+    module = lowered[0]._get_module_for_linking()
+    parts = [*lowered[1:], *dict.fromkeys(each for one in lowered for each in one.closure())]
+    for each in parts:
         module.link_in(each._get_module_for_linking(), preserve=True)
     for function in module.functions:
         if not function.is_declaration and function.name != ENTRY and not function.name.startswith(LANES):

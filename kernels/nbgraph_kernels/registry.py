@@ -102,6 +102,7 @@ _DECLARATIONS = {
     "exchange_rows": _Declaration("lapack_lu", (*_REAL, *_COMPLEX, "i4", "i8")),
     "packed_solve": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("trsm")),
     "inv": _Declaration("lapack_lu", _REAL + _COMPLEX, _solve_externals, sizes_lu.inv_workspace),
+    "permute": _Declaration("permute", _EVERY),
     "powers": _Declaration("powers", (*_REAL, *_COMPLEX, "i4", "i8")),
     "eig": _Declaration("lapack_eig", _REAL + _COMPLEX, _named("geev"), sizes_functions.eig_workspace),
     "sqrtm": _Declaration("lapack_schur", _COMPLEX, _named("gees", "gemm"), sizes_functions.sqrtm_workspace),

@@ -199,6 +199,7 @@ from nbgraph.api.ordering import (
     unique_values,
 )
 from nbgraph.api.products import dot, einsum, inner, matmul, outer, tensordot, vdot
+from nbgraph.api.quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
 from nbgraph.api.reductions import all, amax, amin, any, argmax, argmin, max, mean, min, prod, sum
 from nbgraph.api.rounding import (
     around,
@@ -261,6 +262,7 @@ from nbgraph.api.statistics import (
     std,
     var,
 )
+from nbgraph.api.truncation import dynamic_slice, pad_to_match, truncate
 from nbgraph.api.vectors import cross, kron, vander, vecdot
 
 pow = power
@@ -350,6 +352,7 @@ __all__ = [
     "dot",
     "dsplit",
     "dstack",
+    "dynamic_slice",
     "ediff1d",
     "einsum",
     "equal",
@@ -421,6 +424,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -433,8 +437,11 @@ __all__ = [
     "nancumsum",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
@@ -447,7 +454,9 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "pad_to_match",
     "partition",
+    "percentile",
     "permute_dims",
     "positive",
     "pow",
@@ -455,6 +464,7 @@ __all__ = [
     "prod",
     "ptp",
     "put_along_axis",
+    "quantile",
     "rad2deg",
     "radians",
     "ravel",
@@ -507,6 +517,7 @@ __all__ = [
     "triu_indices",
     "true_divide",
     "trunc",
+    "truncate",
     "unique",
     "unique_counts",
     "unique_values",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 OPS: dict[str, Any] = {name: cls() for name, cls in REGISTRY.items() if issubclass(cls, Elementwise) and not cls.params}
+_WHERE = OPS["where"]
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
 
@@ -276,8 +277,7 @@ def where(condition: Any, x: Any, y: Any) -> TracedTensor:
     >>> where([True, False], [1.0, 2.0], 0).tolist()
     [1.0, 0.0]
     """
-    x, y = common(x, y)
-    made: TracedTensor = record(OPS["where"], (as_code(operand(condition), "b1"), x, y))
+    made: TracedTensor = record(_WHERE, (as_code(operand(condition), "b1"), *common(x, y)))
     return made
 
 

@@ -7,8 +7,7 @@ fit `ShapeError`. An index without arrays is a view.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +15,11 @@ from nbgraph.api.advanced import broadcast_value, is_advanced, plan_of
 from nbgraph.api.elementwise import add, maximum, minimum, multiply, where
 from nbgraph.api.shapes import expand_dims, squeeze
 from nbgraph.errors import BoundsError, DtypeError
-from nbgraph.op import REGISTRY
+from nbgraph.op import REGISTRY, Op
 from nbgraph.ops.indexing import normalise_index
 from nbgraph.promote import as_code, operand
-from nbgraph.trace import Node, record
-from nbgraph.types import Shape
+from nbgraph.trace import Node, infer, record, record_as
+from nbgraph.types import Shape, TensorType
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -28,23 +27,31 @@ if TYPE_CHECKING:
 
 def getitem(x: TracedTensor, index: Any) -> TracedTensor:
     """x[index] for integers, slices with steps, `...`, None and arrays, in any combination."""
-    first = x.type.shape[0] if type(index) is int and x.type.ndim else None
-    if type(first) is int and -first <= index < first:  # a row, which loops and unpacking take often
-        row: TracedTensor = record(_rows(x.type.ndim - 1), (x,), (index % first,))
-        return row
+    if type(index) is int:
+        op, n, t = _ROWS.get(x.type) or _rows(x.type)
+        if -n <= index < n:  # a row, which loops and unpacking take often
+            row: TracedTensor = record_as(t, op, (x,), (index % n,))
+            return row
     if is_advanced(index):
         plan = plan_of(index, x.type.shape)
         return plan.pick(x if plan.is_whole else getitem(x, plan.basic))
-    op, sizes, newaxes = _normalise(index, x.type.shape)
-    if any(entry[0] != "all" for entry in op.axes):
-        x = record(op, (x,), sizes)
-    return expand_dims(x, newaxes) if newaxes else x
+    for op, sizes, t in _basic(index, x.type).steps:
+        x = record_as(t, op, (x,), sizes)
+    return x
 
 
-@cache
-def _rows(rest: int) -> Any:
-    """The operation x[i] where `rest` dimensions follow."""
-    return REGISTRY["slice"]((("int",), *((("all",),) * rest)))
+#: The operation x[i] for types of x, the number of rows (0 where it is not known), and the type of a row.
+_ROWS: dict[TensorType, Any] = {}
+
+
+def _rows(t: TensorType) -> Any:
+    n = t.shape[0] if t.ndim else 0
+    op = REGISTRY["slice"]((("int",), *((("all",),) * (t.ndim - 1))))
+    known = (op, n, t.with_shape(t.shape[1:])) if type(n) is int else (op, 0, t)
+    if len(_ROWS) >= _LIMIT:
+        _ROWS.clear()
+    _ROWS[t] = known
+    return known
 
 
 def setitem(x: TracedTensor, index: Any, value: Any, how: str = "set") -> TracedTensor:
@@ -87,11 +94,12 @@ def _where(x: TracedTensor, mask: Any, changed: TracedTensor) -> TracedTensor:
 
 def _replaced(x: TracedTensor, index: Any, value: TracedTensor) -> TracedTensor:
     """x with the region of a basic index replaced."""
-    op, sizes, newaxes = _normalise(index, x.type.shape)
-    value = broadcast_value(value, getitem(x, index).type.shape)
-    if newaxes:
-        value = squeeze(value, newaxes)
-    made: TracedTensor = record(REGISTRY["slice_update"](op.axes), (x, value), sizes)
+    region = _basic(index, x.type)
+    if value.type.shape != region.shape:
+        value = broadcast_value(value, region.shape)
+    if region.newaxes:
+        value = squeeze(value, region.newaxes)
+    made: TracedTensor = record(region.update, (x, value), region.sizes)
     return made
 
 
@@ -108,29 +116,67 @@ def _cast_into(x: TracedTensor, value: TracedTensor) -> TracedTensor:
     return as_code(value, x.type.code)
 
 
-#: What basic indices of shapes have come to.
-_NORMALISED: dict[Any, Any] = {}
-_NORMALISED_LIMIT = 20_000
+class Region(NamedTuple):
+    """What a basic index of a type comes to.
+
+    `steps`: operations with their sizes and types of results that pick the region one after another. `update`: the
+    operation that replaces it, with `sizes`, by a value of `shape` without the dimensions `newaxes`.
+    """
+
+    steps: tuple[tuple[Op, Shape, TensorType], ...]
+    update: Op
+    sizes: Shape
+    shape: Shape
+    newaxes: tuple[int, ...]
 
 
-def _normalise(index: Any, shape: Shape) -> Any:
-    """The operation for an index of a shape, its sizes, and its new axes."""
-    items = index if isinstance(index, tuple) else (index,)
-    parts = [_hashable(item) for item in items]
-    key = None if False in parts else (shape, *parts)
-    found = _NORMALISED.get(key)
+#: What basic indices of types have come to.
+_BASIC: dict[Any, Region] = {}
+_LIMIT = 20_000
+
+
+def _basic(index: Any, t: TensorType) -> Region:
+    key = _hashable(index)
+    found = None if key is None else _BASIC.get((t, key))
     if found is None:
-        found = normalise_index(index, shape)
-        if len(_NORMALISED) >= _NORMALISED_LIMIT:
-            _NORMALISED.clear()
+        found = _region(index, t)
+        if len(_BASIC) >= _LIMIT:
+            _BASIC.clear()
         if key is not None:
-            _NORMALISED[key] = found
+            _BASIC[t, key] = found
     return found
 
 
-def _hashable(item: Any) -> Any:
-    """Something to remember an item of an index by; False if there is nothing."""
-    if type(item) is slice:
-        part = (item.start, item.stop, item.step)
-        return part if all(type(p) is int or p is None for p in part) else False
-    return (item,) if type(item) is int or item is None or item is Ellipsis else False
+def _region(index: Any, t: TensorType) -> Region:
+    op, sizes, newaxes = normalise_index(index, t.shape)
+    steps: list[tuple[Op, Shape, TensorType]] = []
+    if any(entry[0] != "all" for entry in op.axes):
+        steps.append((op, sizes, t := infer(op, (t,), sizes)))
+    if newaxes:
+        expand, none = REGISTRY["expand_dims"].bind([t], axis=newaxes)
+        steps.append((expand, none, t := infer(expand, (t,), none)))
+    return Region(tuple(steps), REGISTRY["slice_update"](op.axes), sizes, t.shape, newaxes)
+
+
+#: Items, and parts of slices, by which an index can be remembered: numbers that are not booleans.
+_PLAIN = frozenset((int, type(None), type(...)))
+
+
+def _hashable(index: Any) -> Any:
+    """Something to remember an index by; None if there is nothing."""
+    if type(index) is slice:
+        start, stop, step = index.start, index.stop, index.step
+        plain = type(start) in _PLAIN and type(stop) in _PLAIN and type(step) in _PLAIN
+        return (slice, start, stop, step) if plain else None
+    if type(index) is not tuple:
+        return index if type(index) in _PLAIN else None
+    parts = []
+    for item in index:
+        if type(item) is slice:
+            item = item.start, item.stop, item.step
+            if not _PLAIN.issuperset(map(type, item)):
+                return None
+        elif type(item) not in _PLAIN:
+            return None
+        parts.append(item)
+    return tuple(parts)

@@ -8,7 +8,8 @@ Holds: every product is one operation, `contract`, for each pair of operands. Si
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbgraph.api.elementwise import conj
 from nbgraph.api.shapes import diagonal, ravel, squeeze, transpose
@@ -28,6 +29,7 @@ from nbgraph.errors import ShapeError
 from nbgraph.op import REGISTRY
 from nbgraph.promote import along, as_code, common, record2
 from nbgraph.trace import Node
+from nbgraph.types import TensorType
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -111,15 +113,26 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> TracedTensor:
     5
     """
     x, y = common(a, b)
-    return _contract("tensordot", x, y, tensordot_labels(x.type.ndim, y.type.ndim, axes))
+    if not isinstance(axes, int):
+        axes = tuple([axis if isinstance(axis, int) else tuple(axis) for axis in axes])
+    return _contract("tensordot", x, y, _tensordot_labels(x.type.ndim, y.type.ndim, axes))
+
+
+_tensordot_labels = lru_cache(tensordot_labels)
 
 
 def _contract(name: str, x: TracedTensor, y: TracedTensor, labels: Any) -> TracedTensor:
     try:
-        return record2(_CONTRACT(*labels), x, y)
+        return record2(_contraction(labels), x, y)
     except ShapeError as error:
         error.operation = name
         raise
+
+
+@lru_cache(maxsize=4096)
+def _contraction(labels: Any) -> Any:
+    """The operation of labels, remembered: they are long to look up one by one."""
+    return _CONTRACT(*labels)
 
 
 # -- einsum -----------------------------------------------------------------------------------------------------------
@@ -135,20 +148,38 @@ def einsum(*operands: Any, optimize: Any = "auto") -> TracedTensor:
     5
     """
     subscripts, given = _string_form(operands)
-    values: list[Any] = common(*given) if given else []
+    values: list[Any] = list(common(*given)) if given else []
     if not values:
         raise ShapeError("no operands", operation="einsum", got=operands, wanted="subscripts and operands")
     if not isinstance(optimize, str | bool):
         optimize = tuple(p if isinstance(p, str) else tuple(p) for p in optimize)
-    for step in plan_einsum(subscripts, tuple(v.type.shape for v in values), optimize):
+    for step in _einsum_steps(subscripts, optimize, *[v.type for v in values]):
         values.append(_einsum_step(step, values))
     made: TracedTensor = values[-1]
     return made
 
 
+class Product(NamedTuple):
+    """A step that contracts two values."""
+
+    left: int
+    right: int
+    op: Any
+
+
+@lru_cache(maxsize=4096)
+def _einsum_steps(subscripts: str, optimize: Any, *types: TensorType) -> list[Any]:
+    """The steps of an einsum of these types."""
+    steps: list[Any] = []
+    for step in plan_einsum(subscripts, tuple(t.shape for t in types), optimize):
+        product = type(step) is Contraction
+        steps.append(Product(step.left, step.right, _CONTRACT(step.a, step.b, step.out)) if product else step)  # type: ignore[union-attr]
+    return steps
+
+
 def _einsum_step(step: Any, values: list[Any]) -> Any:
-    if type(step) is Contraction:
-        return record2(_CONTRACT(step.a, step.b, step.out), values[step.left], values[step.right])
+    if type(step) is Product:
+        return record2(step.op, values[step.left], values[step.right])
     x = values[step.operand]
     if type(step) is Sum:
         return as_code(along("sum", x, step.axes), x.type.code)

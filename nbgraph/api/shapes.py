@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def reshape(a: Any, shape: Any) -> TracedTensor:
 def _shape_of(given: Any) -> Shape:
     """A shape from a size or several, ints made plain."""
     given = given if isinstance(given, tuple | list) else (given,)
-    return tuple(d if type(d) in (int, DimExpr) else operator.index(d) for d in given)
+    return tuple([d if type(d) is int or type(d) is DimExpr else operator.index(d) for d in given])
 
 
 def ravel(a: Any) -> TracedTensor:
@@ -185,11 +186,16 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> TracedTensor:
     (3, 1, 1)
     """
     a = operand(a)
-    n = a.type.ndim
+    return transpose(a, _swapped(a.type.ndim, operator.index(axis1), operator.index(axis2)))
+
+
+@lru_cache
+def _swapped(n: int, axis1: int, axis2: int) -> tuple[int, ...]:
+    """The order of n axes with two of them exchanged."""
     order = list(range(n))
     i, j = _axis("swapaxes", axis1, n), _axis("swapaxes", axis2, n)
     order[i], order[j] = j, i
-    return transpose(a, order)
+    return tuple(order)
 
 
 def matrix_transpose(x: Any) -> TracedTensor:
@@ -258,14 +264,14 @@ def _joined(name: str, arrays: Any, dtype: Any) -> list[TracedTensor]:
     """The operands of a join in one dtype; an array gives its rows."""
     if isinstance(arrays, Node | np.ndarray):
         arrays = list(operand(arrays))
-    if not isinstance(arrays, Sequence) or not arrays:
+    if not isinstance(arrays, list | tuple | Sequence) or not arrays:
         raise ShapeError("nothing to join", operation=name, got=arrays, wanted="a sequence of one array or more")
     return common(*arrays) if dtype is None else [as_code(operand(a), code_of(dtype)) for a in arrays]
 
 
 def _differ(a: Shape, b: Shape) -> bool:
     """Whether two shapes of one rank cannot be the same."""
-    return any(type(x) is int and type(y) is int and x != y for x, y in zip(a, b, strict=True))
+    return a is not b and any(type(x) is int and type(y) is int and x != y for x, y in zip(a, b, strict=True))
 
 
 def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:

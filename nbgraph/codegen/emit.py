@@ -29,12 +29,14 @@ _PREFIX = {"input": "in", "output": "out", "temporary": "tmp"}
 
 
 class Source(NamedTuple):
-    """Generated code: `text` defines `fragment(w)`; `words` says what w holds; `temporaries` the workspace.
+    """Generated code: `text` defines `functions` of w, which run in turn until one returns something else than 0;
+    `words` says what w holds; `temporaries` the workspace.
 
     `failing` names, for each status a kernel call can fail with, the operation.
     """
 
     text: str
+    functions: tuple[str, ...]
     words: tuple[Word, ...]
     temporaries: tuple[Temporary, ...]
     failing: tuple[Any, ...]
@@ -91,20 +93,29 @@ class _Emitter:
         self.lines.append("    " * self.depth + text)
 
     def source(self) -> Source:
-        for v in sorted(self.storage.scalars):
-            if v < len(self.body.inputs):
-                self.line(f"v{v} = {self._load(self.storage.buffers[v], '0')}")
+        texts, names = [], []
+        for part, imports in enumerate(self.storage.imports):
+            names.append(f"fragment{part or ''}")
+            texts.append(self._function(names[-1], part, sorted(imports)))
+        temporaries = tuple(self.storage.temporaries)
+        return Source("\n".join(texts), tuple(names), tuple(self.words), temporaries, tuple(self.failing))
+
+    def _function(self, name: str, part: int, scalars: Sequence[int]) -> str:
+        """The source of the steps of a part."""
+        self.named, self.lines, self.pointers = set(), [], {}
+        for v in scalars:
+            self.line(f"v{v} = {self._load(self.storage.buffers[v], '0')}")
         for k, step in enumerate(self.fusion.steps):
-            {"nest": self._nest, "assembly": self._assembly, "kernel": self._kernel}[step.kind](k, step)
+            if self.fusion.part[k] == part:
+                {"nest": self._nest, "assembly": self._assembly, "kernel": self._kernel}[step.kind](k, step)
         self.line("return 0")
-        head = ["def fragment(w):"]
-        for buffer, name in self.pointers.items():
-            head.append(f"    {name} = {buffer.code}({self.word(buffer.kind, buffer.number)}, {_region(buffer)})")
+        head = [f"def {name}(w):"]
+        for buffer, pointer in self.pointers.items():
+            head.append(f"    {pointer} = {buffer.code}({self.word(buffer.kind, buffer.number)}, {_region(buffer)})")
         for what, k in self.words.items():
             if what in self.named:
                 head.append(f"    s{k} = w[{k}]")
-        text = "\n".join([*head, *self.lines, ""])
-        return Source(text, tuple(self.words), tuple(self.storage.temporaries), tuple(self.failing))
+        return "\n".join([*head, *self.lines, ""])
 
     # -- loads and stores ------------------------------------------------------------------------------------------
 
@@ -387,7 +398,7 @@ class _Nest:
         v = instr.first
         index = self.e._index(self.body.layout[v], self._kept_loops(instr))
         self.e.line(f"v{v} = {self.e._load(self.storage.buffers[v], index)}")
-        self.e._store(self.storage.buffers[v], index, _cast(code, op.combine(code, f"v{v}", x)))
+        self.e._store(self.storage.buffers[v], index, _cast(code, op.update(code, f"v{v}", x)))
 
 
 def _region(buffer: Buffer) -> int:

@@ -4,7 +4,7 @@ In: a lowered body. Out: `Step`s in an order that runs: loop nests over one doma
 belong to no step.
 Holds: an elementwise operation joins the first nest over its shape that comes late enough for its operands; a
 reduction joins a nest over its operand's shape. The first step holds scalars and may be empty. A value made in a nest
-is an element there; elsewhere it is memory.
+is an element there; elsewhere it is memory. `part` numbers the functions that the steps are cut into, in order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from nbgraph.codegen.legalise import Body
 from nbgraph.fragment import Instr
 from nbgraph.kinds import Assembly, Elementwise, Kernel, Reduction, Source, View
 from nbgraph.types import Shape
+
+#: Weight of the steps of one function: the compiler's time grows with the square of a function's length.
+PART = 160
+_STEP = 4
 
 
 class Step:
@@ -38,6 +42,18 @@ class Fusion:
         self.elements: set[int] = set()
         for instr in body.instrs:
             self._place(instr)
+        self.part = self._cut()
+
+    def _cut(self) -> list[int]:
+        """The part of each step."""
+        parts, part, weight = [], 0, 0
+        for step in self.steps:
+            own = _STEP + len(step.instrs)
+            if weight and weight + own > PART:
+                part, weight = part + 1, 0
+            weight += own
+            parts.append(part)
+        return parts
 
     def _place(self, instr: Instr) -> None:
         op, types = instr.op, self.body.types

@@ -13,6 +13,9 @@ from nbgraph.kinds import Kernel, Layout, View
 from nbgraph.op import REGISTRY
 from nbgraph.types import Size, TensorType
 
+#: Dimensions of a loop nest at most (Python nests 20 blocks).
+_DEEPEST = 12
+
 
 class Body:
     """A flat SSA list like a fragment's. `base[v]` is the value whose memory v lies in, `layout[v]` how."""
@@ -53,9 +56,16 @@ class Body:
         """The value in row-major memory of its own."""
         made = self._copies.get(v)
         if made is None:
-            op = REGISTRY["copy"]()
+            op = REGISTRY["row_major" if self.is_scattered(v) else "copy"]()
             made = self._copies[v] = self.add(Instr(op, (v,), (), 0), (v,), [self.types[v]]).first
         return made
+
+    def is_scattered(self, v: int) -> bool:
+        """Whether a loop nest over the value would jump about in memory, or is more than Python can nest."""
+        strides = self.layout[v].strides
+        return len(strides) > _DEEPEST or (
+            len(strides) > 1 and not (type(strides[-1]) is int and strides[-1] in (0, 1))
+        )
 
     def is_whole(self, v: int) -> bool:
         """Whether a value lies row-major over all of its base's memory."""
@@ -92,14 +102,15 @@ def _outputs(body: Body, outputs: Sequence[int], accumulating: frozenset[int]) -
             if body.is_computed(base) and base not in taken and body.is_whole(o):
                 taken.add(base)
             else:
-                o = _fresh_copy(body, o)
+                o = _fresh_copy(body, o, scattered=body.is_scattered(o))
         legal.append(o)
     return tuple(legal)
 
 
-def _fresh_copy(body: Body, v: int) -> int:
+def _fresh_copy(body: Body, v: int, scattered: bool = False) -> int:
     """A copy that nothing else uses."""
-    return body.add(Instr(REGISTRY["copy"](), (v,), (), 0), (v,), [body.types[v]]).first
+    op = REGISTRY["row_major" if scattered else "copy"]()
+    return body.add(Instr(op, (v,), (), 0), (v,), [body.types[v]]).first
 
 
 def _count(shape: Sequence[Size]) -> Size:

@@ -35,7 +35,7 @@ def compile_source(source: Source) -> Machine:
 
     namespace = dict(_namespace())
     exec(compile(source.text, "<nbgraph fragment>", "exec"), namespace)
-    made = compile_words(namespace["fragment"])
+    made = compile_words(*(namespace[name] for name in source.functions))
     return Machine(source, made.object_code, made.address, made.keepalive, loaded=False)
 
 

@@ -32,7 +32,8 @@ class Temporary(NamedTuple):
 
 
 class Storage:
-    """`buffers` by base value; `scalars`: 0-d values that are kept in a variable."""
+    """`buffers` by base value; `scalars`: 0-d values that are kept in a variable, which a part of the code other than
+    that of their making reads from memory first (`imports`, by part)."""
 
     def __init__(self, body: Body, fusion: Fusion) -> None:
         self.body, self.fusion = body, fusion
@@ -40,6 +41,7 @@ class Storage:
         self.temporaries: list[Temporary] = []
         self.scalars = {v for v, k in fusion.home.items() if self._is_scalar(v, k)}
         self.output_of = {body.base[o]: number for number, o in enumerate(body.outputs)}
+        self.imports: list[set[int]] = [set() for _ in range(fusion.part[-1] + 1)]
         self._survey()
         for instr in body.instrs:
             for o in instr.outs:
@@ -64,8 +66,16 @@ class Storage:
                     self.last[base] = k
                     if not self.is_register(v, k, step):
                         self.in_memory.add(base)
+                    elif v in self.scalars:
+                        self._import(v, self.fusion.part[k])
         for base in self.output_of:
             self.last[base] = len(self.fusion.steps)
+
+    def _import(self, v: int, part: int) -> None:
+        home = self.fusion.home[v]
+        if home < 0 or self.fusion.part[home] != part:
+            self.imports[part].add(v)
+            self.in_memory.add(v)
 
     def is_register(self, v: int, k: int, step: Step) -> bool:
         """Whether step k reads the value from a variable."""

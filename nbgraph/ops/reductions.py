@@ -244,6 +244,7 @@ class _Extremum(_Reduction):
     codes = REAL
     exact = True
     step: ClassVar[str]
+    order: ClassVar[str]
     logic: ClassVar[str]
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
@@ -254,6 +255,12 @@ class _Extremum(_Reduction):
         if code == "b1":
             return f"({x} {self.logic} {acc})"
         return f"{self.step}({acc}, {x})"
+
+    def update(self, code: str, acc: str, x: str) -> str:
+        # Side by side two comparisons and a selection take half the time of LLVM's extremum (float32).
+        if code == "b1":
+            return self.combine(code, acc, x)
+        return f"({acc} if (({acc} {self.order} {x}) | ({acc} != {acc})) else {x})"
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         x = ins[0]
@@ -277,7 +284,7 @@ class Max(_Extremum):
 
     name = "max"
     ufunc = np.maximum
-    step, logic = "greatest", "|"
+    step, order, logic = "greatest", ">=", "|"
 
     def initial(self, code: str) -> str:
         if code == "b1":
@@ -292,7 +299,7 @@ class Min(_Extremum):
 
     name = "min"
     ufunc = np.minimum
-    step, logic = "least", "&"
+    step, order, logic = "least", "<=", "&"
 
     def initial(self, code: str) -> str:
         if code == "b1":

@@ -48,6 +48,7 @@ class Svd(Kernel):
     n_out = 3
     unique = False
     fallible = True
+    phases = ((0, -1, 1), (2, -2, -1))
 
     @classmethod
     def bind(cls, types: Sequence[TensorType], **kwargs: Any) -> tuple[Op, Shape]:

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from nbgraph.errors import DtypeError
-from nbgraph.kinds import ALL, Elementwise
+from nbgraph.kinds import ALL, Elementwise, Kernel
 from nbgraph.op import Sample, Sizes, sample_array
 from nbgraph.pointwise import Unary
 from nbgraph.types import DTYPES, Shape, TensorType
@@ -105,6 +105,33 @@ class Copy(Unary):
 
     def adjoint(self, b: Any, ct: Any, ins: Any, active: Sequence[bool]) -> Any:
         return (ct,)
+
+
+@final
+class RowMajor(Kernel):
+    """What `copy` gives, of a layout that is best read in pieces (code generation inserts it)."""
+
+    name = "row_major"
+    kernel = "permute"
+    takes_layouts = True
+
+    def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
+        return ins[0]
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        return np.array(ins[0], order="C")
+
+    def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
+        (x,), (out,) = ins, outs
+        lw.call("permute", x.type.code, out.address, x.address, len(x.type.shape), *x.type.shape, *x.layout.strides)
+
+    def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
+        return tangents[0]
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        for shape in ((3, 4), (2, 1, 3), (0, 2), ()):
+            yield Sample(cls(), (sample_array(rng, code, shape),))
 
 
 @final

@@ -1,0 +1,169 @@
+"""Medians and quantiles with NumPy's names, also of what is not NaN.
+
+In: anything real that is array-like, and fractions in [0, 1] (percentages in [0, 100]), which are evaluated. Out: a
+`TracedTensor`, not evaluated; the dimensions of the fractions come first; integers become float64.
+Holds: a slice with a NaN gives NaN, but in the nan-forms, and of no elements a quantile is NaN. The derivative goes to
+the one or two elements that the value is made of.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from nbgraph.api.elementwise import clip, where
+from nbgraph.api.gather import take_along_axis, value
+from nbgraph.api.logic import isnan, logical_not
+from nbgraph.api.ordering import sort
+from nbgraph.api.reductions import any, sum
+from nbgraph.api.rounding import floor, rint
+from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, reshape
+from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.promote import apply, as_code, operand, to_inexact
+from nbgraph.types import Shape
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
+
+#: alpha and beta of the position n q + alpha + q (1 - alpha - beta) - 1 among n sorted elements, counted from 0.
+#: Source: Hyndman and Fan, Sample quantiles in statistical packages, The American Statistician 50 (1996).
+_POSITIONS = {
+    "linear": (1.0, 1.0), "lower": (1.0, 1.0), "higher": (1.0, 1.0), "midpoint": (1.0, 1.0), "nearest": (1.0, 1.0),
+    "interpolated_inverted_cdf": (0.0, 1.0), "hazen": (0.5, 0.5), "weibull": (0.0, 0.0),
+    "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8),
+}  # fmt: skip
+
+
+def quantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> TracedTensor:
+    """The values that a fraction q of the elements lies below, along `axis`: of shape (*q.shape, *rest).
+
+    Between two elements `method` decides, "linear" "lower" "higher" "midpoint" "nearest", or where the position is:
+    "hazen" "weibull" "median_unbiased" "normal_unbiased" "interpolated_inverted_cdf".
+
+    >>> quantile([1.0, 2.0, 4.0], [0.5, 0.75]).tolist()
+    [2.0, 3.0]
+    """
+    return _quantile("quantile", a, value(q), axis, method, keepdims, False)
+
+
+def nanquantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> TracedTensor:
+    """`quantile` of what is not NaN; NaN where there is nothing else.
+
+    >>> nanquantile([1.0, float("nan"), 3.0], 0.5).item()
+    2.0
+    """
+    return _quantile("nanquantile", a, value(q), axis, method, keepdims, True)
+
+
+def percentile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> TracedTensor:
+    """`quantile` at q / 100.
+
+    >>> percentile([1.0, 2.0, 4.0], 75).item()
+    3.0
+    """
+    return _quantile("percentile", a, np.true_divide(value(q), 100), axis, method, keepdims, False)
+
+
+def nanpercentile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> TracedTensor:
+    """`nanquantile` at q / 100.
+
+    >>> nanpercentile([1.0, float("nan"), 3.0], 50).item()
+    2.0
+    """
+    return _quantile("nanpercentile", a, np.true_divide(value(q), 100), axis, method, keepdims, True)
+
+
+def median(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The middle element of the sorted ones; of an even number the mean of the two.
+
+    >>> median([4.0, 1.0, 2.0, 8.0]).item()
+    3.0
+    """
+    return _quantile("median", a, 0.5, axis, "linear", keepdims, False)
+
+
+def nanmedian(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """`median` of what is not NaN; NaN where there is nothing else.
+
+    >>> nanmedian([4.0, 1.0, float("nan")]).item()
+    2.5
+    """
+    return _quantile("nanmedian", a, 0.5, axis, "linear", keepdims, True)
+
+
+def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool, skips: bool) -> TracedTensor:
+    x, fractions = to_inexact(operand(a)), np.asarray(q, dtype=np.float64)
+    if x.type.is_complex:
+        raise DtypeError("complex numbers have no order", operation=name, position=0, got=x.dtype, wanted="real")
+    if method not in _POSITIONS:
+        raise ValueError(f"{name}: unknown method {method!r}; there are {', '.join(_POSITIONS)}")
+    if not ((fractions >= 0) & (fractions <= 1)).all():
+        raise BoundsError("fractions out of range", operation=name, position=1, got=q, wanted="0 <= q <= 1")
+    axes = _axes(name, x.type.ndim, axis)
+    rows, rest = _rows(x, axes)
+    if rows.type.shape[-1] == 0:
+        found = broadcast_to(as_code(operand(math.nan), x.type.code), (*rest, fractions.size))
+    else:
+        found = _of_rows(rows, fractions.ravel(), method, skips)
+    made = reshape(moveaxis(found, -1, 0), (*fractions.shape, *rest))
+    return expand_dims(made, tuple(fractions.ndim + k for k in axes)) if keepdims and axes else made
+
+
+def _axes(name: str, ndim: int, axis: Any) -> tuple[int, ...]:
+    """Sorted nonnegative axes for NumPy's `axis`."""
+    try:
+        return tuple(sorted(normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)))
+    except np.exceptions.AxisError:
+        wanted = f"-{ndim} <= axis < {ndim}"
+        raise BoundsError("axis is out of range", operation=name, position=0, got=axis, wanted=wanted) from None
+    except ValueError:
+        raise ShapeError(
+            "an axis occurs twice", operation=name, position=0, got=axis, wanted="each axis once"
+        ) from None
+
+
+def _rows(x: TracedTensor, axes: tuple[int, ...]) -> tuple[TracedTensor, Shape]:
+    """The axes as one, the last; and the other sizes."""
+    rest = tuple(d for k, d in enumerate(x.type.shape) if k not in axes)
+    n = math.prod(x.type.shape[k] for k in axes)
+    moved = moveaxis(x, axes, tuple(range(len(rest), x.type.ndim))) if axes else x
+    return reshape(moved, (*rest, n)), rest
+
+
+def _of_rows(x: TracedTensor, q: Any, method: str, skips: bool) -> TracedTensor:
+    """[..., len(q)], of the last axis, which is not empty."""
+    code, missing = x.type.code, isnan(x)
+    ordered = sort(x, -1)  # NaN comes last
+    n = as_code(
+        sum(logical_not(missing), -1, keepdims=True) if skips else apply("size_value", code="f8", n=x.type.shape[-1]),
+        "f8",
+    )
+    below, weight = _position(n, q, method)
+    shape = (*x.type.shape[:-1], len(q))
+    low = broadcast_to(as_code(clip(below, 0, n - 1), "i8"), shape)
+    high = broadcast_to(as_code(clip(below + 1, 0, n - 1), "i8"), shape)
+    weight = broadcast_to(as_code(weight, code), shape)
+    if skips:  # a row of nothing but NaN has n = 0
+        low, high = where(low < 0, 0, low), where(high < 0, 0, high)
+    first, second = take_along_axis(ordered, low, -1), take_along_axis(ordered, high, -1)
+    # Weights of exactly 0 keep infinities on the other side out.
+    made = where(weight == 0, first, where(weight == 1, second, first * (1 - weight) + second * weight))
+    return made if skips else where(any(missing, -1, keepdims=True), math.nan, made)
+
+
+def _position(n: TracedTensor, q: Any, method: str) -> tuple[TracedTensor, TracedTensor]:
+    """The element below each fraction, and the weight of the next one."""
+    alpha, beta = _POSITIONS[method]
+    at = clip(n * q + (alpha + q * (1 - alpha - beta)) - 1, 0, n - 1)
+    below = floor(at)
+    between = at > below
+    weights: dict[str, Any] = {
+        "lower": lambda: 0 * at,
+        "higher": lambda: where(between, 1.0, 0 * at),
+        "midpoint": lambda: where(between, 0.5, 0 * at),
+        "nearest": lambda: rint(at) - below,
+    }
+    return below, weights.get(method, lambda: at - below)()
