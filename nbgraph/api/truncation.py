@@ -55,7 +55,8 @@ def pad_to_match(x: Any, like: Any, axis: int = 0) -> TracedTensor:
     have, wanted = x.type.shape[axis], like.type.shape[axis]
     _check("pad_to_match", have, wanted)
     widths = [(0, wanted - have if i == axis else 0) for i in range(x.type.ndim)]
-    return pad(x, widths)
+    made: TracedTensor = pad(x, widths)
+    return made
 
 
 def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTensor:
@@ -79,7 +80,8 @@ def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTe
             raise ShapeError("no start", operation="dynamic_slice", position=1, got=first.type, wanted="int64[]")
         first = minimum(maximum(where(first < 0, first + n, first), 0), n - length)
         x = take(x, arange(length) + first, axis)
-    return x
+    made: TracedTensor = x
+    return made
 
 
 def _size(size: Any) -> Size:
