@@ -144,6 +144,11 @@ class Op:
         """The NumPy meaning: the oracle of every test and the interpreter of the first tier."""
         raise TypeError(f"{self.name} has no reference")
 
+    def function_of_operands(self) -> Any:
+        """`reference` as a function of the operands one by one, where no size matters and there is a shorter way to it;
+        else None. The interpreter of the first tier calls it."""
+        return None
+
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         """Tangent of the result (a tuple where there are several results); `None` is an exact zero."""
         raise DifferentiationError(

@@ -62,6 +62,9 @@ class Unary(Elementwise):
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         return type(self).function(ins[0])
 
+    def function_of_operands(self) -> Any:
+        return type(self).function if type(self).reference is Unary.reference else None
+
     def scalar(self, code: str, *xs: str) -> str:
         return scalar_call(self.name, code, *xs)
 
@@ -89,6 +92,9 @@ class Binary(Elementwise):
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         return type(self).function(ins[0], ins[1])
+
+    def function_of_operands(self) -> Any:
+        return type(self).function if type(self).reference is Binary.reference else None
 
     def scalar(self, code: str, *xs: str) -> str:
         return self.template.format(*xs) if self.template else scalar_call(self.name, code, *xs)

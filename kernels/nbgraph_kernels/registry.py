@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from . import sizes, sizes_factors, sizes_functions, sizes_lu
+from .first_compile import first_compile
 from .load import load
 
 _REAL = ("f4", "f8")
@@ -206,8 +207,9 @@ def install(name: str, dtype: str, object_code: bytes, symbol: str) -> Kernel:
 
 def _compile(name: str, dtype: str) -> Kernel:
     declared = _declared(name, dtype)
-    function = import_module(f".{declared.module}", __package__).build(name, dtype)
-    code = import_module(".compile", __package__).compile_words(function, fastmath=set(declared.fastmath))
+    with first_compile():
+        function = import_module(f".{declared.module}", __package__).build(name, dtype)
+        code = import_module(".compile", __package__).compile_words(function, fastmath=set(declared.fastmath))
     return Kernel(
         name,
         dtype,

@@ -31,11 +31,14 @@ class Machine:
 
 def compile_source(source: Source) -> Machine:
     """Compiles generated source."""
-    from nbgraph_kernels.compile import compile_words
+    from nbgraph_kernels.first_compile import first_compile
 
-    namespace = dict(_namespace())
-    exec(compile(source.text, "<nbgraph fragment>", "exec"), namespace)
-    made = compile_words(*(namespace[name] for name in source.functions))
+    with first_compile():
+        from nbgraph_kernels.compile import compile_words
+
+        namespace = dict(_namespace())
+        exec(compile(source.text, "<nbgraph fragment>", "exec"), namespace)
+        made = compile_words(*(namespace[name] for name in source.functions))
     return Machine(source, made.object_code, made.address, made.keepalive, loaded=False)
 
 

@@ -24,12 +24,16 @@ _FIRST_LINE = 2
 
 def run(bound: Bound, arrays: Sequence[Array]) -> list[Array]:
     """The program's outputs, in the order of its body."""
+    with np.errstate(all="ignore"):
+        return run_silenced(bound, [arrays[i] for i in bound.program.picks])
+
+
+def run_silenced(bound: Bound, inputs: Sequence[Array]) -> list[Array]:
+    """As `run`, for the inputs of the body, where floating-point warnings are off already."""
     program = bound.program
     function = function_of(program)
-    inputs = [arrays[i] for i in program.picks]
     try:
-        with np.errstate(all="ignore"):
-            values = function(bound.sizes, *inputs)
+        values = function(bound.sizes, *inputs)
     except Exception as error:
         assert error.__traceback__ is not None
         place = error.__traceback__.tb_next
@@ -48,7 +52,10 @@ def function_of(program: Program) -> Callable[..., Any]:
 
 
 def straight_line(program: Program) -> Callable[..., Any]:
-    """A function (sizes of each operation, inputs) -> outputs; one line an operation."""
+    """A function (sizes of each operation, inputs) -> outputs; one line an operation.
+
+    Operations that are a function of their operands alone are called as that.
+    """
     body = program.body
     dying: list[list[str]] = [[] for _ in body.instrs]
     for value, k in {i: k for k, instr in enumerate(body.instrs) for i in instr.ins}.items():
@@ -58,10 +65,11 @@ def straight_line(program: Program) -> Callable[..., Any]:
     names: dict[str, Any] = {}
     lines = [f"def straight({', '.join(['sizes', *(f'v{k}' for k in range(n))])}):"]
     for k, instr in enumerate(body.instrs):
-        names[f"f{k}"] = instr.op.reference
         results = ", ".join(f"v{o}" for o in instr.outs)
         operands = "".join(f"v{i}, " for i in instr.ins)
-        line = f"  {results} = f{k}(({operands}), sizes[{k}])"
+        direct = instr.op.function_of_operands()
+        names[f"f{k}"] = direct or instr.op.reference
+        line = f"  {results} = f{k}({operands})" if direct else f"  {results} = f{k}(({operands}), sizes[{k}])"
         lines.append(line + (f"; del {', '.join(dying[k])}" if dying[k] else ""))
     lines.append(f"  return ({''.join(f'v{o}, ' for o in body.outputs)})")
     exec("\n".join(lines), names)
@@ -77,4 +85,6 @@ def _finished(v: Any, t: Any, inputs: Sequence[Array]) -> Array:
                 return own(v, t)
         if v.flags.c_contiguous:
             return v
+    elif isinstance(v, np.generic) and t.shape == () and v.dtype is t.dtype:
+        return np.array(v)
     return own(v, t)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,20 @@ class Repeated:
         """The fragment's inputs at step k."""
         return [c if isinstance(c, np.ndarray) else c[k] for c in self._filled()]
 
+    def body_inputs(self, steps: range) -> Iterator[list[Array]]:
+        """The inputs of the program's body at each step, in one list; only what changes is put into it anew."""
+        filled, sources = self._filled(), self.call.plan.sources
+        picks = list(enumerate(self.program.picks))
+        inputs: list[Any] = [filled[j] for _, j in picks]
+        moving = [(p, filled[j]) for p, j in picks if not isinstance(filled[j], np.ndarray)]
+        linked = [(p, sources[j][1]) for p, j in picks if self.columns[j] is None]
+        for k in steps:
+            for p, column in moving:
+                inputs[p] = column[k]
+            for p, s in linked:
+                inputs[p] = self.cts[s]
+            yield inputs
+
     def advance(self, k: int, outs: Sequence[Array]) -> None:
         """Takes in what step k gave."""
         position = self.program.position
@@ -147,14 +161,15 @@ def run_repeat(
 def _interpret(engine: Any, run: Repeated, steps: range) -> None:
     """Some steps, with NumPy."""
     start, stored = time.perf_counter(), len(run.bound.out_types) - len(run.totals)
-    for k in steps:
-        try:
-            outs = interpreter.run(run.bound, run.arrays(k))
-        except OperationFailed as failure:
-            raise failure.named(run.call.calls[k]) from failure.error
-        for total, out in zip(run.totals, outs[stored:], strict=True):
-            np.add(total, out, out=total)
-        run.advance(k, outs)
+    with np.errstate(all="ignore"):
+        for k, inputs in zip(steps, run.body_inputs(steps), strict=True):
+            try:
+                outs = interpreter.run_silenced(run.bound, inputs)
+            except OperationFailed as failure:
+                raise failure.named(run.call.calls[k]) from failure.error
+            for total, out in zip(run.totals, outs[stored:], strict=True):
+                np.add(total, out, out=total)
+            run.advance(k, outs)
     engine.count_interpreted(run.program, time.perf_counter() - start, len(steps))
 
 

@@ -5,6 +5,7 @@ The derivative at 0 is 0, a subgradient: d|x| = Re<x, dx> / |x|, and 0 / 1 where
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, final
 
@@ -13,6 +14,8 @@ import numpy as np
 from nbgraph.errors import DtypeError
 from nbgraph.op import Op, Sample, Sizes, sample_array
 from nbgraph.types import Shape, TensorType
+
+_DOUBLE = np.dtype(np.float64)
 
 
 @final
@@ -31,9 +34,9 @@ class EuclideanNorm(Op):
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         x = np.asarray(ins[0])
-        if x.dtype == np.float64 and len(self.axes) == x.ndim and x.flags.c_contiguous:
-            flat = x.reshape(-1)
-            return np.sqrt(flat.dot(flat))
+        if x.dtype == _DOUBLE and len(self.axes) == x.ndim and x.flags.c_contiguous:
+            flat = x if x.ndim == 1 else x.reshape(-1)
+            return np.float64(math.sqrt(flat.dot(flat)))  # of a number: a fifth of np.sqrt's time
         squares = x.real**2 + x.imag**2 if x.dtype.kind == "c" else x * x
         return np.sqrt(squares.sum(axis=self.axes))
 

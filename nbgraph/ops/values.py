@@ -26,7 +26,10 @@ class Where(Elementwise):
         return TensorType(self.check_codes(ins[1:]), cx.broadcast(self.name, ins))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.where(ins[0], ins[1], ins[2])
+        condition, x, y = ins
+        if isinstance(condition, np.bool_) and isinstance(x, np.generic) and isinstance(y, np.generic):
+            return x if condition else y  # numbers, in a tenth of np.where's time
+        return np.where(condition, x, y)
 
     def scalar(self, code: str, *xs: str) -> str:
         return f"({xs[1]} if {xs[0]} else {xs[2]})"
@@ -168,6 +171,10 @@ class Literal(Elementwise):
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         return np.array(self.value, self.code)
+
+    def function_of_operands(self) -> Any:
+        number = self.reference((), ())[()]
+        return lambda: number
 
     def scalar(self, code: str, *xs: str) -> str:
         kind = self.code[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, final
 
@@ -337,7 +338,12 @@ class ExpandDims(_Linear):
         return ins[0].with_shape(self._insert(ins[0].shape, 1))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return ins[0].reshape(self._insert(ins[0].shape, 1))
+        return ins[0][self._index]
+
+    @cached_property
+    def _index(self) -> tuple[Any, ...]:
+        """The index that inserts the axes, whatever dimensions follow."""
+        return tuple(None if a in self.axes else slice(None) for a in range(max(self.axes, default=-1) + 1))
 
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         return Layout(out.shape, self._insert(layout.strides, 0), layout.offset)
