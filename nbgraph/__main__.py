@@ -1,7 +1,7 @@
 """The command `nbgraph`, also `python -m nbgraph`: the Ising model on a periodic strip, see `nbgraph.ising`.
 
 In: a width, temperatures, a tolerance. Out: a table beside the exact values, or JSON; a plot if asked for.
-`nbgraph cache` is a command of its own, see `nbgraph.cache`.
+`nbgraph --list` names the other examples; `nbgraph cache` is a command of its own, see `nbgraph.cache`.
 Holds: with --json nothing else goes to stdout; what cannot be done is one line on stderr, and status 2.
 """
 
@@ -12,11 +12,13 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from nbgraph import Engine, cache, ising
+from nbgraph.examples import menu
+from nbgraph.examples.command import LineParser, add_common, effort, new_figure, save
 from nbgraph.ising import Solution
 
 HEAD = ("T", "K", "", "lnZ", "U", "C", "steps")
@@ -30,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cache.main(argv[1:])
     parser = arguments()
     args = parser.parse_args(argv)
+    if args.list:
+        return show_menu()
     figure = new_figure(parser) if args.plot else None
     engine, start = Engine(jit=args.jit), time.perf_counter()
     try:
@@ -49,28 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
-
-
-def arguments() -> Parser:
-    parser = Parser(
+def arguments() -> LineParser:
+    parser = LineParser(
         prog="nbgraph",
         description="Free energy, energy and specific heat of the Ising model on a periodic strip, per site: power "
         "iteration on its transfer matrix and two derivatives through the loop, beside the exact values.",
-        epilog="nbgraph cache path|info|clear: compiled code on disk.",
+        epilog="nbgraph --list: more examples. nbgraph cache path|info|clear: compiled code on disk.",
     )
     parser.add_argument("--width", type=width_of, default=10, metavar="N", help="spins in a row, 1 to 10 (%(default)s)")
     parser.add_argument("--temperatures", type=number_of, nargs="+", default=TEMPERATURES, metavar="T", help="K = 1/T")
     parser.add_argument(
         "--tol", type=number_of, default=1e-10, metavar="X", help="the last step's length (%(default)s)"
     )
-    parser.add_argument("--jit", choices=("auto", "always", "never"), default="auto", help="(%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
-    parser.add_argument("--plot", metavar="FILE", help="draw U and C into FILE (needs matplotlib)")
+    add_common(parser)
+    parser.add_argument("--list", action="store_true", help="print the examples that can be run, and nothing else")
     return parser
 
 
@@ -90,6 +86,14 @@ def number_of(text: str) -> float:
     return value
 
 
+def show_menu() -> int:
+    """The examples, one a line."""
+    print("python -m nbgraph.examples.NAME, with --help, --json, --plot FILE:")
+    for name, line in menu().items():
+        print(f"  {name:10}  {line}")
+    return 0
+
+
 # -- the table --------------------------------------------------------------------------------------------------------
 
 
@@ -100,12 +104,7 @@ def report(width: int, found: Sequence[Solution], engine: Engine, seconds: float
         f"loop: periodic strip of width {width}, power iteration; strip: the same, exact; Onsager: infinite lattice"
     )
     show([row for solution in found for row in rows(width, solution)])
-    s = engine.stats()
-    print(
-        f"{seconds:.2f} s in all: {s.evals} evals, {s.operations} operations, {s.run_seconds:.2f} s running\n"
-        f"{s.fragments} structures; {s.compiled} compiled in {s.compile_seconds:.2f} s, {s.loaded} loaded; "
-        f"{s.hits} calls by machine code (hits), {s.interpreted} by NumPy"
-    )
+    print(effort(engine, seconds))
 
 
 def rows(width: int, s: Solution) -> Iterable[tuple[str, ...]]:
@@ -142,21 +141,6 @@ def plain(table: Sequence[Sequence[str]]) -> None:
 
 
 # -- the plot ---------------------------------------------------------------------------------------------------------
-
-
-def new_figure(parser: Parser) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        parser.error("--plot needs matplotlib: pip install matplotlib")
-    return Figure(figsize=(9, 4), layout="constrained")
-
-
-def save(figure: Any, file: str, parser: Parser) -> None:
-    try:
-        figure.savefig(file)
-    except (OSError, ValueError) as error:  # no such folder; no such format
-        parser.error(str(error))
 
 
 def plot(figure: Any, width: int, found: Sequence[Solution]) -> None:

@@ -18,7 +18,7 @@ from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
 from nbgraph.parts import Part, plain_call
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
-from nbgraph.repeats import EACH, Run, call_environment, repeat, result, run_from, slot_node, type_at
+from nbgraph.repeats import EACH, SAME, Run, call_environment, repeat, result, run_from, slot_node, type_at
 from nbgraph.seal import commit, draft
 from nbgraph.trace import (
     LOCK,
@@ -107,7 +107,7 @@ class Path:
             if self.runs and id(call) not in self.here:
                 run = run_from(call, used, self._beside, self._take)
             ordered.append((call if run is None else run, node, used))
-            self._visit((call if run is None else run.calls[-1]).inputs)
+            self._visit(call.inputs if run is None else (*run.calls[-1].inputs, *run.each))
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
                 # What it was derived from it depends on, if only by an exact zero.
                 self._visit(call.origin[0].inputs)
@@ -159,7 +159,7 @@ class Path:
             if type(call) is Run:
                 outs = [(s, (id(call.calls[0]), s)) for s in call.used]
                 outs += [(s, (id(c), s)) for c in call.calls[1:] for s in call.beside]
-                step = _Step("run", call.calls[-1].inputs, outs)
+                step = _Step("run", (*call.calls[-1].inputs, *call.each), outs)
                 step.origin = call
                 steps.append(step)
             elif type(call) is FragmentCall:
@@ -325,20 +325,33 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
     if any((id(newest), s) in cts for s in others) or any(len(nodes) < len(calls) for nodes in each.values()):
         return False
-    inexact = [p for p, i in enumerate(newest.inputs) if i.type.inexact and run.pattern[p] != EACH]
-    mask = tuple([p for p in inexact if run.pattern[p] >= 0 or key_of(newest.inputs[p]) in path.active])
+    mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
     plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask)
     results = {p: plan.results[p] for p in mask if p in plan.results}
-    links = {run.pattern[p]: slot for p, slot in results.items() if run.pattern[p] >= 0}
-    sums = {slot for p, slot in results.items() if run.pattern[p] < 0}
-    if links.keys() != given.keys() or len(set(links.values())) != len(links) or sums & set(links.values()):
-        return False
-    call = repeat(calls, plan, links, {s: sum_of(nodes) for s, nodes in given.items()}, each, sums)
+    going: dict[int, set[int]] = {kind: set() for kind in (SAME, EACH)}
     for p, slot in results.items():
-        key = key_of(oldest.inputs[p])
-        if key in path.active:
-            cts.setdefault(key, []).append(result(call, slot, newest.inputs[p].type))
+        if run.pattern[p] < 0:
+            going[run.pattern[p]].add(slot)
+    links = {run.pattern[p]: slot for p, slot in results.items() if run.pattern[p] >= 0}
+    apart = [set(links.values()), going[SAME], going[EACH]]
+    if links.keys() != given.keys() or len(apart[0]) != len(links) or len(set().union(*apart)) != sum(map(len, apart)):
+        return False
+    totals = {s: sum_of(nodes) for s, nodes in given.items()}
+    call = repeat(calls, plan, links, totals, each, going[SAME], going[EACH])
+    for p, slot in results.items():
+        for k, of in enumerate(calls if run.pattern[p] == EACH else [oldest]):
+            key = key_of(of.inputs[p])
+            if key in path.active:
+                place = (slot, k) if run.pattern[p] == EACH else slot
+                cts.setdefault(key, []).append(result(call, place, newest.inputs[p].type))
     return True
+
+
+def _is_active(path: Path, calls: Sequence[FragmentCall], pattern: Sequence[int], p: int) -> bool:
+    """Whether operand p depends on a node differentiated by, in any of the calls."""
+    if pattern[p] >= 0:
+        return True
+    return any(key_of(c.inputs[p]) in path.active for c in (calls if pattern[p] == EACH else calls[:1]))
 
 
 def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node | None]:

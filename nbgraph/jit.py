@@ -68,17 +68,41 @@ def jit(
     @wraps(f)
     def jitted(*args: Any, **kwargs: Any) -> Any:
         if not kwargs and not _TRACES.running:
+            record: Recorder | None
+            nodes: Sequence[Any] = args
             try:
                 record = known[tuple([a.type for a in args])]
             except (AttributeError, KeyError):
-                pass
-            else:
-                out = record(*args)
+                nodes, kinds = _plain(args)
+                record = known.get(kinds)
+            if record is not None:
+                out = record(*nodes)
                 if out is not STALE:
                     return out
         return traced(args, kwargs)
 
     return jitted
+
+
+def _plain(args: tuple[Any, ...]) -> tuple[list[Any], Hashable]:
+    """Tensors, arrays and numbers as nodes, and what of them a trace depends on; None where there is anything else."""
+    nodes: list[Any] = []
+    kinds: list[Any] = []
+    for a in args:
+        cls = type(a)
+        if cls is TracedTensor:
+            nodes.append(a)
+        elif cls is np.ndarray:
+            a = operand(a)
+            nodes.append(a)
+        elif cls in WEAK:
+            nodes.append(weak(a, WEAK[cls]))
+            kinds.append(cls)
+            continue
+        else:
+            return nodes, None
+        kinds.append(a.type)
+    return nodes, tuple(kinds)
 
 
 def _tuple(given: Any) -> tuple[Any, ...]:
@@ -116,7 +140,7 @@ class _Static:
 
 
 class _Traced:
-    """The traces of a function. `known`: those for tensors by position alone, by their types."""
+    """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds."""
 
     def __init__(self, f: Callable[..., Any], nums: tuple[int, ...], names: tuple[str, ...]) -> None:
         self.f, self.name = f, str(getattr(f, "__name__", type(f).__name__))
@@ -217,14 +241,14 @@ class _Traced:
             self._keep(made, signature, len(formals) == len(args) and not kwargs)
         return made
 
-    def _keep(self, record: Recorder, signature: Any, only_tensors: bool) -> None:
+    def _keep(self, record: Recorder, signature: Any, plain: bool) -> None:
         if len(self._recorders) >= _SIGNATURES:
             self._recorders.clear()
             self.known.clear()
         recorders = self._recorders.setdefault(signature, [])
         recorders.insert(0, record)
         del recorders[_KEPT:]
-        if only_tensors and all(type(s) not in (tuple, type) for s in signature):
+        if plain and all(type(s) is not tuple and (type(s) is not type or s in WEAK) for s in signature):
             self.known[signature] = record
 
 

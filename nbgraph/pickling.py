@@ -108,7 +108,7 @@ def _row(thing: Any, number: dict[int, int]) -> Row:
     if isinstance(thing, Node):
         return _node_row(thing, inputs, number)
     if type(thing) is FragmentCall:
-        saved = thing.saved
+        saved = thing.saved and (thing.saved[0], tuple(thing.saved[1]))
         waiting = _waiting(thing.nodes, number)
         return "call", thing.seq, inputs, thing.fragment, thing.words, saved, waiting
     if type(thing) is SumCall:

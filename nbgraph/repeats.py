@@ -1,8 +1,9 @@
 """Runs: many calls of one loop, pulled back as one `RepeatCall`.
 
 In: a call on the way from outputs to what is differentiated by. Out: the run of calls that ends with it (same fragment,
-same sizes; every operand the same throughout, or a result of the call before, or not differentiable), and the
-one call that is its backward pass. Results of every call may also go elsewhere, into a loss that is added up, say.
+same sizes; every operand the same throughout, or a result of the call before, or one of its own that depends on none of
+them), and the one call that is its backward pass. Results of every call may also go elsewhere, into a loss that is
+added up, say.
 Holds: a run stands for its calls one by one; whoever needs them (a second derivative, a pickle) gets them by `unroll`.
 """
 
@@ -35,6 +36,12 @@ class Run(NamedTuple):
     beside: set[int]
 
     @property
+    def each(self) -> list[Node]:
+        """The differentiable operands that every call but the oldest has of its own."""
+        positions = [p for p, kind in enumerate(self.pattern) if kind == EACH]
+        return [c.inputs[p] for c in self.calls[:-1] for p in positions if c.inputs[p].active]
+
+    @property
     def carried(self) -> list[int]:
         """The slots that go from call to call."""
         return [slot for slot in self.pattern if slot >= 0]
@@ -53,7 +60,7 @@ def run_from(
         return None
     pattern = tuple([_kind(a, b, before) for a, b in zip(call.inputs, before.inputs, strict=True)])
     first = pattern.index(max(pattern))
-    run, newer, fragment = [call], call, call.fragment
+    run, newer, fragment, youngest = [call], call, call.fragment, -1.0
     beside: set[int] | None = None
     while True:
         older = newer.inputs[first].call
@@ -64,6 +71,9 @@ def run_from(
             or not _is_whole(older)
             or not _follows(newer, older, pattern)
         ):
+            break
+        youngest = max(youngest, _youngest_below(newer, pattern))
+        if youngest >= older.seq:
             break
         others = admits(older)
         if others is None or (not others.isdisjoint(pattern) if beside is None else others != beside):
@@ -100,9 +110,20 @@ def _follows(newer: FragmentCall, older: FragmentCall, pattern: Sequence[int]) -
         if kind == SAME:
             if a is not b:
                 return False
-        elif a.type is not b.type or (a.call is not older or a.slot != kind if kind >= 0 else a.active or b.active):
+        elif a.type is not b.type or (kind >= 0 and (a.call is not older or a.slot != kind)):
             return False
     return True
+
+
+def _youngest_below(call: FragmentCall, pattern: Sequence[int]) -> float:
+    """The creation number of the youngest call that a differentiable operand of the call's own is made from (-1: none);
+    what makes the operand itself may be as young as it likes."""
+    youngest = -1.0
+    for a, kind in zip(call.inputs, pattern, strict=True):
+        if kind == EACH and a.active and a.call is not None:
+            made = a.call.inputs if type(a.call) is FragmentCall and a.call.origin is None else (a,)
+            youngest = max(youngest, *[-1.0 if i.call is None else i.call.seq for i in made])
+    return youngest
 
 
 def repeat(
@@ -112,14 +133,15 @@ def repeat(
     given: Mapping[int, Node],
     each: Mapping[int, Sequence[Node]],
     sums: Iterable[int],
+    apart: Iterable[int],
 ) -> RepeatCall:
     """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot; `each` those that
     every call has of its own."""
-    return RepeatCall(calls, plan, links, [given[s] for s in links], each, sorted(sums))
+    return RepeatCall(calls, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
 
 
-def result(call: RepeatCall, slot: int, t: TensorType) -> Node:
-    """A node for a result of a repeat."""
+def result(call: RepeatCall, slot: Any, t: TensorType) -> Node:
+    """A node for a result of a repeat; `slot` is (slot, step) where each step has one of its own."""
     node = new_node(t, True)
     node.call, node.slot = call, slot
     call.nodes.append((slot, weakref.ref(node)))
@@ -131,10 +153,11 @@ def unroll(call: RepeatCall) -> None:
     numbers = iter(call.numbers)
     cts = dict(zip(call.links, call.inputs, strict=False))
     parts: dict[int, list[Node]] = {slot: [] for slot in call.sums}
-    step: Any = None
+    steps: list[Any] = []
     for k, original in enumerate(call.calls):
         step = _step(call, original, cts | {s: nodes[k] for s, nodes in call.each.items()})
         step.seq = next(numbers)
+        steps.append(step)
         cts = {s: _value(step, slot, cts[s].type) for s, slot in call.links.items()}
         for slot, made in parts.items():
             made.append(_value(step, slot, _type_of_sum(call, slot)))
@@ -145,7 +168,8 @@ def unroll(call: RepeatCall) -> None:
     for slot, reference in call.nodes:
         node = reference()
         if node is not None:
-            _stand_for(node, totals.get(slot, step), slot)
+            made_by, of = (steps[slot[1]], slot[0]) if type(slot) is tuple else (totals.get(slot, steps[-1]), slot)
+            _stand_for(node, made_by, of)
 
 
 def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node]) -> FragmentCall:

@@ -147,12 +147,13 @@ class RepeatCall:
     `calls` are those calls, newest first. `plan` says where an input of the fragment comes from: inputs and saved
     values from each call in turn, cotangents from the step before: that of slot s is the step's result `links[s]`; the
     first ones are the first of `inputs`, in the order of `links`. Other cotangents come from outside, one for each
-    step: `each`, by slot. Results that `sums` lists are added up over all steps, the others are those of the last step.
-    `nodes` lists weakly which node stands for which result. `numbers` are creation numbers set aside for what it
-    stands for, see `nbgraph.repeats.unroll`.
+    step: `each`, by slot. Results that `sums` lists are added up over all steps; of those that `apart` lists every step
+    has its own (slot and step are their place); the others are those of the last step. `nodes` lists weakly which node
+    stands for which result. `numbers` are creation numbers set aside for what it stands for, see
+    `nbgraph.repeats.unroll`.
     """
 
-    __slots__ = ("active", "calls", "each", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")
+    __slots__ = ("active", "apart", "calls", "each", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")
 
     def __init__(
         self,
@@ -162,14 +163,16 @@ class RepeatCall:
         given: Sequence[Node],
         each: Mapping[int, Sequence[Node]],
         sums: Sequence[int],
+        apart: Sequence[int],
     ) -> None:
-        self.calls, self.plan, self.links, self.sums = tuple(calls), plan, links, tuple(sums)
+        self.calls, self.plan, self.links = tuple(calls), plan, links
+        self.sums, self.apart = tuple(sums), tuple(apart)
         self.each = dict(each)
         self.inputs = (*given, *itertools.chain.from_iterable(each.values()), *self.calls[0].inputs)
         self.active = True
         self.numbers = reserved(len(self.calls) + len(self.sums) + 1)
         self.seq = self.numbers[-1]
-        self.nodes: list[tuple[int, weakref.ref[Node]]] = []
+        self.nodes: list[tuple[Any, weakref.ref[Node]]] = []
 
     @property
     def fragment(self) -> Fragment:

@@ -119,3 +119,34 @@ def test_a_first_step_with_an_operand_of_its_own_is_differentiated_by_it(evals: 
     want = [derivative(lambda t, e=e: loss(data[0] + t * e)) for e in np.eye(3)]
     assert np.abs(got).min() > 1e-3
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-10)
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+@pytest.mark.parametrize("evals", [0, 1, 3])
+@pytest.mark.parametrize("operands", ["leaves", "slices", "jitted"])
+def test_operands_of_every_step_are_differentiated_by(jit: str, evals: int, operands: str, monkeypatch) -> None:
+    """Weight decay, a rate of its own at every step: w' = w - a_t l w, L = l w_T^2/2, dL/da_t = -l^2 w_T^2/(1 - a_t l)
+    (Maclaurin, Duvenaud, Adams, Gradient-based Hyperparameter Optimization through Reversible Learning, 2015)."""
+    made: list[int] = []
+    inner = derive.repeat
+    monkeypatch.setattr(derive, "repeat", lambda calls, *rest: made.append(len(calls)) or inner(calls, *rest))
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    count, rates = 24, np.random.default_rng(0).random(24) / 10
+    given: Any = [T(r) for r in rates] if operands == "leaves" else T(rates)
+    factor, w = T(1.5), T(2.0)
+    step = nbg.jit(lambda w, rate: w - rate * factor * w) if operands == "jitted" else None
+    for k in range(count):
+        w = step(w, given[k]) if step else w - given[k] * factor * w
+        if evals and k % evals == 0:
+            w.eval(engine)
+    loss = factor * w * w / 2
+    by, by_factor = loss.grad([given, factor])
+    got = np.array(nbg.eval(*by, engine=engine) if operands == "leaves" else by.eval(engine))
+    last = 2.0 * np.prod(1 - 1.5 * rates)
+    np.testing.assert_allclose(got, -(1.5**2) * last**2 / (1 - 1.5 * rates), rtol=1e-12)
+    assert by_factor.eval(engine) == pytest.approx(last**2 / 2 - 1.5 * last**2 * np.sum(rates / (1 - 1.5 * rates)))
+    if operands == "leaves" and evals == 1:
+        assert max(made, default=0) >= count - 2
+    second = by[3].grad(factor).eval(engine)
+    third = [-(x**2) * (2.0 * np.prod(1 - x * rates)) ** 2 / (1 - rates[3] * x) for x in (1.5 + 1e-6, 1.5 - 1e-6)]
+    assert second == pytest.approx((third[0] - third[1]) / 2e-6, rel=1e-6)

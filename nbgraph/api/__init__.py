@@ -262,6 +262,7 @@ from nbgraph.api.statistics import (
     std,
     var,
 )
+from nbgraph.api.truncation import dynamic_slice, pad_to_match, truncate
 from nbgraph.api.vectors import cross, kron, vander, vecdot
 
 pow = power
@@ -351,6 +352,7 @@ __all__ = [
     "dot",
     "dsplit",
     "dstack",
+    "dynamic_slice",
     "ediff1d",
     "einsum",
     "equal",
@@ -452,6 +454,7 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "pad_to_match",
     "partition",
     "percentile",
     "permute_dims",
@@ -514,6 +517,7 @@ __all__ = [
     "triu_indices",
     "true_divide",
     "trunc",
+    "truncate",
     "unique",
     "unique_counts",
     "unique_values",

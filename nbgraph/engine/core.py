@@ -20,12 +20,14 @@ from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays
+from nbgraph.engine.chains import run_chain
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.repeats import run_repeat
 from nbgraph.engine.routes import drop_history, run_again
-from nbgraph.engine.schedule import Key, Row, Schedule, draft_slots
+from nbgraph.engine.schedule import ChainRow, Key, Row, Schedule, draft_slots
+from nbgraph.engine.series import row as row_of
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
@@ -97,7 +99,9 @@ class Engine:
         coming = Counter(step.call.fragment for step in schedule.steps if type(step.call) is FragmentCall)
         batch = Batch(self.native, schedule, results)
         for step in schedule.steps:
-            if type(step.call) is RepeatCall:
+            if type(step) is ChainRow:
+                self._run_chain(schedule, step, results, batch)
+            elif type(step.call) is RepeatCall:
                 self._run_repeat(schedule, step.call, results, batch)
             elif type(step.call) is ReplayCall:
                 self._run_replay(schedule, step.call, results, batch)
@@ -107,6 +111,14 @@ class Engine:
                 self._run_step(schedule, step, results, coming[step.call.fragment], batch)
                 coming[step.call.fragment] -= 1
         batch.flush()
+
+    def _run_chain(self, schedule: Schedule, row: ChainRow, results: Results, batch: Batch) -> None:
+        batch.flush()
+        chain = row.call
+        run_chain(self, chain, row.wanted, values_of(schedule.sources(chain), results))
+        for k, (call, nodes) in enumerate(zip(chain.calls, row.live, strict=True)):
+            for slot, _ in nodes:
+                results[id(call), slot] = row_of(chain.series[slot], k)
 
     def _run_sum(self, schedule: Schedule, call: SumCall, results: Results, batch: Batch) -> None:
         others = [s for s in schedule.sources(call) if not schedule.is_added(s)]
@@ -123,13 +135,23 @@ class Engine:
         batch.flush()
         given = values_of(schedule.sources(call)[: len(call.links)], results)
 
-        def find(thing: Any, slot: int) -> Array:
-            if not isinstance(thing, Node):
-                return results[id(thing), slot]
-            known: Array | None = schedule.known(thing)
-            return results[schedule.key(thing)] if known is None else known
+        def find(node: Node) -> Array:
+            if type(node.call) is FragmentCall and node.op is None:
+                return results[id(node.call), node.slot]
+            known: Array | None = schedule.known(node)
+            return results[schedule.key(node)] if known is None else known
 
-        for slot, a in run_repeat(self, call, given, find).items():
+        def saved(of: FragmentCall) -> Any:
+            if of.saved is not None:
+                return of.saved
+            chain, k = schedule.chained.get(id(of), (None, 0))
+            if chain is not None:
+                return chain.saved_at(k)
+            slots = saved_slots(of.fragment)
+            return slots, tuple([results[id(of), slot] for slot in slots])
+
+        totals = schedule.totals_for({(id(call), slot): slot for slot in call.sums})
+        for slot, a in run_repeat(self, call, given, find, saved, totals).items():
             results[id(call), slot] = a
 
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
@@ -329,6 +351,11 @@ def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None
     ran = {row.id: row for row in schedule.rows}
     for d in drafts:
         row = ran.get(id(d.call))
+        if id(d.call) in schedule.chained:
+            chain, k = schedule.chained[id(d.call)]
+            d.call.saved = chain.saved_at(k)
+            commit(d, {slot: results[id(d.call), slot] for slot in draft_slots(d)})
+            continue
         if row is None:
             commit(d, None)
             continue
@@ -336,8 +363,24 @@ def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None
         _keep(d.call, values)
         commit(d, values)
     for row in schedule.rows:
-        if row.draft is None:
+        if type(row) is ChainRow:
+            _settle_chain(row, results)
+        elif row.draft is None:
             _settle(row, results)
+
+
+def _settle_chain(row: ChainRow, results: Results) -> None:
+    """Values for the nodes of a chain's calls that were sealed before."""
+    chain = row.call
+    for k, (call, d, nodes) in enumerate(zip(chain.calls, row.drafts, row.live, strict=True)):
+        if d is None and call.nodes is not None:  # else another thread was first
+            if call.saved is None:
+                call.saved = chain.saved_at(k)
+            for slot, node in nodes:
+                node.data = results[id(call), slot]
+            call.nodes = None
+            if not call.active:
+                drop_history(call, [node for _, node in nodes])
 
 
 def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:

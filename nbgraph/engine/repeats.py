@@ -10,49 +10,65 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
-from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.engine.native import placed_for
+from nbgraph.engine.series import Kept, Rows, Table
 from nbgraph.ssa import Program, program_for
 from nbgraph.trace import FragmentCall, Node, RepeatCall
 from nbgraph.types import type_of_array
 
 Array = np.ndarray[Any, Any]
-#: The value of a node, or of a slot of a call, that is not part of the graph yet.
-Find = Callable[[Any, int], Array]
-_COLUMN, _TURNS = 0, 2  # kinds of columns of the kernel
+#: The value of a node that is not part of the graph yet.
+Find = Callable[[Node], Array]
+#: What a call keeps for its derivative: slots and values.
+SavedOf = Callable[[FragmentCall], Any]
 
 
 class Repeated:
     """A repeat about to run: its program, and the arrays of its inputs.
 
     `columns[j]`: the arrays of input j of the fragment, one a step, or one array where it is the same in all; None
-    where it is a cotangent. `cts`: the cotangents, by the slot they belong to.
+    where it is a cotangent. `cts`: the cotangents, by the slot they belong to. `totals`: arrays of somebody else's that
+    sums are added to, by slot.
     """
 
-    def __init__(self, call: RepeatCall, given: Sequence[Array], find: Find) -> None:
+    def __init__(
+        self, call: RepeatCall, given: Sequence[Array], find: Find, saved: SavedOf, totals: Mapping[int, Array]
+    ) -> None:
         self.call, self.find = call, find
+        needed = any(kind == "saved" for kind, _ in call.plan.sources)
+        self.saved = list(map(saved, call.calls)) if needed else []
+        self.in_rows = needed and _in_rows(self.saved)
         self.cts: dict[int, Array] = dict(zip(call.links, given, strict=False))
         self.columns = [self._column(kind, which) for kind, which in call.plan.sources]
         self.program = _program(call)
         newest = call.calls[0]
-        first = [c if isinstance(c, np.ndarray) else c[0] for c in self._filled()]
+        first = self.arrays(0)
         types = tuple([i.type for i in newest.inputs])
         words = call.plan.words_at(newest.fragment, types, newest.words)
         self.bound = self.program.bind(tuple(map(type_of_array, first)), words)
-        self.totals = self.program.accumulators({}, self.bound.out_types)
+        self.elsewhere = totals.keys()
+        self.totals = self.program.accumulators(totals, self.bound.out_types)
+        at = {slot: self.bound.out_types[self.program.position[slot]] for slot in call.apart}
+        #: Results that every step has of its own, by slot: a row a step.
+        self.apart = {slot: np.empty((len(call.calls), *t.shape), t.dtype) for slot, t in at.items()}
 
     def _column(self, kind: str, which: int) -> Any:
         calls = self.call.calls
         if kind == "cotangent":
             return [self._value(node) for node in self.call.each[which]] if which in self.call.each else None
         if kind == "saved" and which >= len(calls[0].fragment.inputs):
-            return [self._saved(c, which) for c in calls]
+            place = self.saved[0][0].index(which)
+            if self.in_rows:
+                kept = self.saved[0][1]
+                return Rows(kept.series[place], kept.k)
+            return [values[place] for _, values in self.saved]
         node = calls[0].inputs[which]
         if node is calls[1].inputs[which]:
             return self._value(node)
@@ -60,13 +76,7 @@ class Repeated:
 
     def _value(self, node: Node) -> Array:
         data: Array | None = node.data
-        return self.find(node, -1) if data is None else data
-
-    def _saved(self, call: FragmentCall, slot: int) -> Array:
-        if call.saved is None:
-            return self.find(call, slot)
-        found: Array = call.saved[1][call.saved[0].index(slot)]
-        return found
+        return self.find(node) if data is None else data
 
     def _filled(self) -> list[Any]:
         """The columns, with the cotangents of now."""
@@ -77,22 +87,37 @@ class Repeated:
         """The fragment's inputs at step k."""
         return [c if isinstance(c, np.ndarray) else c[k] for c in self._filled()]
 
-    def advance(self, outs: Sequence[Array]) -> None:
-        """Takes in what a step gave."""
+    def advance(self, k: int, outs: Sequence[Array]) -> None:
+        """Takes in what step k gave."""
         position = self.program.position
+        for slot, stack in self.apart.items():
+            stack[k] = outs[position[slot]]
         self.cts = {s: outs[position[slot]] for s, slot in self.call.links.items()}
 
-    def results(self) -> dict[int, Array]:
-        """By slot of the fragment."""
-        found = {slot: self.cts[s] for s, slot in self.call.links.items()}
+    def results(self) -> dict[Any, Array]:
+        """By slot of the fragment; by slot and step where every step has one."""
+        found: dict[Any, Array] = {slot: self.cts[s] for s, slot in self.call.links.items()}
         first = len(self.bound.out_types) - len(self.totals)
-        found.update({s: self.totals[self.program.position[s] - first] for s in self.call.sums})
+        found.update(
+            {s: self.totals[self.program.position[s] - first] for s in self.call.sums if s not in self.elsewhere}
+        )
+        for slot, stack in self.apart.items():
+            found.update({(slot, k): stack[k, ...] for k in range(len(stack))})
         return found
+
+
+def _in_rows(saved: Sequence[Any]) -> bool:
+    """Whether what calls keep, newest first, are rows of the same arrays, one after another."""
+    kept = saved[0][1]
+    if type(kept) is not Kept or not all(type(s) is np.ndarray for s in kept.series):
+        return False
+    series, k = kept.series, kept.k
+    return all(type(v) is Kept and v.series is series and v.k == k - j for j, (_, v) in enumerate(saved))
 
 
 def _program(call: RepeatCall) -> Program:
     """The program of a step; sums are added up, nothing else is."""
-    slots, sums = frozenset((*call.links.values(), *call.sums)), frozenset(call.sums)
+    slots, sums = frozenset((*call.links.values(), *call.sums, *call.apart)), frozenset(call.sums)
     program = program_for(call.fragment, slots, sums)
     if frozenset(program.summed) == sums:
         return program
@@ -103,9 +128,11 @@ def _program(call: RepeatCall) -> Program:
     return made
 
 
-def run_repeat(engine: Any, call: RepeatCall, given: Sequence[Array], find: Find) -> dict[int, Array]:
-    """The results of a repeat, by slot."""
-    run = Repeated(call, given, find)
+def run_repeat(
+    engine: Any, call: RepeatCall, given: Sequence[Array], find: Find, saved: SavedOf, totals: Mapping[int, Array]
+) -> dict[Any, Array]:
+    """The results of a repeat, by slot, or slot and step; without the sums that are added to `totals`."""
+    run = Repeated(call, given, find, saved, totals)
     done, steps = 0, len(call.calls)
     while done < steps:
         if engine.ready(run.program, steps - done):
@@ -127,7 +154,7 @@ def _interpret(engine: Any, run: Repeated, steps: range) -> None:
             raise failure.named(run.call.calls[k]) from failure.error
         for total, out in zip(run.totals, outs[stored:], strict=True):
             np.add(total, out, out=total)
-        run.advance(outs)
+        run.advance(k, outs)
     seconds = time.perf_counter() - start
     engine.ledger(run.program).record(seconds, len(steps))
     with engine._lock:
@@ -141,7 +168,7 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
     code = native.codes[run.program]
     placed = placed_for(code, run.bound)
     steps = len(run.call.calls) - start
-    table = _Table(code.n_inputs + len(run.bound.out_types) + len(placed.rest))
+    table = Table(code.n_inputs + len(run.bound.out_types) + len(placed.rest))
     turns = {s: _two(run, s) for s in run.call.links}
     for position, j in enumerate(code.picks):
         column = run.columns[j]
@@ -149,9 +176,11 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
             table.turn(position, turns[run.call.plan.sources[j][1]], 0)
         elif isinstance(column, np.ndarray):
             table.fix(position, column)
+        elif isinstance(column, Rows):
+            table.rows(position, column.stack, column.first - start, -1)
         else:
             table.column(position, column[start:])
-    _outputs(run, table, turns, code.n_inputs)
+    _outputs(run, table, turns, code.n_inputs, start)
     table.words[table.n - len(placed.rest) :] = array("q", placed.at(native.workspace(placed.workspace)))
     status = table.run(native, code.machine.address, steps)
     ran = steps if status == 0 else status >> 32
@@ -171,47 +200,16 @@ def _two(run: Repeated, s: int) -> Array:
     return pair
 
 
-def _outputs(run: Repeated, table: _Table, turns: dict[int, Array], n_inputs: int) -> None:
-    """Where the outputs go: to the cotangents' other arrays, to the sums, to nobody."""
+def _outputs(run: Repeated, table: Table, turns: dict[int, Array], n_inputs: int, start: int) -> None:
+    """Where the outputs go: to the cotangents' other arrays, to the sums, to rows of their own, to nobody."""
     program, types = run.program, run.bound.out_types
     going = {program.position[slot]: s for s, slot in run.call.links.items()}
+    apart = {program.position[slot]: stack for slot, stack in run.apart.items()}
     stored = len(types) - len(run.totals)
     for p, t in enumerate(types):
         if p in going:
             table.turn(n_inputs + p, turns[going[p]], 1)
+        elif p in apart:
+            table.rows(n_inputs + p, apart[p], start)
         else:
             table.fix(n_inputs + p, run.totals[p - stored] if p >= stored else np.empty(t.shape, t.dtype))
-
-
-class _Table:
-    """The words of a step, and what changes of them."""
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self.words = array("q", bytes(8 * n))
-        self.columns = array("q")
-        self.alive: list[Any] = []
-
-    def fix(self, position: int, a: Array) -> None:
-        """An array that is the same at every step."""
-        self.words[position] = a.ctypes.data
-        self.alive.append(a)
-
-    def turn(self, position: int, pair: Array, first: int) -> None:
-        """Two arrays by turns, beginning with `first`."""
-        step = pair.nbytes // 2
-        start = pair.ctypes.data + first * step
-        self.columns.extend((position, _TURNS, start, -step if first else step, 1))
-
-    def column(self, position: int, arrays: Sequence[Array]) -> None:
-        """An array for each step."""
-        ids = array("q", map(id, arrays))
-        self.alive += [ids, arrays]
-        self.columns.extend((position, _COLUMN, ids.buffer_info()[0], 0, 0))
-
-    def run(self, native: Any, address: int, steps: int) -> int:
-        """The status of so many steps."""
-        repeat, offset = entry_point("repeat")
-        words = [address, steps, self.words.buffer_info()[0], len(self.columns) // 5]
-        status: int = native.timed(repeat, array("q", [*words, self.columns.buffer_info()[0], offset]))
-        return status

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
+from nbgraph.engine.chains import Chain, chain_from
 from nbgraph.errors import BindingError
 from nbgraph.fragment import at_sizes, size_at
 from nbgraph.parts import ReplayCall
@@ -68,6 +70,19 @@ class MergedRow:
         return found
 
 
+class ChainRow:
+    """Calls of a loop that run as one. `live`: for each, the slots and nodes (None: of a draft) that have no value."""
+
+    __slots__ = ("call", "draft", "drafts", "id", "live", "wanted")
+
+    def __init__(self, chain: Chain, drafts: Sequence[Draft | None]) -> None:
+        self.call, self.id, self.drafts, self.draft = chain, id(chain), drafts, None
+        self.live = [_live_nodes(call, d) for call, d in zip(chain.calls, drafts, strict=True)]
+        self.wanted = {slot for nodes in self.live for slot, _ in nodes}
+        if chain.active:
+            self.wanted.update(saved_slots(chain.fragment))
+
+
 class Schedule:
     """The rows for some targets, and how to name a node's value among their results."""
 
@@ -83,6 +98,9 @@ class Schedule:
         self.home: dict[int, tuple[Draft, int]] = {
             id(node): (d, slot) for d in drafts for slot, node in d.nodes if node.op is not None
         }
+        self.draft_of = {id(d.call): d for d in drafts}
+        #: By the id of a call: the chain that it runs in, and its place there.
+        self.chained: dict[int, tuple[Chain, int]] = {}
         self.rows = self._collect(targets, only_targets)
         self.steps = self._merge(self.rows)
         #: Sums in the making, by the id of their call.
@@ -116,30 +134,77 @@ class Schedule:
             tuple(size_at(w, self.sizes) for w in call.words),
         )
 
-    def _collect(self, targets: Sequence[Node], only_targets: bool) -> list[Row]:
-        rows: dict[int, Row] = {}
-        stack = list(targets)
-        while stack:
-            node = stack.pop()
+    def _collect(self, targets: Sequence[Node], only_targets: bool) -> list[Any]:
+        """Youngest first, so that a chain is met at its end."""
+        self._found: dict[int, Any] = {}
+        self._waiting: list[tuple[float, int]] = []
+        plain = not only_targets and not self.sizes and not self.bound
+        self._visit(targets)
+        while self._waiting:
+            row = self._found[heappop(self._waiting)[1]]
+            if type(row) is ChainRow:  # met as one of its calls
+                continue
+            chain = chain_from(row.call, self._producer, self.known, self._waits) if plain and _is_plain(row) else None
+            if chain is not None:
+                self._enter(chain)
+                continue
+            self._visit(row.call.inputs)
+            if type(row.call) is RepeatCall:
+                self._wait_for_saved(row.call)
+        rows = list({row.id: row for row in self._found.values()}.values())
+        rows.sort(key=lambda row: row.call.seq)
+        for row in rows:
+            if type(row.call) is FragmentCall and not only_targets:
+                row.wanted.update(_kept_slots(row.call, row.draft))
+        return rows
+
+    def _visit(self, nodes: Iterable[Node]) -> None:
+        """Notes what has to run for nodes to have values."""
+        for node in nodes:
             if self.known(node) is not None:
                 continue
             while node.op is None and type(node.call) is AliasCall:
                 node = node.call.inputs[0]
-            key = self.key(node)
-            row = rows.get(key[0])
+            call_id, slot = self.key(node)
+            row = self._found.get(call_id)
             if row is None:
-                row = rows[key[0]] = self._row(node)
-                stack.extend(row.call.inputs)
-                if type(row.call) is RepeatCall:
-                    for call in unfinished(row.call):
-                        rows.setdefault(id(call), Row(call, None))
-                        stack.extend(call.inputs)
-            row.wanted.add(key[1])
-        ordered = sorted(rows.values(), key=lambda r: r.call.seq)
-        for row in ordered:
-            if type(row.call) is FragmentCall and not only_targets:
-                row.wanted.update(_kept_slots(row))
-        return ordered
+                row = self._wait_for(self._row(node))
+            row.wanted.add(slot)
+
+    def _wait_for_saved(self, repeat: RepeatCall) -> None:
+        """The calls of a repeat have to run, of which it needs more than their operands."""
+        if any(kind == "saved" for kind, _ in repeat.plan.sources):
+            for call in repeat.calls:
+                if call.saved is None and id(call) not in self._found:
+                    self._wait_for(Row(call, None))
+
+    def _wait_for(self, row: Row) -> Any:
+        found = self._found.setdefault(row.id, row)
+        if found is row:
+            heappush(self._waiting, (-row.call.seq, row.id))
+        return found
+
+    def _enter(self, chain: Chain) -> None:
+        """Puts a chain in the place of its calls."""
+        row = ChainRow(chain, [self.draft_of.get(id(call)) for call in chain.calls])
+        for k, call in enumerate(chain.calls):
+            self._found[id(call)] = row
+            self.chained[id(call)] = chain, k
+        self._visit(chain.inputs[: len(chain.pattern)])
+        self._visit(chain.inputs[len(chain.pattern) :])
+
+    def _producer(self, node: Node) -> tuple[Any, int]:
+        """The call that makes the value of a node, and the slot."""
+        while node.op is None and type(node.call) is AliasCall:
+            node = node.call.inputs[0]
+        if node.op is not None:
+            d, slot = self.home[id(node)]
+            return d.call, slot
+        return node.call, node.slot
+
+    def _waits(self, call: Any) -> bool:
+        """Whether a call has to run and is in no chain yet."""
+        return id(call) not in self.chained and (call.nodes is not None or id(call) in self.draft_of)
 
     # -- sums --------------------------------------------------------------------------------------------------------
 
@@ -161,18 +226,21 @@ class Schedule:
             last.update(dict.fromkeys(keys, call))
         self._passing = self._find_passing({id(n) for n in targets})
         sums = {id(row.call): row.call for row in self.rows if type(row.call) is SumCall}
+        repeats = {row.id for row in self.rows if type(row.call) is RepeatCall}
         self._added: dict[Key, SumCall] = {}
         self._released: dict[int, list[tuple[Key, TensorType]]] = {}
         for key, t in self._passing.items():
             reader = last.get(key, 0)
             if reader in sums and times[key] == 1 and not self.only_targets:
                 self._added[key] = sums[reader]
-            else:
+            elif key[0] not in repeats:
                 self._released.setdefault(reader, []).append((key, t))
 
     def _source(self, node: Node) -> Any:
         """The value of a node, or its key among the results."""
-        known = self.known(node)
+        known = node.data
+        if known is None:
+            known = self.known(node)
         return self.key(node) if known is None else known
 
     def sources(self, call: Any) -> list[Any]:
@@ -187,7 +255,7 @@ class Schedule:
         passing: dict[Key, TensorType] = {}
         for row in self.rows:
             derived = type(row.call) is FragmentCall and row.call.origin is not None
-            if (derived or type(row.call) is ReplayCall) and row.call.nodes:
+            if (derived or type(row.call) in (ReplayCall, RepeatCall)) and row.call.nodes:
                 passing.update(_passing(row, uses, targets))
         return passing
 
@@ -221,7 +289,7 @@ class Schedule:
             made = self.totals[id(call)] = np.zeros(t.shape, t.dtype)
         return made
 
-    def _merge(self, rows: Sequence[Row]) -> list[Row | MergedRow]:
+    def _merge(self, rows: Sequence[Any]) -> list[Any]:
         """Rows, where a call and one derived from it that waits for nothing else run as one."""
         by_call = {row.id: row for row in rows}
         partner: dict[int, Row] = {}
@@ -256,17 +324,13 @@ class Schedule:
         return Row(call, draft)
 
 
-def unfinished(repeat: RepeatCall) -> list[FragmentCall]:
-    """The calls of a repeat that have not run, of which it needs more than their operands."""
-    if not any(kind == "saved" for kind, _ in repeat.plan.sources):
-        return []
-    return [call for call in repeat.calls if call.saved is None]
-
-
 def _passing(row: Row, uses: Mapping[int, int], targets: set[int]) -> dict[Key, TensorType]:
     """Results of a call whose nodes are referred to by inputs of scheduled calls only, with their types."""
-    slots = [slot for slot, _ in row.call.nodes]
-    nodes = [ref() for _, ref in row.call.nodes]
+    entries = row.call.nodes
+    if type(row.call) is RepeatCall:  # its sums can be added to another sum; the rest is handed over as it is
+        entries = [entry for entry in entries if entry[0] in row.call.sums]
+    slots = [slot for slot, _ in entries]
+    nodes = [ref() for _, ref in entries]
     found: dict[Key, TensorType] = {}
     kept: set[Key] = set()
     for slot, node, count in zip(slots, nodes, list(map(getrefcount, nodes)), strict=True):
@@ -287,18 +351,24 @@ def _given(call: FragmentCall) -> Iterable[Any]:
     return zip(call.origin[1].sources, call.inputs, strict=True)
 
 
-def _kept_slots(row: Row) -> Iterable[int]:
+def _is_plain(row: Row) -> bool:
+    """Whether a row may be part of a chain: a call that is derived from no other."""
+    return type(row.call) is FragmentCall and row.call.origin is None
+
+
+def _kept_slots(call: FragmentCall, draft: Draft | None) -> Iterable[int]:
     """Slots that live nodes stand for, and those a backward pass must find."""
-    call = row.call
-    if row.draft is not None:
-        yield from draft_slots(row.draft)
-    elif call.nodes:
-        for slot, ref in call.nodes:
-            node = ref()
-            if node is not None and node.data is None:
-                yield slot
+    yield from (slot for slot, _ in _live_nodes(call, draft))
     if call.active:
         yield from saved_slots(call.fragment)
+
+
+def _live_nodes(call: FragmentCall, draft: Draft | None) -> list[tuple[int, Any]]:
+    """The slots of a call that has not run that live nodes stand for, with the nodes; without, of a draft."""
+    if draft is not None:
+        return [(slot, None) for slot in draft_slots(draft)]
+    nodes = [(slot, reference()) for slot, reference in call.nodes or ()]
+    return [(slot, node) for slot, node in nodes if node is not None and node.data is None]
 
 
 def draft_slots(draft: Draft) -> set[int]:

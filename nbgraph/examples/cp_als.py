@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=integer(1, 1000), default=12, help="random starts (%(default)s)")
     parser.add_argument("--l2", type=real(0.0, 1e6), default=1e-12, help="regularisation (%(default)s)")
     args = parser.parse_args(argv)
-    engine, values = nbg.Engine(), example(tuple(args.shape), args.rank)
+    engine, values = nbg.Engine(jit=args.jit), example(tuple(args.shape), args.rank)
     histories: list[list[float]] = []
 
     def found() -> dict[str, Any]:
@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check = derivative_check(values, args.rank, 0, args.l2, engine=engine)
         return {"errors": [history[-1] for history in histories], "dfit_dT_check": check}
 
-    return run(parser, args, found, lambda r: report(r, histories), lambda f, r: draw(f, histories))
+    return run(parser, args, found, lambda r: report(r, histories), lambda f, r: draw(f, histories), engine)
 
 
 def report(result: dict[str, Any], histories: list[list[float]]) -> None:

@@ -195,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(args.J) not in (1, args.N - 1):
         parser.error(f"argument --J: {len(args.J)} couplings for {args.N} spins: give 1 or {args.N - 1}")
     J = args.J if len(args.J) == args.N - 1 else args.J * (args.N - 1)
-    engine = nbg.Engine()
+    engine = nbg.Engine(jit=args.jit)
 
     def found() -> dict[str, Any]:
         with progress("sweeps", args.sweeps) as advance:
@@ -205,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return {"E": float(E), "per_bond": float(E) / (args.N - 1), "dE_dJ": slopes.tolist()}
 
     known: list[Array] = []
-    return run(parser, args, found, lambda r: report(r, known[0]), lambda f, r: draw(f, r, known[0]))
+    return run(parser, args, found, lambda r: report(r, known[0]), lambda f, r: draw(f, r, known[0]), engine)
 
 
 def report(result: dict[str, Any], known: Array) -> None:

@@ -171,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=integer(0, 2**32 - 1), default=0, help="of the start (%(default)s)")
     parser.add_argument("--maxiter", type=integer(1, 10**5), default=100, help="of L-BFGS (%(default)s)")
     args = parser.parse_args(argv)
-    energies: list[float] = []
+    engine, energies = nbg.Engine(jit=args.jit), list[float]()
 
     def found() -> dict[str, Any]:
         with progress("L-BFGS", args.maxiter) as advance:
@@ -180,9 +180,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 energies.append(energy)
                 advance()
 
-            return minimise(args.D, args.chi, args.seed, args.maxiter, nbg.Engine(), note)._asdict()
+            return minimise(args.D, args.chi, args.seed, args.maxiter, engine, note)._asdict()
 
-    return run(parser, args, found, report, lambda figure, _: draw(figure, energies))
+    return run(parser, args, found, report, lambda figure, _: draw(figure, energies), engine)
 
 
 def report(found: dict[str, Any]) -> None:

@@ -90,13 +90,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--chi", type=integer(1, 64), default=8, help="bond dimension (%(default)s)")
     parser.add_argument("--steps", type=integer(1, 200), default=20, help="2^steps sites (%(default)s)")
     args = parser.parse_args(argv)
-    engine = nbg.Engine()
+    engine = nbg.Engine(jit=args.jit)
 
     def found() -> list[dict[str, float]]:
         with progress("TRG", len(args.K)) as advance:
             return [row(K, args.chi, args.steps, engine, advance) for K in args.K]
 
-    return run(parser, args, found, report, lambda figure, rows: draw(figure, args.chi, args.steps, engine))
+    return run(parser, args, found, report, lambda figure, rows: draw(figure, args.chi, args.steps, engine), engine)
 
 
 def row(K: float, chi: int, steps: int, engine: nbg.Engine, advance: Callable[[], None]) -> dict[str, float]:

@@ -30,6 +30,7 @@ from nbgraph.linalg.products import householder_product, matrix_power, multi_dot
 from nbgraph.linalg.spectra import EighResult, eigh, eigvalsh
 from nbgraph.linalg.systems import solve
 from nbgraph.linalg.triangular import cho_factor, cho_solve, solve_triangular
+from nbgraph.linalg.truncated import svd_truncated
 
 __all__ = [
     "PLU",
@@ -83,6 +84,7 @@ __all__ = [
     "solve_triangular",
     "sqrtm",
     "svd",
+    "svd_truncated",
     "svdvals",
     "tensordot",
     "tensorinv",

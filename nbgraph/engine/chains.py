@@ -1,0 +1,224 @@
+"""Calls of a loop that have not run yet, run as one.
+
+In: a call that has to run. Out: the chain that ends with it: calls of one fragment at the same sizes, each working on
+results of the one before; and its values, one series for each slot.
+Holds: with machine code the calls of a chain are one call of the `repeat` kernel, and the values of a slot lie in the
+rows of one array, so what changes from call to call are addresses at even distances. Until there is code, calls are
+interpreted, and the rest of the chain counts when it is decided whether to compile. Nothing a chain needs is made by
+what depends on it: its other operands are known, or older than its oldest call.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nbgraph import repeats
+from nbgraph.engine import interpreter
+from nbgraph.engine.failure import OperationFailed
+from nbgraph.engine.native import placed_for
+from nbgraph.engine.series import Kept, Table
+from nbgraph.repeats import EACH, SAME
+from nbgraph.resolve import saved_slots
+from nbgraph.ssa import Bound, program_for
+from nbgraph.trace import FragmentCall, Node
+
+Array = np.ndarray[Any, Any]
+#: The call that makes a node's value, which may not be part of the graph yet, and the slot.
+Producer = Callable[[Node], tuple[Any, int]]
+
+
+class Chain:
+    """Calls, oldest first. `pattern`: for each operand SAME, EACH, or the slot of the call before.
+
+    `inputs` are the operands from outside. Once it ran, `series[slot]` holds a value of each call: rows of an array, or
+    a list.
+    """
+
+    __slots__ = ("_kept", "active", "calls", "fragment", "inputs", "pattern", "seq", "series")
+
+    def __init__(self, calls: Sequence[FragmentCall], pattern: tuple[int, ...]) -> None:
+        self.calls, self.pattern = tuple(calls), pattern
+        first = self.calls[0]
+        self.fragment, self.seq, self.active = first.fragment, first.seq, first.active
+        each = [p for p, kind in enumerate(pattern) if kind == EACH]
+        self.inputs = (*first.inputs, *(c.inputs[p] for p in each for c in self.calls[1:]))
+        self.series: dict[int, Any] = {}
+        self._kept: Any = None
+
+    def saved_at(self, k: int) -> Any:
+        """What call k keeps for its derivative, as `FragmentCall.saved`."""
+        if self._kept is None:
+            slots = saved_slots(self.fragment) if self.active else ()
+            self._kept = slots, tuple([self.series[s] for s in slots])
+        slots, series = self._kept
+        return (slots, Kept(series, k)) if slots else None
+
+
+def chain_from(call: Any, producer: Producer, known: Callable[[Node], Any], waits: Callable[[Any], bool]) -> Any:
+    """The chain that ends with a call; None if it would be too short to pay.
+
+    `known` gives a node's value if there is one, `waits` says whether a call has still to run.
+    """
+    made = [producer(i) for i in call.inputs if known(i) is None]
+    before = max((c for c, _ in made), key=lambda c: c.seq, default=None)
+    if type(before) is not FragmentCall or before.fragment is not call.fragment or before is call:
+        return None
+    pattern = tuple([_kind(a, b, before, producer, known) for a, b in zip(call.inputs, before.inputs, strict=True)])
+    first = pattern.index(max(pattern))
+    calls, newer, limit = [call], call, -1.0
+    while True:
+        older = producer(newer.inputs[first])[0] if known(newer.inputs[first]) is None else None
+        if type(older) is not FragmentCall or older.fragment is not call.fragment or older.words != call.words:
+            break
+        if older.origin is not None or older.active != call.active or not waits(older):
+            break
+        newest_each = _follows(newer, older, pattern, producer, known)
+        if newest_each is None:
+            break
+        limit = max(limit, newest_each)
+        if limit >= older.seq:
+            break
+        calls.append(older)
+        newer = older
+    return Chain(calls[::-1], pattern) if len(calls) >= repeats.SHORTEST else None
+
+
+def _kind(a: Node, b: Node, before: Any, producer: Producer, known: Callable[[Node], Any]) -> int:
+    if a is b:
+        return SAME
+    if known(a) is None:
+        call, slot = producer(a)
+        if call is before:
+            return slot
+    return EACH
+
+
+def _follows(
+    newer: FragmentCall, older: FragmentCall, pattern: Sequence[int], producer: Producer, known: Callable[[Node], Any]
+) -> float | None:
+    """The creation number of the youngest call that makes an operand from outside which is not known (-1: none), if a
+    call continues another one as the pattern says."""
+    youngest = -1.0
+    for a, b, kind in zip(newer.inputs, older.inputs, pattern, strict=True):
+        if kind == SAME:
+            if a is not b:
+                return None
+            continue
+        if a.type is not b.type:
+            return None
+        if kind >= 0:
+            if known(a) is not None:
+                return None
+            call, slot = producer(a)
+            if call is not older or slot != kind:
+                return None
+        elif known(a) is None:
+            youngest = max(youngest, producer(a)[0].seq)
+    return youngest
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+class _Running:
+    """A chain about to run: its program, and for each operand one array, or a list with one for each call.
+
+    Operands that come from the call before have only their first array.
+    """
+
+    def __init__(self, chain: Chain, wanted: Iterable[int], arrays: Sequence[Array]) -> None:
+        self.chain, self.slots = chain, sorted(wanted)
+        first = chain.calls[0]
+        n, steps = len(first.inputs), len(chain.calls)
+        self.first = list(arrays[:n])
+        rest = iter(arrays[n:])
+        self.each = {
+            p: [self.first[p], *(next(rest) for _ in range(steps - 1))]
+            for p, kind in enumerate(chain.pattern)
+            if kind == EACH
+        }
+        self.program = program_for(chain.fragment, frozenset(self.slots))
+        self.bound: Bound = self.program.bind(tuple([i.type for i in first.inputs]), first.words)
+        self.values: dict[int, list[Array]] = {s: [] for s in self.slots}
+
+    def operand(self, p: int, k: int) -> Array:
+        """Operand p of call k, whose predecessors have run."""
+        kind = self.chain.pattern[p]
+        if kind == EACH:
+            return self.each[p][k]
+        return self.first[p] if kind == SAME or k == 0 else self.values[kind][k - 1]
+
+
+def run_chain(engine: Any, chain: Chain, wanted: Iterable[int], arrays: Sequence[Array]) -> None:
+    """Fills the series of a chain from the arrays of its inputs."""
+    run = _Running(chain, wanted, arrays)
+    done, steps = 0, len(chain.calls)
+    while done < steps and not engine.ready(run.program, steps - done):
+        until = min(2 * done + 1, steps)
+        _interpret(engine, run, range(done, until))
+        done = until
+    if done < steps:
+        series = _run_native(engine.native, run, done)
+        if done:
+            for slot, rows in series.items():
+                run.values[slot].extend(rows[k, ...] for k in range(len(rows)))
+        else:
+            chain.series = series
+            return
+    chain.series = dict(run.values)
+
+
+def _interpret(engine: Any, run: _Running, steps: range) -> None:
+    """Some calls, with NumPy."""
+    start, n = time.perf_counter(), len(run.first)
+    for k in steps:
+        try:
+            outs = interpreter.run(run.bound, [run.operand(p, k) for p in range(n)])
+        except OperationFailed as failure:
+            raise failure.named(run.chain.calls[k]) from failure.error
+        for slot in run.slots:
+            run.values[slot].append(outs[run.program.position[slot]])
+    seconds = time.perf_counter() - start
+    engine.ledger(run.program).record(seconds, len(steps))
+    with engine._lock:
+        engine.counters.interpreted += len(steps)
+        engine.counters.operations += len(steps) * run.program.n_ops
+        engine.counters.run_seconds += seconds
+
+
+def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
+    """The calls from `start` on, by machine code; their values as rows of an array for each slot."""
+    code, bound = native.codes[run.program], run.bound
+    placed, steps = placed_for(code, bound), len(run.chain.calls) - start
+    table = Table(code.n_inputs + len(bound.out_types) + len(placed.rest))
+    # Row 0 is what the first of these calls gets from the one before, row k + 1 what call k gives.
+    stacks = [np.empty((steps + 1, *t.shape), t.dtype) for t in bound.out_types]
+    filled: dict[int, Array] = {}
+    for position, p in enumerate(code.picks):
+        kind = run.chain.pattern[p]
+        if kind == SAME:
+            table.fix(position, run.first[p])
+        elif kind == EACH:
+            table.column(position, run.each[p][start:])
+        else:
+            stack, given = stacks[run.program.position[kind]], run.operand(p, start)
+            if filled.setdefault(run.program.position[kind], given) is given:
+                stack[0] = given
+                table.rows(position, stack, 0)
+            else:  # two operands that go on from the same result, and began apart
+                table.column(position, [given, *(stack[k, ...] for k in range(1, steps))])
+    for p, stack in enumerate(stacks):
+        table.rows(code.n_inputs + p, stack, 1)
+    table.words[table.n - len(placed.rest) :] = array("q", placed.at(native.workspace(placed.workspace)))
+    status = table.run(native, code.machine.address, steps)
+    ran = steps if status == 0 else status >> 32
+    native.count(ran, ran * run.program.n_ops)
+    if status:
+        failure = native.failure(run.program, status & 0xFFFFFFFF)
+        raise failure.named(run.chain.calls[start + ran - 1]) from failure.error
+    return {slot: stacks[run.program.position[slot]][1:] for slot in run.slots}

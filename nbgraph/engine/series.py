@@ -1,0 +1,94 @@
+"""Values of many calls of one loop, and tables that step through them.
+
+In: arrays, one a call, or rows of one array. Out: what a call keeps for its derivative; the words of a call and how
+they change from call to call, for the kernel `repeat`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nbgraph.engine.native import entry_point
+
+Array = np.ndarray[Any, Any]
+_COLUMN, _TURNS = 0, 2  # kinds of columns of the kernel
+
+
+class Kept(Sequence[Any]):
+    """The values that a call of a chain keeps: row `k` of each series."""
+
+    __slots__ = ("k", "series")
+
+    def __init__(self, series: tuple[Any, ...], k: int) -> None:
+        self.series, self.k = series, k
+
+    def __getitem__(self, i: Any) -> Any:
+        return row(self.series[i], self.k)
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (row(s, self.k) for s in self.series)
+
+
+def row(series: Any, k: int) -> Array:
+    """The value of call k, as an array also where it is 0-d."""
+    found: Array = series[k, ...] if type(series) is np.ndarray else series[k]
+    return found
+
+
+class Rows:
+    """Values in the rows of one array, from row `first` down."""
+
+    __slots__ = ("first", "stack")
+
+    def __init__(self, stack: Array, first: int) -> None:
+        self.stack, self.first = stack, first
+
+    def __getitem__(self, k: int) -> Array:
+        return row(self.stack, self.first - k)
+
+
+class Table:
+    """The words of a step, and what changes of them."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.words = array("q", bytes(8 * n))
+        self.columns = array("q")
+        self.alive: list[Any] = []
+
+    def fix(self, position: int, a: Array) -> None:
+        """An array that is the same at every step."""
+        self.words[position] = a.ctypes.data
+        self.alive.append(a)
+
+    def turn(self, position: int, pair: Array, first: int) -> None:
+        """Two arrays by turns, beginning with `first`."""
+        step = pair.nbytes // 2
+        start = pair.ctypes.data + first * step
+        self.columns.extend((position, _TURNS, start, -step if first else step, 1))
+
+    def column(self, position: int, arrays: Sequence[Array]) -> None:
+        """An array for each step."""
+        ids = array("q", map(id, arrays))
+        self.alive += [ids, arrays]
+        self.columns.extend((position, _COLUMN, ids.buffer_info()[0], 0, 0))
+
+    def rows(self, position: int, stack: Array, first: int, step: int = 1) -> None:
+        """Rows of an array at even distances, beginning with `first`."""
+        stride = stack.strides[0]
+        self.columns.extend((position, _TURNS, stack.ctypes.data + first * stride, step * stride, -1))
+        self.alive.append(stack)
+
+    def run(self, native: Any, address: int, steps: int) -> int:
+        """The status of so many steps."""
+        repeat, offset = entry_point("repeat")
+        words = [address, steps, self.words.buffer_info()[0], len(self.columns) // 5]
+        status: int = native.timed(repeat, array("q", [*words, self.columns.buffer_info()[0], offset]))
+        return status

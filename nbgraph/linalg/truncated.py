@@ -1,0 +1,39 @@
+"""Singular values and vectors up to a rank that the data decides.
+
+In: a matrix. Out: an `SVDResult`. Holds: the rank is evaluated on the spot and has no derivative.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbgraph.api import truncate
+from nbgraph.dims import dim_min
+from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.linalg.decompositions import SVDResult, svd
+from nbgraph.linalg.stacks import matrix
+
+
+def svd_truncated(a: Any, rtol: float = 0.0, max_rank: int | None = None, *, broadening: float = 0.0) -> SVDResult:
+    """U[m, r], S[r] and Vh[r, n] of the singular values above rtol times the largest, at most `max_rank` of them.
+
+    r is at least 1 where a has a singular value at all, so that a product of factors keeps its shape. It is evaluated
+    on the spot and is inactive: derivatives are those of the kept part at a fixed rank. `broadening` is as in `svd`.
+    Raises `ShapeError` for stacks of matrices, whose ranks may differ, `BoundsError` for max_rank < 1.
+
+    >>> svd_truncated([[4.0, 0.0], [0.0, 1e-9]], rtol=1e-6).S.tolist()
+    [4.0]
+    """
+    a = matrix("svd_truncated", a)
+    if a.type.ndim != 2:
+        raise ShapeError("not one matrix", operation="svd_truncated", position=0, got=a.type, wanted="two dimensions")
+    if max_rank is not None and max_rank < 1:
+        raise BoundsError("no such rank", operation="svd_truncated", position="max_rank", got=max_rank, wanted=">= 1")
+    u, s, vh = svd(a, full_matrices=False, broadening=broadening)
+    most = dim_min(*a.type.shape)
+    rank = most
+    if rtol > 0 and most != 0:
+        rank = max(1, int((s > rtol * s[0]).sum()))
+    if max_rank is not None:
+        rank = dim_min(rank, max_rank)
+    return SVDResult(truncate(u, rank, 1), truncate(s, rank), truncate(vh, rank))

@@ -1,0 +1,158 @@
+"""Calls of a loop that have not run, run as one: values, derivatives, failures, what is kept."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nbgraph as nbg
+from nbgraph.engine import core
+
+T = nbg.TracedTensor.from_tensor
+RNG = np.random.default_rng(0)
+A0, DATA = RNG.random((3, 3)) / 3, RNG.random((30, 3))
+
+
+@pytest.fixture
+def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of the chains that ran."""
+    found: list[int] = []
+    inner = core.run_chain
+    monkeypatch.setattr(
+        core, "run_chain", lambda engine, chain, *rest: (found.append(len(chain.calls)), inner(engine, chain, *rest))
+    )
+    return found
+
+
+@nbg.jit
+def step(a: Any, x: Any, y: Any) -> Any:
+    x = nbg.tanh(a @ x + y)
+    return x, nbg.sum(x * x)
+
+
+def loss_of(a: Any, count: int = 30, watch: Any = None) -> Any:
+    x, total = nbg.constant(np.ones(3)), 0.0
+    for k in range(count):
+        x, part = step(a, x, DATA[k])
+        total = total + part
+        if watch is not None:
+            watch(k, x)
+    return total
+
+
+def plain(a: Any) -> float:
+    x, total = np.ones(3), 0.0
+    for y in DATA:
+        x = np.tanh(a @ x + y)
+        total += np.sum(x * x)
+    return total
+
+
+@pytest.mark.parametrize("jit", ["never", "always", "auto"])
+def test_values_and_gradients_are_those_of_the_calls_one_by_one(jit: str, lengths: list[int]) -> None:
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    a = T(A0)
+    total = loss_of(a)
+    gradient = total.grad(a)
+    value, slope = nbg.eval(total, gradient, engine=engine)
+    assert lengths and max(lengths) == 30
+    assert value == pytest.approx(plain(A0), rel=1e-13)
+    direction = RNG.standard_normal((3, 3))
+    want = (plain(A0 + 1e-6 * direction) - plain(A0 - 1e-6 * direction)) / 2e-6
+    assert np.sum(slope * direction) == pytest.approx(want, rel=1e-7)
+    assert float(loss_of(T(A0)).eval(engine)) == value
+    second = nbg.sum(gradient * direction).grad(a).eval(engine)
+    steps = [nbg.grad(loss_of)(A0 + h * direction).eval() for h in (1e-6, -1e-6)]
+    np.testing.assert_allclose(second, (steps[0] - steps[1]) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+def test_the_gradient_is_the_same_once_the_values_are_known(lengths: list[int]) -> None:
+    engine = nbg.Engine(jit="always", cache_dir=None)
+    a = T(A0)
+    total = loss_of(a)
+    total.eval(engine)
+    after = total.grad(a).eval(engine)
+    b = T(A0)
+    np.testing.assert_allclose(after, loss_of(b).grad(b).eval(engine), rtol=1e-13)
+
+
+def test_values_in_the_middle_that_somebody_holds_are_kept(lengths: list[int]) -> None:
+    engine, held = nbg.Engine(jit="always", cache_dir=None), []
+    total = loss_of(T(A0), watch=lambda k, x: held.append(x) if k % 7 == 3 else None)
+    total.eval(engine)
+    before = engine.stats().operations
+    x, want = np.ones(3), []
+    for k, y in enumerate(DATA):
+        x = np.tanh(A0 @ x + y)
+        if k % 7 == 3:
+            want.append(x)
+    np.testing.assert_allclose([h.eval(engine) for h in held], want, rtol=1e-13)
+    assert engine.stats().operations == before
+    assert len({h.eval().ctypes.data for h in held}) == len(held)
+
+
+def test_a_chain_goes_on_where_an_eval_was(lengths: list[int]) -> None:
+    engine = nbg.Engine(jit="always", cache_dir=None)
+    a = T(A0)
+    total = loss_of(a, watch=lambda k, x: x.eval(engine) if k in (4, 18) else None)
+    assert total.eval(engine) == pytest.approx(plain(A0), rel=1e-13)
+    np.testing.assert_allclose(total.grad(a).eval(engine), loss_of(b := T(A0)).grad(b).eval(), rtol=1e-12)
+
+
+def test_an_operand_that_a_later_call_makes_from_an_earlier_one_ends_the_chain() -> None:
+    """x goes through two functions by turns, so no call of either may run before the other's."""
+    double = nbg.jit(lambda x: 2.0 * x)
+    shrink = nbg.jit(lambda x, y: nbg.sin(x) + y)
+    x = T(0.3)
+    y: Any = x
+    for _ in range(20):
+        y = shrink(y, double(y))
+    want = slope = 0.3
+    slope = 1.0
+    for _ in range(20):
+        want, slope = np.sin(want) + 2 * want, slope * (np.cos(want) + 2)
+    for jit in ("never", "always"):
+        value, gradient = nbg.eval(y, y.grad(x), engine=nbg.Engine(jit=jit, cache_dir=None))
+        assert (value, gradient) == (pytest.approx(want), pytest.approx(slope))
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_a_failure_names_the_line_and_leaves_the_graph_as_it_was(jit: str) -> None:
+    solve = nbg.jit(lambda a, x: nbg.linalg.solve(a, x) - 1.0)
+    matrix = T(np.diag([1.0, 1.0]))
+    x: Any = nbg.constant(np.ones(2))
+    for k in range(12):
+        x = solve(matrix if k < 11 else T(np.zeros((2, 2))), x)
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    for _ in range(2):
+        with pytest.raises(nbg.LinAlgError, match="solve"):
+            x.eval(engine)
+    bad = nbg.constant(np.ones(2))
+    singular = T(np.zeros((2, 2)))
+    for _ in range(12):
+        bad = solve(singular, bad)
+    with pytest.raises(nbg.LinAlgError, match="solve"):
+        bad.eval(engine)
+    assert bad.data is None
+
+
+def test_what_no_leaf_reaches_forgets_the_chain(lengths: list[int]) -> None:
+    x, _ = step(A0, nbg.constant(np.ones(3)), DATA[0])
+    first = x
+    for k in range(1, 30):
+        x, _ = step(A0, x, DATA[k])
+    x.eval(nbg.Engine(jit="always", cache_dir=None))
+    assert lengths == [30]
+    with pytest.raises(nbg.DifferentiationError):
+        x.sum().grad(first)
+
+
+def test_a_chain_that_ran_is_pickled_call_by_call() -> None:
+    a = T(A0)
+    total = loss_of(a)
+    total.eval(nbg.Engine(jit="always", cache_dir=None))
+    again, leaf = pickle.loads(pickle.dumps((total, a)))
+    np.testing.assert_allclose(again.grad(leaf).eval(), total.grad(a).eval(), rtol=1e-12)
