@@ -1,7 +1,8 @@
 """Cholesky factors, and systems of equations with a triangular matrix.
 
 In: operands with equal batch dimensions (the API broadcasts them and makes matrices of vectors).
-Out: what LAPACK gives; a matrix that is not positive definite, or singular, is an error at run time, never a NaN (but in `cholesky_ex`).
+Out: what LAPACK gives; a matrix that is not positive definite, or singular, is an error at run time, never a NaN
+but in `cholesky_ex`.
 Holds: one triangle is read; derivative rules use sizes as symbols alone.
 """
 
