@@ -11,9 +11,10 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from types import CodeType
-from typing import TypeAlias
+from typing import ParamSpec, TypeAlias, TypeVar
 
 import numpy.linalg
 
@@ -30,6 +31,7 @@ __all__ = [
     "Site",
     "describe",
     "is_ours",
+    "named",
     "user_frame",
 ]
 
@@ -167,3 +169,29 @@ class LinAlgError(NbgraphError, numpy.linalg.LinAlgError):
 
 class CacheError(NbgraphError):
     """The folder of compiled code cannot be used or trusted."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def named(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose errors of shape, dtype and axis bear its own name, whichever step found them.
+
+    >>> @named
+    ... def double(x):
+    ...     raise ShapeError("wrong rank", operation="add", position=0, where="")
+    >>> double(1)
+    Traceback (most recent call last):
+    nbgraph.errors.ShapeError: double: wrong rank: operand 0
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (ShapeError, DtypeError, BoundsError) as error:
+            error.operation = function.__name__
+            raise
+
+    return call

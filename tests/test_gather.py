@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import numpy as np
@@ -149,6 +150,31 @@ def test_ties_and_zeros_in_derivatives():
     z = leaf([0.0, 2.0, 0.0, 0.0, 5.0])
     made = nbg.sum(leaf([3.0, 1.0, 1.0]).at[[0, 0, 1, 1, 2]].mul(z))
     assert made.grad(z).tolist() == [6.0, 0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("zeros", [[], [1], [1, 2], [3, 4], [3, 4, 5], [0, 6, 7, 8, 1]])
+def test_second_and_third_derivatives_of_products_at_zero_factors(zeros):
+    rows, weight = [0, 1, 1, 2, 2, 2, 0, 0, 3, 3], np.array([1.0, 2.0, 3.0, 5.0])
+    x, u = np.array([1.3, -2.0, 0.7, 1.1]), np.linspace(0.5, 2, 10)
+    u[zeros] = 0
+
+    def scattered(x, u):
+        return nbg.sum(weight * nbg.asarray(x).at[rows].mul(u))
+
+    def multiplied(x, u):
+        factors = [[x[k]] + [u[j] for j, row in enumerate(rows) if row == k] for k in range(4)]
+        return sum(w * math.prod(each) for w, each in zip(weight, factors, strict=True))
+
+    def derivatives(f):
+        slope = nbg.grad(f, argnums=1)
+        third = nbg.jacrev(lambda u: nbg.hvp(lambda v: f(x, v), (u,), (np.arange(10.0),)))
+        return (*nbg.jacfwd(slope, argnums=(0, 1))(x, u), third(u))
+
+    engine = Engine(jit="never")
+    got, want = (nbg.eval(*derivatives(f), engine=engine) for f in (scattered, multiplied))
+    for g, w in zip(got, want, strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-12, atol=1e-12)
+        assert np.abs(w).max() > 0
 
 
 def test_an_index_that_is_not_known_yet_stays_lazy():

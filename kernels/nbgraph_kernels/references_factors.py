@@ -91,6 +91,17 @@ def reference_cholesky(a: Array) -> Array:
     return factor
 
 
+def reference_cholesky_ex(a: Array) -> tuple[Array, Array]:
+    """(l, info): as `reference_cholesky`, but where a matrix fails l is NaN, and info, int32 [...], LAPACK's number."""
+    factor, info = np.empty_like(a, order="C"), np.zeros(a.shape[:-2], np.int32)
+    if factor.size:
+        potrf = _driver("potrf", a)
+        for index in np.ndindex(a.shape[:-2]):
+            upper, info[index] = potrf(np.ascontiguousarray(a[index]).T, lower=0, clean=1)
+            factor[index] = np.nan if info[index] else upper.T
+    return factor, info
+
+
 def reference_solve_triangular(t: Array, b: Array, lower: bool, adjoint: bool, unit: bool) -> Array:
     """x with op(T) x = b, by xTRSM; T is a triangle of t [..., n, n], op(T) is T or T^H, b is [..., n, nrhs].
 

@@ -97,6 +97,7 @@ _DECLARATIONS = {
     "svd": _Declaration("lapack_svd", _REAL + _COMPLEX, _svd_externals, sizes_factors.svd_workspace),
     "eigvalsh": _Declaration("lapack_eigvalsh", _REAL + _COMPLEX, _eigh_externals, sizes_factors.eigvalsh_workspace),
     "cholesky": _Declaration("lapack_triangular", _REAL + _COMPLEX, _potrf_externals),
+    "cholesky_ex": _Declaration("lapack_triangular", _REAL + _COMPLEX, _potrf_externals),
     "solve_triangular": _Declaration("lapack_triangular", _REAL + _COMPLEX, _triangular_externals),
     "qr": _Declaration("lapack_qr", _REAL + _COMPLEX, _qr_externals, sizes_factors.qr_workspace),
     "lu_factor": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("getrf"), sizes_lu.lu_factor_workspace),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.dims import DimExpr
-from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.errors import BoundsError, ShapeError, named
 from nbgraph.promote import along, apply, as_code, common, operand
 from nbgraph.trace import Node
 from nbgraph.types import Shape, Size, code_of
@@ -340,6 +340,7 @@ def diag(v: Any, k: int = 0) -> TracedTensor:
     return made
 
 
+@named
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TracedTensor:
     """The sum along a diagonal over two axes.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbgraph.api.elementwise import conj, multiply, subtract
 from nbgraph.api.reductions import sum
 from nbgraph.api.shapes import _axis, expand_dims, flip, moveaxis, reshape, stack
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, common, operand
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return stack(parts, axisc)
 
 
+@named
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> TracedTensor:
     """The sums of conj(x1) * x2 along an axis; other dimensions broadcast.
 

@@ -13,6 +13,7 @@ from nbgraph.linalg.decompositions import (
     QRResult,
     SVDResult,
     cholesky,
+    cholesky_ex,
     polar,
     qr,
     svd,
@@ -24,7 +25,7 @@ from nbgraph.linalg.factors import PLU, LuFactors, LuFactorsInfo, lu, lu_factor,
 from nbgraph.linalg.functions import expm, solve_sylvester, sqrtm
 from nbgraph.linalg.inverses import ResultInfo, inv, inv_ex, solve_ex
 from nbgraph.linalg.least_squares import LstsqResult, lstsq, matrix_rank, pinv
-from nbgraph.linalg.norms import cond, norm
+from nbgraph.linalg.norms import cond, matrix_norm, norm, vector_norm
 from nbgraph.linalg.products import householder_product, matrix_power, multi_dot, tensorinv, tensorsolve
 from nbgraph.linalg.spectra import EighResult, eigh, eigvalsh
 from nbgraph.linalg.systems import solve
@@ -47,6 +48,7 @@ __all__ = [
     "cho_factor",
     "cho_solve",
     "cholesky",
+    "cholesky_ex",
     "cond",
     "cross",
     "det",
@@ -65,6 +67,7 @@ __all__ = [
     "lu_factor_ex",
     "lu_solve",
     "matmul",
+    "matrix_norm",
     "matrix_power",
     "matrix_rank",
     "matrix_transpose",
@@ -88,4 +91,5 @@ __all__ = [
     "tensorsolve",
     "trace",
     "vecdot",
+    "vector_norm",
 ]

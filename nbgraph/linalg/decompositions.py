@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbgraph import api
 from nbgraph.api import matrix_transpose
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
+from nbgraph.linalg.inverses import ResultInfo
 from nbgraph.linalg.stacks import matrix, square
 from nbgraph.promote import apply
 
@@ -40,6 +41,7 @@ class PolarResult(NamedTuple):
     P: TracedTensor
 
 
+@named
 def svd(
     a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False, *, broadening: float = 0.0
 ) -> Any:
@@ -63,6 +65,7 @@ def svd(
     return SVDResult(*apply("svd", a, full=bool(full_matrices), broadening=float(broadening)))
 
 
+@named
 def svdvals(a: Any, *, broadening: float = 0.0) -> TracedTensor:
     """Singular values [..., k], descending, of a[..., m, n], k = min(m, n).
 
@@ -75,6 +78,7 @@ def svdvals(a: Any, *, broadening: float = 0.0) -> TracedTensor:
     return made
 
 
+@named
 def qr(a: Any, mode: str = "reduced") -> Any:
     """Q[..., m, k] with orthonormal columns and upper triangular R[..., k, n], a = Q @ R, k = min(m, n).
 
@@ -92,6 +96,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     return made.R if mode == "r" else made
 
 
+@named
 def cholesky(a: Any, *, upper: bool = False) -> TracedTensor:
     """Lower triangular L[..., n, n] with a positive diagonal and a = L @ L^H, for Hermitian positive definite a.
 
@@ -108,6 +113,22 @@ def cholesky(a: Any, *, upper: bool = False) -> TracedTensor:
     return _adjoint(apply("cholesky", _adjoint(a)))
 
 
+@named
+def cholesky_ex(a: Any, *, upper: bool = False) -> ResultInfo:
+    """(l, info): as `cholesky`; info[...], int32, is 0, or i where the leading i x i minor is not positive definite.
+
+    There the factor is NaN, and nothing is raised; values and gradients of other members of a batch are not touched.
+
+    >>> cholesky_ex([[[4.0]], [[-1.0]]]).info.tolist()
+    [0, 1]
+    """
+    a = square("cholesky_ex", a)
+    a = _adjoint(a) if upper else a
+    factor, info = apply("cholesky_ex", a)
+    return ResultInfo(_adjoint(factor) if upper else factor, info)
+
+
+@named
 def polar(a: Any, side: str = "right") -> PolarResult:
     """U[..., m, n] and P with a = U @ P (`side="right"`, P[..., n, n]) or a = P @ U ("left", P[..., m, m]), as SciPy.
 

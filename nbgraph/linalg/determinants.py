@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbgraph.errors import named
 from nbgraph.linalg.stacks import square
 from nbgraph.promote import apply
 
@@ -22,6 +23,7 @@ class SlogdetResult(NamedTuple):
     logabsdet: TracedTensor
 
 
+@named
 def det(a: Any) -> TracedTensor:
     """The determinants of a[..., n, n].
 
@@ -35,6 +37,7 @@ def det(a: Any) -> TracedTensor:
     return made
 
 
+@named
 def slogdet(a: Any) -> SlogdetResult:
     """(sign, logabsdet) with det(a) = sign * exp(logabsdet), for a[..., n, n].
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbgraph.errors import named
 from nbgraph.linalg.stacks import square
 from nbgraph.promote import apply
 
@@ -21,6 +22,7 @@ class EigResult(NamedTuple):
     eigenvectors: TracedTensor
 
 
+@named
 def eig(a: Any) -> EigResult:
     """Eigenvalues w[..., n] and right eigenvectors v[..., n, n] of a[..., n, n]: a @ v = v * w. Always complex.
 
@@ -35,6 +37,7 @@ def eig(a: Any) -> EigResult:
     return EigResult(*apply("eig", square("eig", a)))
 
 
+@named
 def eigvals(a: Any) -> TracedTensor:
     """Eigenvalues of a[..., n, n], complex, as those of `eig`.
 

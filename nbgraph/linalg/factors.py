@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbgraph import api
 from nbgraph.dims import dim_min
-from nbgraph.errors import DtypeError, ShapeError
+from nbgraph.errors import DtypeError, ShapeError, named
 from nbgraph.linalg.stacks import identity_like, lower, matrix, stacked, upper
 from nbgraph.promote import apply, as_code, common, operand, to_inexact
 
@@ -41,6 +41,7 @@ class PLU(NamedTuple):
     u: TracedTensor
 
 
+@named
 def lu_factor(a: Any) -> LuFactors:
     """LU factors (lu, piv) of matrices a[..., m, n], as `lu_solve` takes them.
 
@@ -54,6 +55,7 @@ def lu_factor(a: Any) -> LuFactors:
     return LuFactors(*lu_factor_ex(a)[:2])
 
 
+@named
 def lu_factor_ex(a: Any) -> LuFactorsInfo:
     """(lu, piv, info): as `lu_factor`; info[...], int32, is 0, or i where U[i - 1, i - 1] is the first exact zero.
 
@@ -63,6 +65,7 @@ def lu_factor_ex(a: Any) -> LuFactorsInfo:
     return LuFactorsInfo(*apply("lu_factor", matrix("lu_factor", a)))
 
 
+@named
 def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0) -> TracedTensor:
     """x with a @ x = b (trans=1: a.T @ x = b; 2: a^H @ x = b) for b[n] or b[..., n, k], from `lu_factor(a)`.
 
@@ -73,6 +76,9 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0) -> TracedTensor:
     """
     if trans not in (0, 1, 2):
         raise ShapeError("no such system", operation="lu_solve", position="trans", got=trans, wanted="0, 1 or 2")
+    if not isinstance(lu_and_piv, tuple | list) or len(lu_and_piv) != 2:
+        told: Any = {"got": type(lu_and_piv).__name__, "wanted": "the pair that `lu_factor` gives"}
+        raise ShapeError("no factors", operation="lu_solve", position=0, **told)
     lu, piv = lu_and_piv
     lu, piv, b, is_vector = _factored_system(lu, piv, b)
     if trans == 0:
@@ -99,10 +105,14 @@ def _factored_system(lu: Any, piv: Any, b: Any) -> tuple[TracedTensor, TracedTen
         if x.type.ndim < least:
             told: Any = {"got": x.type.shape, "wanted": f"at least {least} dimensions"}
             raise ShapeError("wrong rank", operation="lu_solve", position=position, **told)
+    n, k = lu.type.shape[-2], piv.type.shape[-1]
+    if isinstance(n, int) and isinstance(k, int) and n != k:
+        raise ShapeError("sizes differ", operation="lu_solve", position="piv", got=piv.type.shape, wanted=f"{n} pivots")
     lu, piv, b = stacked(lu, as_code(piv, "i4"), b, ranks=(2, 1, 2))
     return lu, piv, b, is_vector
 
 
+@named
 def lu(a: Any, permute_l: bool = False) -> Any:
     """(p, l, u) with a = p @ l @ u, for a[..., m, n]: p[..., m, m] a permutation, l[..., m, k], u[..., k, n].
 

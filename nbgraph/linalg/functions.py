@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import api
+from nbgraph.errors import named
 from nbgraph.linalg.stacks import matrix, square, stacked
 from nbgraph.promote import apply, as_code, common, to_inexact
 from nbgraph.types import COMPLEX_OF
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def expm(A: Any) -> TracedTensor:
     """exp(A), the sum of A^k / k!, of A[..., n, n]; NaN where A has an infinity or a NaN.
 
@@ -29,6 +31,7 @@ def expm(A: Any) -> TracedTensor:
     return made
 
 
+@named
 def sqrtm(A: Any) -> TracedTensor:
     """The principal square root of A[..., n, n], complex: X @ X = A, eigenvalues with arguments in (-pi/2, pi/2].
 
@@ -42,6 +45,7 @@ def sqrtm(A: Any) -> TracedTensor:
     return made
 
 
+@named
 def solve_sylvester(a: Any, b: Any, q: Any) -> TracedTensor:
     """x with a @ x + x @ b = q, for a[..., m, m], b[..., n, n], q[..., m, n].
 
@@ -51,7 +55,8 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> TracedTensor:
     [[2.0]]
     """
     given = [to_inexact(x) for x in common(a, b, q)]
-    checked = [square("solve_sylvester", x) for x in given[:2]] + [matrix("solve_sylvester", given[2])]
+    checks = (square, square, matrix)
+    checked = [check("solve_sylvester", x, k) for k, (check, x) in enumerate(zip(checks, given, strict=True))]
     x: TracedTensor = apply("sylvester", *stacked(*map(_complex, checked)))
     return x if given[0].type.is_complex else api.real(x)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbgraph import api
+from nbgraph.errors import named
 from nbgraph.linalg.stacks import identity_like, square, system
 from nbgraph.promote import apply
 
@@ -23,6 +24,7 @@ class ResultInfo(NamedTuple):
     info: TracedTensor
 
 
+@named
 def inv(a: Any) -> TracedTensor:
     """The inverses of a[..., n, n]. Raises `LinAlgError` at the eval if a matrix is singular.
 
@@ -33,6 +35,7 @@ def inv(a: Any) -> TracedTensor:
     return made
 
 
+@named
 def inv_ex(a: Any) -> ResultInfo:
     """(inverse, info): info[...] is 0, or i where the i-th pivot is zero; there the inverse is infinite or NaN.
 
@@ -45,6 +48,7 @@ def inv_ex(a: Any) -> ResultInfo:
     return _solved(a, identity_like(a))
 
 
+@named
 def solve_ex(a: Any, b: Any) -> ResultInfo:
     """(x, info) with a @ x = b, for a[..., n, n] and b[n] or b[..., n, k]; info as `inv_ex`.
 

@@ -14,7 +14,7 @@ import numpy as np
 from nbgraph import api
 from nbgraph.api import matrix_transpose, stop_gradient
 from nbgraph.dims import dim_max
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.linalg.spectra import eigh, eigvalsh
 from nbgraph.linalg.stacks import matrix, square, system
 from nbgraph.promote import apply, operand
@@ -34,6 +34,7 @@ class LstsqResult(NamedTuple):
     s: TracedTensor
 
 
+@named
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _DEFAULT) -> TracedTensor:
     """The pseudo-inverses [..., n, m] of a[..., m, n].
 
@@ -53,6 +54,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _DEF
     return _pinv(a, u, _inverse(s, rcond), vh, hermitian)
 
 
+@named
 def lstsq(a: Any, b: Any, rcond: Any = None) -> LstsqResult:
     """The shortest x for which |a @ x - b| is least, for a[..., m, n] and b[m] or b[..., m, k]; and what NumPy tells.
 
@@ -90,6 +92,7 @@ def _residuals(a: TracedTensor, b: TracedTensor, x: TracedTensor) -> TracedTenso
     return api.sum(api.square(api.abs(b - a @ x)), -2)
 
 
+@named
 def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> TracedTensor:
     """How many singular values of A[..., m, n] are more than `tol`; of a vector 1, or 0 if all is zero.
 
@@ -105,7 +108,13 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
     if tol is None:
         limit = _largest(s) * _last(_unit(a) if rtol is None else rtol)
     elif rtol is not None:
-        raise ShapeError("`tol` and `rtol` exclude each other", operation="matrix_rank", position="rtol", got=rtol)
+        raise ShapeError(
+            "`tol` and `rtol` exclude each other",
+            operation="matrix_rank",
+            position="rtol",
+            got=rtol,
+            wanted="one of them",
+        )
     else:
         limit = _last(tol)
     return api.sum(api.astype(s > limit, "int64"), -1)

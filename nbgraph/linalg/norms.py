@@ -5,14 +5,15 @@ In: anything array-like; integers and booleans become float64. Out: a `TracedTen
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nbgraph import api
-from nbgraph.errors import ShapeError
+from nbgraph.errors import DtypeError, ShapeError, named
 from nbgraph.linalg.decompositions import svdvals
-from nbgraph.linalg.stacks import identity_like, square
+from nbgraph.linalg.stacks import identity_like, matrix, square
 from nbgraph.linalg.systems import solve
 from nbgraph.op import REGISTRY, Op
 from nbgraph.promote import operand, record1, to_inexact
@@ -62,13 +63,20 @@ def _norm_axes(x: TracedTensor, ord: Any, axis: Any) -> tuple[int, ...]:
         return tuple(range(n))
     given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
     if not 1 <= len(given) <= 2:
-        raise ShapeError("wrong number of axes", operation="norm", got=axis, wanted="an axis, or two")
-    return tuple(api.shapes._axis("norm", a, n) for a in given)
+        raise ShapeError("wrong number of axes", operation="norm", position="axis", got=axis, wanted="an axis, or two")
+    if not all(isinstance(a, int | np.integer) for a in given):
+        raise DtypeError("no axis", operation="norm", position="axis", got=axis, wanted="integers")
+    axes = tuple(api.shapes._axis("norm", a, n) for a in given)
+    if len(set(axes)) != len(axes):
+        raise ShapeError("the axes are the same", operation="norm", position="axis", got=axis, wanted="two axes")
+    return axes
 
 
 def _no_order(ord: Any, axes: tuple[int, ...]) -> ShapeError:
     what = "matrices" if len(axes) == 2 else "vectors"
-    return ShapeError(f"no such norm of {what}", operation="norm", got=repr(ord), wanted="see the orders it takes")
+    return ShapeError(
+        f"no such norm of {what}", operation="norm", position="ord", got=repr(ord), wanted="see the orders it takes"
+    )
 
 
 def _euclidean(x: TracedTensor, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
@@ -114,13 +122,40 @@ def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: boo
 
 def _spectral_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
     """The largest singular value (2), the smallest (-2), or their sum ("nuc")."""
-    if axes[0] == axes[1]:
-        raise ShapeError("the axes are the same", operation="norm", position="axis", got=axes)
     s = svdvals(api.moveaxis(x, axes, (-2, -1)))
     made = api.sum(s, -1) if ord == "nuc" else (api.max if ord == 2 else api.min)(s, -1)
     return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
 
 
+@named
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> TracedTensor:
+    """`norm` of the matrices x[..., m, n].
+
+    >>> matrix_norm([[[3.0, 4.0]]]).tolist()
+    [5.0]
+    """
+    return norm(matrix("matrix_norm", x), ord, (-2, -1), keepdims)
+
+
+@named
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> TracedTensor:
+    """`norm` of vectors, along an axis, or of all elements of several axes (None: of all).
+
+    >>> vector_norm([[3.0, 4.0]], ord=1).item()
+    7.0
+    """
+    x = to_inexact(operand(x))
+    n = x.type.ndim
+    given = tuple(range(n)) if axis is None else tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    axes = tuple(api.shapes._axis("vector_norm", a, n) for a in given)
+    rest = [a for a in range(n) if a not in axes]
+    sizes = [x.type.shape[a] for a in rest]
+    rows = api.reshape(api.transpose(x, (*rest, *axes)), (*sizes, math.prod(x.type.shape[a] for a in axes)))
+    made = norm(rows, ord, -1)
+    return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
+
+
+@named
 def cond(x: Any, p: Any = None) -> TracedTensor:
     """The condition number of x[..., m, n]: the largest singular value over the smallest; with p, |x| |x^-1|.
 
@@ -133,7 +168,9 @@ def cond(x: Any, p: Any = None) -> TracedTensor:
     if p is None or p in (2, -2):
         s = svdvals(x)
         if s.type.shape[-1] == 0:
-            raise ShapeError("no singular values", operation="cond", position=0, got=operand(x).type.shape)
+            raise ShapeError(
+                "no singular values", operation="cond", position=0, got=operand(x).type.shape, wanted="rows and columns"
+            )
         largest, smallest = s[..., 0], s[..., -1]
         return api.divide(smallest, largest) if p == -2 else api.divide(largest, smallest)
     a = square("cond", x)

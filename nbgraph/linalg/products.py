@@ -9,11 +9,14 @@ import math
 import operator
 from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nbgraph import api
 from nbgraph.contraction import STAND_IN
-from nbgraph.errors import ShapeError
+from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
 from nbgraph.linalg.inverses import inv
 from nbgraph.linalg.stacks import identity_like, lower, stacked, upper
 from nbgraph.linalg.systems import solve
@@ -24,12 +27,15 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def matrix_power(a: Any, n: int) -> TracedTensor:
     """The n-th powers of a[..., m, m], by repeated squaring; negative ones of the inverse. n is structure.
 
     >>> matrix_power([[1, 1], [0, 1]], 5).tolist()
     [[1, 5], [0, 1]]
     """
+    if not isinstance(n, int | np.integer):
+        raise DtypeError("no such power", operation="matrix_power", position="n", got=repr(n), wanted="an integer")
     n, a = operator.index(n), operand(a)
     if a.type.ndim < 2 or a.type.shape[-1] != a.type.shape[-2]:
         told: Any = {"got": a.type.shape, "wanted": "square matrices"}
@@ -46,6 +52,7 @@ def matrix_power(a: Any, n: int) -> TracedTensor:
     return reduce(api.matmul, factors)
 
 
+@named
 def multi_dot(arrays: Sequence[Any]) -> TracedTensor:
     """The product of two or more matrices in the order that takes the fewest operations; the first and the last may be
     vectors.
@@ -55,6 +62,9 @@ def multi_dot(arrays: Sequence[Any]) -> TracedTensor:
     >>> multi_dot([[1, 2], [[1, 0], [0, 2]], [[1], [1]]]).tolist()
     [5]
     """
+    if not isinstance(arrays, Sequence):
+        told: Any = {"got": type(arrays).__name__, "wanted": "a sequence of matrices"}
+        raise ShapeError("no factors", operation="multi_dot", position=0, **told)
     factors = common(*arrays)
     if len(factors) < 2:
         raise ShapeError("too few factors", operation="multi_dot", got=len(factors), wanted="two at least")
@@ -62,8 +72,9 @@ def multi_dot(arrays: Sequence[Any]) -> TracedTensor:
     for position, x in enumerate(factors):
         if x.type.ndim != 2 and not (x.type.ndim == 1 and position in (0, last)):
             wanted = "a matrix, or a vector at an end"
-            told: Any = {"position": position, "got": x.type.shape, "wanted": wanted}
+            told = {"position": position, "got": x.type.shape, "wanted": wanted}
             raise ShapeError("wrong rank", operation="multi_dot", **told)
+    _check_chain(factors)
     is_row, is_column = factors[0].type.ndim == 1, factors[-1].type.ndim == 1
     if is_row:
         factors[0] = api.expand_dims(factors[0], 0)
@@ -73,6 +84,14 @@ def multi_dot(arrays: Sequence[Any]) -> TracedTensor:
     product = _product(factors, _splits(sizes), 0, last)
     ends = (*([0] if is_row else []), *([-1] if is_column else []))
     return api.squeeze(product, ends) if ends else product
+
+
+def _check_chain(factors: Sequence[TracedTensor]) -> None:
+    for position, (x, y) in enumerate(pairwise(factors), 1):
+        n, m = x.type.shape[-1], y.type.shape[0]
+        if isinstance(n, int) and isinstance(m, int) and n != m:
+            told: Any = {"got": y.type.shape, "wanted": f"{n} rows"}
+            raise ShapeError("sizes differ", operation="multi_dot", position=position, **told)
 
 
 def _splits(sizes: Sequence[Size]) -> dict[tuple[int, int], int]:
@@ -96,6 +115,7 @@ def _product(factors: Sequence[TracedTensor], best: dict[tuple[int, int], int], 
     return api.matmul(_product(factors, best, i, k), _product(factors, best, k + 1, j))
 
 
+@named
 def tensorsolve(a: Any, b: Any, axes: Any = None) -> TracedTensor:
     """x with tensordot(a, x, x.ndim) = b. The axes of `a` in `axes` are moved to its end first.
 
@@ -104,15 +124,24 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> TracedTensor:
     """
     a, b = (to_inexact(x) for x in common(a, b))
     if axes is not None:
-        last = tuple(k % a.type.ndim for k in axes)
+        n = a.type.ndim
+        if any(not -n <= k < n for k in axes):
+            told: Any = {"got": axes, "wanted": f"-{n} <= axis < {n}"}
+            raise BoundsError("axis is out of range", operation="tensorsolve", position="axes", **told)
+        last = tuple(k % n for k in axes)
         a = api.transpose(a, (*(k for k in range(a.type.ndim) if k not in last), *last))
     rank = b.type.ndim
     shape = a.type.shape[rank:]
     _check_square("tensorsolve", a.type.shape, a.type.shape[:rank], shape)
+    for d, e in zip(a.type.shape, b.type.shape, strict=False):
+        if isinstance(d, int) and isinstance(e, int) and d != e:
+            told = {"got": b.type.shape, "wanted": a.type.shape[:rank]}
+            raise ShapeError("sizes differ", operation="tensorsolve", position=1, **told)
     n = math.prod(shape)
     return api.reshape(solve(api.reshape(a, (n, n)), api.ravel(b)), shape)
 
 
+@named
 def tensorinv(a: Any, ind: int = 2) -> TracedTensor:
     """x with tensordot(x, tensordot(a, b, b.ndim), ind) = b: the inverse of a as a matrix from its last axes to its
     first `ind`.
@@ -135,6 +164,7 @@ def _check_square(name: str, shape: Shape, rows: Shape, columns: Shape) -> None:
         raise ShapeError("not square", operation=name, position=0, got=shape, wanted=wanted)
 
 
+@named
 def householder_product(a: Any, tau: Any) -> TracedTensor:
     """The first n columns of H_1 H_2 ... H_k, H_i = 1 - tau_i v_i v_i^H, for a[..., m, n] and tau[..., k].
 
@@ -163,10 +193,12 @@ def householder_product(a: Any, tau: Any) -> TracedTensor:
 def _check_reflections(a: Shape, tau: Shape) -> None:
     if len(a) < 2 or len(tau) < 1:
         wanted = "[..., m, n] and [..., k]"
-        raise ShapeError("wrong rank", operation="householder_product", got=(a, tau), wanted=wanted)
+        position = 0 if len(a) < 2 else 1
+        told: Any = {"position": position, "got": (a, tau), "wanted": wanted}
+        raise ShapeError("wrong rank", operation="householder_product", **told)
     (m, n), k = a[-2:], tau[-1]
     for position, (more, less) in enumerate(((m, n), (n, k))):
         if isinstance(more, int) and isinstance(less, int) and more < less:
             wanted = "m >= n >= k"
-            told: Any = {"position": position, "got": (m, n, k), "wanted": wanted}
+            told = {"position": position, "got": (m, n, k), "wanted": wanted}
             raise ShapeError("sizes do not fit", operation="householder_product", **told)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbgraph import api
 from nbgraph.api import matrix_transpose
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.linalg.stacks import square
 from nbgraph.promote import apply
 
@@ -25,6 +25,7 @@ class EighResult(NamedTuple):
     eigenvectors: TracedTensor
 
 
+@named
 def eigh(a: Any, UPLO: str = "L") -> EighResult:
     """Eigenvalues w[..., n], ascending, and eigenvectors v[..., n, n] of Hermitian matrices: a @ v = v * w.
 
@@ -40,11 +41,12 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
 def _lower(name: str, a: Any, UPLO: str) -> TracedTensor:
     """The matrices with what is read in the lower triangle."""
     a = square(name, a)
-    if UPLO.upper() not in ("L", "U"):
-        raise ShapeError("no such triangle", operation=name, position="UPLO", got=UPLO, wanted="'L' or 'U'")
+    if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
+        raise ShapeError("no such triangle", operation=name, position="UPLO", got=repr(UPLO), wanted="'L' or 'U'")
     return api.conj(matrix_transpose(a)) if UPLO.upper() == "U" else a
 
 
+@named
 def eigvalsh(a: Any, UPLO: str = "L") -> TracedTensor:
     """Eigenvalues of Hermitian matrices, ascending. The gradient is V diag(g) V^H.
 

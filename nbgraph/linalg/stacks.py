@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
-def matrix(name: str, a: Any) -> TracedTensor:
+def matrix(name: str, a: Any, position: int = 0) -> TracedTensor:
     """One stack of matrices."""
     x = to_inexact(operand(a))
-    _check_rank(name, 0, x, 2)
+    _check_rank(name, position, x, 2)
     return x
 
 
-def square(name: str, a: Any) -> TracedTensor:
+def square(name: str, a: Any, position: int = 0) -> TracedTensor:
     """One stack of square matrices."""
-    x = matrix(name, a)
+    x = matrix(name, a, position)
     n, m = x.type.shape[-2:]
     if isinstance(n, int) and isinstance(m, int) and n != m:
-        raise ShapeError("sizes differ", operation=name, position=0, got=x.type.shape, wanted="a square matrix")
+        raise ShapeError("sizes differ", operation=name, position=position, got=x.type.shape, wanted="a square matrix")
     return x
 
 

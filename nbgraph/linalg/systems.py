@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import api
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, common, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def solve(a: Any, b: Any) -> TracedTensor:
     """x with a @ x = b, for a[..., n, n] and b[n] (one vector) or b[..., n, k] (as NumPy 2).
 

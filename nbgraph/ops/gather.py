@@ -294,7 +294,8 @@ class ScatterSet(_Scatter):
 class ScatterMul(_Scatter):
     """x with its elements at the index multiplied by u.
 
-    Derivatives of first order are exact with any number of zeros in u, higher ones where no factor is zero.
+    Derivatives up to third order are exact with any number of zeros in u; higher ones where at most two of the factors
+    of an element are zero.
     """
 
     name = "scatter_mul"
@@ -319,15 +320,24 @@ class ScatterMul(_Scatter):
         return b.add(first, b.mul(x, added))
 
     def _others(self, b: Any, ones: Any, index: Any, u: Any) -> Any:
-        """For each factor the product of the others at its place: that of all that are not zero, divided by it."""
+        """For each factor the product of the others at its place: that of those that are not zero, times that of the
+        zeros, which is 0 but has derivatives."""
         how, n = {"axis": self.axis, "along": self.along}, b.shape(ones)[self.axis]
-        zero = b.equal(u, b.lit(0, u))
+        zero, nothing = b.equal(u, b.lit(0, u)), b.lit(0, u)
         nonzero = b.where(zero, b.lit(1, u), u)
         product = b.gather(b.emit(self, ones, index, nonzero), index, **how)
-        count = b.cast(zero, "i8")
-        zeros = b.gather(b.scatter_add(index, count, n=n, **how), index, **how)
-        alone = b.equal(zeros, count)  # no other factor is zero
-        return b.where(alone, b.div(product, nonzero), b.lit(0, u))
+
+        def of_others(own: Any) -> Any:
+            return b.sub(b.gather(b.scatter_add(index, own, n=n, **how), index, **how), own)
+
+        count, zeros = of_others(b.cast(zero, "i8")), b.where(zero, u, nothing)
+        total, squares = of_others(zeros), of_others(b.mul(zeros, zeros))
+        # The product of one number is their sum, that of two (sum^2 - sum of squares) / 2 (Newton's identities).
+        pair = b.mul(b.sub(b.mul(total, total), squares), 0.5)
+        value = nothing
+        for k, power in ((2, pair), (1, total), (0, b.lit(1, u))):
+            value = b.where(b.equal(count, b.lit(k, count)), power, value)
+        return b.mul(b.div(product, nonzero), value)
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:

@@ -1,7 +1,8 @@
 """Cholesky factors, and systems of equations with a triangular matrix.
 
 In: operands with equal batch dimensions (the API broadcasts them and makes matrices of vectors).
-Out: what LAPACK gives; a matrix that is not positive definite, or singular, is an error at run time, never a NaN.
+Out: what LAPACK gives; a matrix that is not positive definite, or singular, is an error at run time, never a NaN
+but in `cholesky_ex`.
 Holds: one triangle is read; derivative rules use sizes as symbols alone.
 """
 
@@ -59,13 +60,7 @@ class Cholesky(Kernel):
         lw.call("cholesky", a.type.code, factor.address, a.address, matrices.count(shape), shape[-1])
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
-        # l^-1 da l^-H = l^-1 dl + (l^-1 dl)^H: a lower triangular matrix and its adjoint. (Murray, Differentiation of
-        # the Cholesky decomposition, arXiv:1602.07527, equation 8.)
-        (factor,), (da,) = outs, tangents
-        half = b.solve_triangular(factor, b.mul(b.add(da, adjoint(b, da)), 0.5), lower=True)
-        inner = b.solve_triangular(factor, adjoint(b, half), lower=True)
-        inner = b.where(_compared(b, inner, b.equal), b.mul(inner, 0.5), inner)
-        return matmul(b, factor, _masked(b, inner, b.greater_equal))
+        return _change(b, outs[0], tangents[0])
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
@@ -75,6 +70,56 @@ class Cholesky(Kernel):
                 a = x @ np.swapaxes(x, -1, -2).conj() + 2 * np.eye(shape[-1])
                 # Only the lower triangle is read: differences along other directions test no derivative.
                 yield Sample(cls(), (a.astype(code),), smooth=False)
+
+
+def _change(b: Any, factor: Any, da: Any) -> Any:
+    """The tangent of a Cholesky factor.
+
+    l^-1 da l^-H = l^-1 dl + (l^-1 dl)^H: a lower triangular matrix and its adjoint. (Murray, Differentiation of the
+    Cholesky decomposition, arXiv:1602.07527, equation 8.)
+    """
+    half = b.solve_triangular(factor, b.mul(b.add(da, adjoint(b, da)), 0.5), lower=True)
+    inner = b.solve_triangular(factor, adjoint(b, half), lower=True)
+    inner = b.where(_compared(b, inner, b.equal), b.mul(inner, 0.5), inner)
+    return matmul(b, factor, _masked(b, inner, b.greater_equal))
+
+
+@final
+class CholeskyEx(Kernel):
+    """(l, info): as `cholesky`, of each matrix by itself.
+
+    info[...], int32, is 0, or i where the leading minor of order i is not positive, and there l is NaN.
+
+    Source: LAPACK xPOTRF.
+    """
+
+    name = "cholesky_ex"
+    kernel = "cholesky_ex"
+    n_out = 2
+    costly = True
+
+    def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> Any:
+        (a,) = ins
+        n = matrices.order(cx, self.name, 0, a)
+        return a.with_shape((*a.shape[:-2], n, n)), TensorType("i4", a.shape[:-2])
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        from nbgraph_kernels.references_factors import reference_cholesky_ex
+
+        return reference_cholesky_ex(ins[0])
+
+    def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
+        (a,), (factor, info) = ins, outs
+        places = factor.address, info.address, a.address
+        lw.call("cholesky_ex", a.type.code, *places, matrices.count(a.type.shape), a.type.shape[-1])
+
+    def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
+        return _change(b, outs[0], tangents[0]), None
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        for _, args, sizes, smooth in Cholesky.samples(code, rng):
+            yield Sample(cls(), args, sizes, smooth)
 
 
 @final
