@@ -292,6 +292,7 @@ from nbgraph.errors import (
     NbgraphError,
     ShapeError,
 )
+from nbgraph.fixed_point import fixed_point
 from nbgraph.jit import jit
 from nbgraph.tensor import TracedTensor
 from nbgraph.transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
@@ -423,6 +424,7 @@ __all__ = [
     "fill_diagonal",
     "finfo",
     "fix",
+    "fixed_point",
     "flatnonzero",
     "flip",
     "fliplr",

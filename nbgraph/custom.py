@@ -272,7 +272,7 @@ class _Function:
         at = [k for k, x in enumerate(residuals) if isinstance(x, Node)]
         outs = self._ran(d, result, start, [residuals[k] for k in at])
         for k, node in zip(at, self._opened, strict=True):
-            residuals[k] = node
+            residuals[k] = d.stand_in(node, partial(formal, node.type, d.name))
         cts: list[Any] = []
         for x, r in zip(outs, d.out[0], strict=True):
             cts.append(formal(x.type, d.name) if type(r) is int and x.type.inexact else None)

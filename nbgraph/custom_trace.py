@@ -8,7 +8,7 @@ one family (a strongly connected component of calls, Tarjan 1972), whose fragmen
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import count
 from threading import local
 from typing import Any
@@ -39,7 +39,9 @@ class Definition:
     """A function and its rule in the making.
 
     `formals` stand for its arguments, `given` for tangents or cotangents; `region` and `results` are what the function
-    recorded and returned, `rule_region` and `rule_results` the same of its rule. `out` is for whoever traces.
+    recorded and returned, `rule_region` and `rule_results` the same of its rule. There, `stand_ins` (formal, value) are
+    in the place of what the function computed, as a rule that differentiates seals what it reaches. `out` is for
+    whoever traces.
     """
 
     def __init__(self, name: str, key: Hashable, reverse: bool, formals: Sequence[Node]) -> None:
@@ -47,6 +49,7 @@ class Definition:
         self.region: list[Node] = []
         self.results: list[Node] | None = None
         self.given: list[Node] = []
+        self.stand_ins: list[tuple[Node, Node]] = []
         self.rule_region: list[Node] = []
         self.rule_results: list[Node | None] = []
         self.calls: list[Pack] = []
@@ -65,6 +68,16 @@ class Definition:
     def ran(self, region: list[Node], results: list[Node]) -> None:
         """The function was run."""
         self.region, self.results, self.order = region, results, next(_orders)
+
+    def stand_in(self, node: Node, make: Callable[[], Node]) -> Node:
+        """What the rule gets in the place of a value: the value itself if the function did not compute it."""
+        if not any(node is n for n in self.region):
+            return node
+        for made, value in self.stand_ins:
+            if value is node:
+                return made
+        self.stand_ins.append((make(), node))
+        return self.stand_ins[-1][0]
 
     def finished(self) -> Finished | None:
         """Its operation; None where it waits for an older one of its family."""
@@ -141,7 +154,8 @@ class Finished:
 
     def _rule(self, d: Definition, primal: Fragment, left: Sequence[Node]) -> tuple[Rule, Shape]:
         assert d.results is not None
-        kept = [*d.results, *left] if d.reverse else []
+        given = {id(value): made for made, value in d.stand_ins}
+        kept = [given.get(id(n), n) for n in (*d.results, *left)] if d.reverse else []
         made = [r for r in d.rule_results if r is not None]
         f, words = _fragment([*d.formals, *self.outside, *kept, *d.given], d.rule_region, made)
         place = count()
@@ -158,16 +172,16 @@ def _outside(members: Iterable[Definition]) -> list[Node]:
         for node in (*d.region, *d.rule_region):
             used += node.inputs
         used += [*d.results, *(r for r in d.rule_results if r is not None)]
-        known.update(map(id, (*d.formals, *d.given, *d.region, *d.rule_region)))
+        known.update(map(id, (*d.formals, *d.given, *d.region, *d.rule_region, *(made for made, _ in d.stand_ins))))
     return list({id(n): n for n in used if id(n) not in known}.values())
 
 
 def _residuals(d: Definition) -> list[Node]:
     """What the rule uses of what the function computed, besides its results."""
     assert d.results is not None
-    made = set(map(id, d.region)) - set(map(id, d.results))
-    used = [i for node in d.rule_region for i in node.inputs] + [r for r in d.rule_results if r is not None]
-    return list({id(n): n for n in used if id(n) in made}.values())
+    results = set(map(id, d.results))
+    used = {id(i) for node in d.rule_region for i in node.inputs} | {id(r) for r in d.rule_results}
+    return [value for made, value in d.stand_ins if id(made) in used and id(value) not in results]
 
 
 def _fragment(inputs: Sequence[Node], region: Sequence[Node], outputs: Sequence[Node]) -> tuple[Fragment, Shape]:

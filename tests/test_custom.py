@@ -86,3 +86,30 @@ def test_nondiff_and_zeros():
     f = nbg.custom_vjp(lambda n, x, y: x * n, nondiff_argnums=(0,))
     f.defvjp(lambda n, x, y: (x * n, None), lambda n, _, ct: (ct * (n + 1), None))
     assert [float(g) for g in nbg.grad(lambda x, y: f(3, x, y), (0, 1))(1.0, 2.0)] == [4.0, 0.0]
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_a_rule_may_differentiate_by_what_the_function_computed(jit: str) -> None:
+    """The residual is a computed value, and the rule itself takes a derivative at it."""
+
+    @nbg.custom_vjp
+    def g(x, a):
+        return nbg.cos(a * x)
+
+    def forward(x, a):
+        out = nbg.cos(a * x)
+        return out, (out, a)
+
+    def backward(residuals, ct):
+        y, a = residuals
+        return nbg.grad(lambda y: y**3)(y) * ct, nbg.vjp(lambda a: nbg.sin(a * y), a)[1](ct)[0]
+
+    g.defvjp(forward, backward)
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    x, a = nbg.TracedTensor.from_tensor(0.5), nbg.TracedTensor.from_tensor(0.8)
+    by_x, by_a = g(x, a).grad([x, a])
+    y = np.cos(0.4)
+    assert float(by_x.eval(engine)) == pytest.approx(3 * y**2)
+    assert float(by_a.eval(engine)) == pytest.approx(y * np.cos(0.8 * y))
+    # The second derivative goes through the residual by the same rule: dy/dx is 3 y^2, dy/da is y cos(a y).
+    assert float(by_x.grad(x).eval(engine)) == pytest.approx(6 * y * 3 * y**2)
