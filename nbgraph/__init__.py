@@ -278,6 +278,7 @@ from nbgraph.api import (
     zeros_like,
 )
 from nbgraph.checkpoint import checkpoint, checkpoint_loop
+from nbgraph.custom import custom_jvp, custom_vjp
 from nbgraph.dims import DimExpr, dim
 from nbgraph.engine import Engine, default_engine
 from nbgraph.errors import (
@@ -389,6 +390,8 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "custom_jvp",
+    "custom_vjp",
     "default_engine",
     "deg2rad",
     "degrees",

@@ -15,7 +15,7 @@ from typing import Any
 
 from nbgraph import inline, repeats
 from nbgraph.errors import DifferentiationError, describe
-from nbgraph.fragment import size_at
+from nbgraph.fragment import Fragment, size_at
 from nbgraph.parts import Part, plain_call
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
 from nbgraph.repeats import EACH, SAME, Run, call_environment, repeat, result, run_from, slot_node, type_at
@@ -362,8 +362,8 @@ def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node 
         tangents: dict[Key, Node] = {key_of(w): t for w, t in wrt}
         needed = {key_of(out) for out in outputs}
         needed.update(key for step in path.steps for key in step.keys)
-        for step in path.steps:
-            _push_forward(step, tangents, needed)
+        fragments = [_push_forward(step, tangents, needed) for step in path.steps]
+        _check_direction(path, [f for f in fragments if f is not None])
         return [_tangent(path, out, tangents) for out in outputs]
 
 
@@ -374,21 +374,21 @@ def _tangent(path: Path, out: Node, tangents: dict[Key, Node]) -> Node | None:
     return _zeros(out) if key in path.active else None
 
 
-def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> None:
-    """Moves the tangents of a step's inputs to those of its results that somebody needs."""
+def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> Fragment | None:
+    """Moves the tangents of a step's inputs to those of its results that somebody needs; the fragment that does it."""
     given = {k: tangents[key] for k, key in enumerate(step.keys) if key in tangents}
     wanted: dict[int, list[Key]] = {}
     for slot, key in step.outs:
         if key in needed and key not in tangents:
             wanted.setdefault(slot, []).append(key)
     if not given or not wanted:
-        return
+        return None
     if step.kind == "sum":
         tangents[wanted[0][0]] = sum_of(list(given.values()))
-        return
+        return None
     plan = jvp_plan(step.fragment, tuple(sorted(given)), tuple(sorted(wanted)))
     if not plan.results:
-        return
+        return None
     derived = _derived_call(step, plan, {("tangent", k): t for k, t in given.items()})
     derived.nodes = []
     env = step.fragment.environment([i.type for i in step.inputs], step.words)
@@ -396,6 +396,20 @@ def _push_forward(step: _Step, tangents: dict[Key, Node], needed: set[Key]) -> N
         if slot in plan.results:
             tangent = _result(derived, plan.results[slot], type_at(step.fragment, slot, env), derived.active)
             tangents.update(dict.fromkeys(keys, tangent))
+    return plan.fragment
+
+
+def _check_direction(path: Path, derived: Sequence[Fragment]) -> None:
+    """Raises for forward mode of a function whose rule is for reverse mode, but in the derivative of a gradient."""
+    only = [i.op for f in derived for i in f.instrs if i.op.direction == "linear"]
+    if only and not any(
+        s.fragment and any(i.op.direction == "pullback" for i in s.fragment.instrs) for s in path.steps
+    ):
+        raise DifferentiationError(
+            "forward mode of a function that has a rule for reverse mode alone",
+            operation=f"custom_vjp of {only[0].function.rule.name}",  # type: ignore[attr-defined]
+            hint="use reverse mode (nbg.grad, nbg.vjp, nbg.jacrev), or give it a rule by nbg.custom_jvp",
+        )
 
 
 def _zeros(like: Node) -> Node:

@@ -11,7 +11,8 @@ function again, since Python code may depend on sizes, and gives the same fragme
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
 from threading import get_ident
 from typing import Any
@@ -62,12 +63,12 @@ def jit(
     """
     if f is None:
         return partial(jit, static_argnums=static_argnums, static_argnames=static_argnames)
-    traced = _Traced(f, _tuple(static_argnums), _tuple(static_argnames))
+    traced = Traced(f, _tuple(static_argnums), _tuple(static_argnames))
     known = traced.known
 
     @wraps(f)
     def jitted(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs and not _TRACES.running:
+        if not kwargs and not TRACES.running:
             record: Recorder | None
             nodes: Sequence[Any] = args
             try:
@@ -115,22 +116,28 @@ class _Traces:
     def __init__(self) -> None:
         self.running: set[int] = set()
 
-    def __enter__(self) -> None:
-        self.running.add(get_ident())
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """This thread is tracing for as long."""
+        me = get_ident()
+        outermost = me not in self.running
+        self.running.add(me)
+        try:
+            yield
+        finally:
+            if outermost:
+                self.running.discard(me)
 
-    def __exit__(self, *_: object) -> None:
-        self.running.discard(get_ident())
 
-
-_TRACES = _Traces()
+TRACES = _Traces()
 
 
 def is_tracing() -> bool:
     """Whether this thread is inside of a function that is traced."""
-    return get_ident() in _TRACES.running
+    return get_ident() in TRACES.running
 
 
-class _Static:
+class Static:
     """An argument that is part of the signature."""
 
     __slots__ = ("value",)
@@ -139,7 +146,7 @@ class _Static:
         self.value = value
 
 
-class _Traced:
+class Traced:
     """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds."""
 
     def __init__(self, f: Callable[..., Any], nums: tuple[int, ...], names: tuple[str, ...]) -> None:
@@ -158,8 +165,8 @@ class _Traced:
             args, kwargs = self._with_statics(args, kwargs)
         nodes: list[Any] = []
         signature = (
-            *[self._sign(a, nodes) for a in args],
-            *[(name, self._sign(kwargs[name], nodes)) for name in sorted(kwargs)],
+            *[self.sign(a, nodes) for a in args],
+            *[(name, self.sign(kwargs[name], nodes)) for name in sorted(kwargs)],
         )
         recorders = self._recorders.get(signature, ())
         for record in recorders:
@@ -172,13 +179,13 @@ class _Traced:
     def _with_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         nums = {k % len(args) for k in self.nums if -len(args) <= k < len(args)}
         return (
-            tuple(_Static(a) if k in nums else a for k, a in enumerate(args)),
-            {name: _Static(a) if name in self.names else a for name, a in kwargs.items()},
+            tuple(Static(a) if k in nums else a for k, a in enumerate(args)),
+            {name: Static(a) if name in self.names else a for name, a in kwargs.items()},
         )
 
     # -- signatures ---------------------------------------------------------------------------------------------------
 
-    def _sign(self, x: Any, nodes: list[Any]) -> Hashable:
+    def sign(self, x: Any, nodes: list[Any]) -> Hashable:
         """What of an argument the trace depends on; its traced leaves, as nodes, are appended."""
         cls = type(x)
         if cls is TracedTensor:
@@ -188,13 +195,13 @@ class _Traced:
             nodes.append(weak(x, WEAK[cls]))
             return cls  # type: ignore[return-value]
         if cls is tuple or cls is list:
-            return (cls, *[self._sign(i, nodes) for i in x])
-        if cls is _Static:
+            return (cls, *[self.sign(i, nodes) for i in x])
+        if cls is Static:
             return self._static(x.value)
         found, tree = flatten(x)
         if tree.cls is not None:
-            return (tree, *[self._sign(i, nodes) for i in found])
-        if not _is_array(x):
+            return (tree, *[self.sign(i, nodes) for i in found])
+        if not is_array(x):
             return self._static(x)
         nodes.append(operand(x))
         return nodes[-1].type  # type: ignore[no-any-return]
@@ -209,7 +216,7 @@ class _Traced:
                 got=f"a {type(value).__name__}",
                 hint="pass tensors, arrays and numbers, in tuples, lists or dicts",
             ) from None
-        return (_Static, type(value), value)
+        return (Static, type(value), value)
 
     # -- tracing ------------------------------------------------------------------------------------------------------
 
@@ -219,25 +226,25 @@ class _Traced:
         It may not if a tensor came from where no guard looks: the next call might find another one there.
         """
         leaves, tree = flatten((args, kwargs))
-        objects = [x.value if type(x) is _Static else x for x in leaves if not _is_traced(x)]
+        objects = [x.value if type(x) is Static else x for x in leaves if not is_traced(x)]
         seal([n for n in Guards([self.f, *objects]).nodes if n.op is not None])
-        numbers = [type(x) in WEAK for x in leaves if _is_traced(x)]
+        numbers = [type(x) in WEAK for x in leaves if is_traced(x)]
         formals = [formal(n.type, self.name, is_number) for n, is_number in zip(nodes, numbers, strict=True)]
         given = iter(formals)
-        filled = [next(given) if _is_traced(x) else x.value if type(x) is _Static else x for x in leaves]
+        filled = [next(given) if is_traced(x) else x.value if type(x) is Static else x for x in leaves]
         start = _next_seq()
         filled_args, filled_kwargs = unflatten(tree, filled)
-        with _TRACES:
+        with TRACES.here():
             result = self.f(*filled_args, **filled_kwargs)
         guards = Guards([self.f, *objects])  # now: what tracing changes, such as a counter, is not to trace again
         found, out_tree = flatten(result)
-        region, outputs = region_of([operand(x) for x in found if _is_traced(x)], start)
+        region, outputs = region_of([operand(x) for x in found if is_traced(x)], start)
         given = iter(outputs)
-        results = [next(given) if _is_traced(x) else x for x in found]
+        results = [next(given) if is_traced(x) else x for x in found]
         plan, outside = plan_of(region) if region else (None, [])
         made = recorder(plan, region, outside, formals, results, out_tree, guards)
         seen = guards.tensors.keys() | set(map(id, formals))
-        if all(n.seq > start or id(n) in seen or _is_scalar(n) for n in (*outside, *outputs)):
+        if all(n.seq > start or id(n) in seen or is_scalar(n) for n in (*outside, *outputs)):
             self._keep(made, signature, len(formals) == len(args) and not kwargs)
         return made
 
@@ -261,16 +268,16 @@ def _positions(f: Any) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-def _is_traced(leaf: Any) -> bool:
+def is_traced(leaf: Any) -> bool:
     """Whether a leaf of arguments or results is a tensor or becomes one."""
-    return isinstance(leaf, Node) or type(leaf) in WEAK or (type(leaf) is not _Static and _is_array(leaf))
+    return isinstance(leaf, Node) or type(leaf) in WEAK or (type(leaf) is not Static and is_array(leaf))
 
 
-def _is_array(x: Any) -> bool:
+def is_array(x: Any) -> bool:
     if isinstance(x, (np.ndarray, np.generic, DimExpr)):
         return True
     return hasattr(x, "__array__") and not isinstance(x, type)
 
 
-def _is_scalar(node: Node) -> bool:
+def is_scalar(node: Node) -> bool:
     return node.slot == SCALAR and node.call is None

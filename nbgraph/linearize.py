@@ -6,7 +6,7 @@ linear in its tangent inputs and use primal values by key. An exact zero is None
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nbgraph.errors import DifferentiationError
@@ -27,8 +27,7 @@ def differentiate(
     keys = _wrt_keys(view, wrt)
     inputs = [Input(("tangent", k.id if isinstance(k, Input) else k), k.type, True) for k in keys]
     tangents: Tangents = dict(zip(keys, inputs, strict=True))
-    for definition in view.definitions:
-        _push_forward(definition, tangents)
+    push_forward(view.definitions, tangents)
     return LinearFragment(view, inputs, [tangents.get(k) for k in outputs])
 
 
@@ -40,6 +39,12 @@ def _wrt_keys(view: ResolvedView, wrt: Sequence[GlobalValKey | int] | None) -> l
         if not k.type.inexact:
             raise DifferentiationError("cannot differentiate by an integer or boolean value", got=k.type)
     return keys
+
+
+def push_forward(definitions: Iterable[Definition], tangents: Tangents) -> None:
+    """Adds the tangents of what operations make, in order, to those that are there."""
+    for definition in definitions:
+        _push_forward(definition, tangents)
 
 
 def _push_forward(d: Definition, tangents: Tangents) -> None:

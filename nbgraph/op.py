@@ -90,6 +90,8 @@ class Op:
     phases: ClassVar[tuple[tuple[int, int, int], ...]] = ()
     #: True where the result may share memory with an operand in `reference`.
     is_view: ClassVar[bool] = False
+    #: "linear": tangents only there to be pulled back; "pullback": the rule that does it (`nbgraph.custom_ops`).
+    direction: ClassVar[str] = ""
     version: ClassVar[int] = 1
 
     _interned: ClassVar[dict[tuple[Any, ...], Op]] = {}

@@ -224,7 +224,7 @@ def _build(signature: _Signature) -> Plan:
     nodes, n = signature.nodes, len(signature.outside)
     b = FragmentBuilder()
     for node in signature.outside:
-        b.input(_anonymous(node.type))
+        b.input(anonymous(node.type))
     slots: list[int] = []
     for node, refs in zip(signature.nodes, signature.operands(), strict=True):
         op = node.op
@@ -242,7 +242,7 @@ def _build(signature: _Signature) -> Plan:
     return Plan(fragment, tuple(slots), tuple(w.symbol[1] for w in words), fallible)  # type: ignore[union-attr]
 
 
-def _anonymous(t: TensorType) -> TensorType:
+def anonymous(t: TensorType) -> TensorType:
     """The type with every size that is not 1 forgotten, so that no number becomes structure."""
     return TensorType(t.code, tuple(1 if one else 2 for one in t.klass.ones))
 

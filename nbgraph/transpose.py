@@ -28,12 +28,17 @@ def transpose(linear: LinearFragment, which: Sequence[int] | None = None) -> Lin
         ct = Input(("cotangent", slot), out.type, True)
         inputs.append(ct)
         cts[out] = BUILDER.add(cts.get(out), ct)
+    pull_back(linear, cts)
+    return LinearFragment(linear.view, inputs, [cts.get(k) for k in linear.tangent_inputs])
+
+
+def pull_back(linear: LinearFragment, cts: Cotangents) -> None:
+    """Moves the cotangents of tangent outputs to the tangent inputs."""
     active = {id(k) for k in linear.tangent_inputs}
     operations = linear.operations
     active.update(id(k) for op_key in operations for k in op_key.results())
     for op_key in reversed(operations):
         _pull_back(op_key, cts, active)
-    return LinearFragment(linear.view, inputs, [cts.get(k) for k in linear.tangent_inputs])
 
 
 def _pull_back(op_key: GlobalOpKey, cts: Cotangents, active: set[int]) -> None:
