@@ -183,12 +183,7 @@ def _interpret(engine: Any, run: _Running, steps: range) -> None:
             raise failure.named(run.chain.calls[k]) from failure.error
         for slot in run.slots:
             run.values[slot].append(outs[run.program.position[slot]])
-    seconds = time.perf_counter() - start
-    engine.ledger(run.program).record(seconds, len(steps))
-    with engine._lock:
-        engine.counters.interpreted += len(steps)
-        engine.counters.operations += len(steps) * run.program.n_ops
-        engine.counters.run_seconds += seconds
+    engine.count_interpreted(run.program, time.perf_counter() - start, len(steps))
 
 
 def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
@@ -215,10 +210,5 @@ def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
     for p, stack in enumerate(stacks):
         table.rows(code.n_inputs + p, stack, 1)
     table.words[table.n - len(placed.rest) :] = array("q", placed.at(native.workspace(placed.workspace)))
-    status = table.run(native, code.machine.address, steps)
-    ran = steps if status == 0 else status >> 32
-    native.count(ran, ran * run.program.n_ops)
-    if status:
-        failure = native.failure(run.program, status & 0xFFFFFFFF)
-        raise failure.named(run.chain.calls[start + ran - 1]) from failure.error
+    table.run(native, run.program, steps, lambda k: run.chain.calls[start + k])
     return {slot: stacks[run.program.position[slot]][1:] for slot in run.slots}

@@ -221,13 +221,16 @@ class Engine:
         outs = interpreter.run(bound, arrays)
         for total, out in zip(totals, outs[len(outs) - len(totals) :], strict=True):
             np.add(total, out, out=total)
-        seconds = time.perf_counter() - start
-        with self._lock:
-            self.ledger(program).record(seconds)
-            self.counters.interpreted += 1
-            self.counters.operations += program.n_ops
-            self.counters.run_seconds += seconds
+        self.count_interpreted(program, time.perf_counter() - start)
         return outs
+
+    def count_interpreted(self, program: Program, seconds: float, calls: int = 1) -> None:
+        """Notes that calls of a program were interpreted in that time."""
+        with self._lock:
+            self.ledger(program).record(seconds, calls)
+            self.counters.interpreted += calls
+            self.counters.operations += calls * program.n_ops
+            self.counters.run_seconds += seconds
 
     def ready(self, program: Program, coming: int = 1) -> bool:
         """Whether a program has machine code, after compiling it if that is due."""

@@ -155,12 +155,7 @@ def _interpret(engine: Any, run: Repeated, steps: range) -> None:
         for total, out in zip(run.totals, outs[stored:], strict=True):
             np.add(total, out, out=total)
         run.advance(k, outs)
-    seconds = time.perf_counter() - start
-    engine.ledger(run.program).record(seconds, len(steps))
-    with engine._lock:
-        engine.counters.interpreted += len(steps)
-        engine.counters.operations += len(steps) * run.program.n_ops
-        engine.counters.run_seconds += seconds
+    engine.count_interpreted(run.program, time.perf_counter() - start, len(steps))
 
 
 def _run_native(native: Any, run: Repeated, start: int) -> None:
@@ -182,13 +177,7 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
             table.column(position, column[start:])
     _outputs(run, table, turns, code.n_inputs, start)
     table.words[table.n - len(placed.rest) :] = array("q", placed.at(native.workspace(placed.workspace)))
-    status = table.run(native, code.machine.address, steps)
-    ran = steps if status == 0 else status >> 32
-    native.count(ran, ran * run.program.n_ops)
-    if status:
-        failure = native.failure(run.program, status & 0xFFFFFFFF)
-        assert isinstance(failure, OperationFailed)
-        raise failure.named(run.call.calls[start + ran - 1]) from failure.error
+    table.run(native, run.program, steps, lambda k: run.call.calls[start + k])
     run.cts = {s: pair[steps & 1, ...].copy() for s, pair in turns.items()}
 
 

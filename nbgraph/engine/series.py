@@ -7,7 +7,7 @@ they change from call to call, for the kernel `repeat`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,9 +86,14 @@ class Table:
         self.columns.extend((position, _TURNS, stack.ctypes.data + first * stride, step * stride, -1))
         self.alive.append(stack)
 
-    def run(self, native: Any, address: int, steps: int) -> int:
-        """The status of so many steps."""
+    def run(self, native: Any, program: Any, steps: int, call_of: Callable[[int], Any]) -> None:
+        """Runs so many steps, and counts them; a failure is that of the call which `call_of` gives for a step."""
         repeat, offset = entry_point("repeat")
+        address = native.codes[program].machine.address
         words = [address, steps, self.words.buffer_info()[0], len(self.columns) // 5]
-        status: int = native.timed(repeat, array("q", [*words, self.columns.buffer_info()[0], offset]))
-        return status
+        status = native.timed(repeat, array("q", [*words, self.columns.buffer_info()[0], offset]))
+        ran = steps if status == 0 else status >> 32
+        native.count(ran, ran * program.n_ops)
+        if status:
+            failure = native.failure(program, status & 0xFFFFFFFF)
+            raise failure.named(call_of(ran - 1)) from failure.error
