@@ -26,8 +26,8 @@ SQUARE = {name: getattr(L, name) for name in (
     "cholesky", "cholesky_ex", "det", "eig", "eigh", "eigvals", "eigvalsh", "expm", "inv", "inv_ex", "slogdet", "sqrtm",
 )} | {"matrix_power": lambda a: L.matrix_power(a, -2), "cho_factor": lambda a: L.cho_factor(a)[0]}  # fmt: skip
 MATRIX = {name: getattr(L, name) for name in (
-    "lu", "lu_factor", "lu_factor_ex", "pinv", "polar", "qr", "svd", "svdvals", "cond", "matrix_norm", "trace",
-    "diagonal", "matrix_transpose",
+    "lu", "lu_factor", "lu_factor_ex", "pinv", "polar", "qr", "svd", "svd_truncated", "svdvals", "cond", "matrix_norm",
+    "trace", "diagonal", "matrix_transpose",
 )}  # fmt: skip
 SYSTEM = {
     "solve": L.solve, "solve_ex": L.solve_ex, "lstsq": L.lstsq, "solve_triangular": L.solve_triangular,

@@ -78,7 +78,7 @@ def solve(n: int, tol: float = 1e-13, engine: nbg.Engine | None = None) -> dict[
     loss = nbg.sum(x * x) / 2
     value = np.asarray(x.eval(engine))
     implicit_W, implicit_b = implicit_gradient(W, b, value, value)
-    *unrolled, iW, ib = map(np.asarray, nbg.eval(loss.grad(W), loss.grad(b), implicit_W, implicit_b, engine=engine))
+    *unrolled, iW, ib = map(np.asarray, nbg.eval(*loss.grad([W, b]), implicit_W, implicit_b, engine=engine))
     diff = max(np.max(np.abs(unrolled[0] - iW)), np.max(np.abs(unrolled[1] - ib)))
     return {
         "grad_unrolled": unrolled[1].tolist(),

@@ -1,7 +1,7 @@
 """The gradient of a learning-rate schedule, through all steps of the training.
 
 In: a number of steps T. Out: dL/da_t for every step's rate a_t, against a closed form; a schedule improved by it.
-Holds: a step of training is one call of one fragment.
+Holds: a step of training is one call of one fragment; every rate is a leaf of its own, so that the way back is one run.
 
 Gradient descent on lam w^2/2 is w <- w - a_t lam w (D. Maclaurin et al., ICML 2015, for what one may do with it).
 The loss L = lam w_T^2/2 depends on each rate in closed form:
@@ -48,12 +48,12 @@ def descend(w: Tensor, a: Tensor) -> Tensor:
 def solve(T: int, engine: nbg.Engine | None = None) -> dict[str, Any]:
     """dL/da_t, and how far it is from the closed form, relatively, at worst."""
     rates = 1 / (LAM * (np.arange(T) + 2))
-    a = Tensor.from_tensor(rates)
+    a = [Tensor.from_tensor(rate) for rate in rates]
     w = nbg.constant(START)
-    for t in range(T):
-        w = descend(w, a[t])
+    for rate in a:
+        w = descend(w, rate)
     loss = LAM * w * w / 2
-    gradient = np.asarray(loss.grad(a).eval(engine))
+    gradient = np.array(nbg.eval(*loss.grad(a), engine=engine))
     last = START * np.prod(1 - LAM * rates)
     exact = -(LAM**2) * last**2 / (1 - LAM * rates)
     return {"dL_da": gradient.tolist(), "check": float(np.max(np.abs(gradient / exact - 1)))}
@@ -100,17 +100,17 @@ def cross_entropy(W: Tensor, X: Any, Y: Any) -> Tensor:
 
 
 @nbg.jit
-def learn(W: Tensor, a: Tensor, X: Tensor, Y: Tensor) -> Tensor:
+def learn(W: Tensor, log_rate: Tensor, X: Tensor, Y: Tensor) -> Tensor:
     """A step of gradient descent; its gradient is written out: X^T (softmax - Y)/rows."""
-    return W - a * (X.T @ (nbg.nn.softmax(X @ W, axis=1) - Y)) / X.shape[0]
+    return W - nbg.exp(log_rate) * (X.T @ (nbg.nn.softmax(X @ W, axis=1) - Y)) / X.shape[0]
 
 
-def train(data: Data, log_rates: Tensor, engine: nbg.Engine | None = None) -> Tensor:
+def train(data: Data, log_rates: Sequence[Tensor]) -> Tensor:
     """The loss on the other half, after a step for each rate."""
-    X, Y, rates = nbg.constant(data.X), nbg.constant(data.Y), nbg.exp(log_rates)
+    X, Y = nbg.constant(data.X), nbg.constant(data.Y)
     W = nbg.constant(np.zeros((data.X.shape[1], data.Y.shape[1])))
-    for t in range(log_rates.shape[0]):
-        W = learn(W, rates[t], X, Y)
+    for log_rate in log_rates:
+        W = learn(W, log_rate, X, Y)
     return cross_entropy(W, data.X_other, data.Y_other)
 
 
@@ -120,14 +120,15 @@ def improve(data: Data, T: int, rounds: int = ROUNDS, engine: nbg.Engine | None 
     losses: list[float] = []
     with progress("hyperopt", rounds) as advance:
         for _ in range(rounds):
-            x = Tensor.from_tensor(logs)
-            loss = train(data, x, engine)
-            value, slope = nbg.eval(loss, loss.grad(x), engine=engine)
+            leaves = [Tensor.from_tensor(x) for x in logs]
+            loss = train(data, leaves)
+            value, *slopes = nbg.eval(loss, *loss.grad(leaves), engine=engine)
             losses = losses or [float(value)]
+            slope = np.array(slopes)
             direction = slope / max(float(np.max(np.abs(slope))), 1e-300)
             for _ in range(8):
                 trial = logs - move * direction
-                reached = float(train(data, nbg.constant(trial), engine).eval(engine))
+                reached = float(train(data, [nbg.constant(x) for x in trial]).eval(engine))
                 if reached < losses[-1]:
                     break
                 move /= 2
