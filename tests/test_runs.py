@@ -121,9 +121,11 @@ def test_a_first_step_with_an_operand_of_its_own_is_differentiated_by_it(evals: 
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-10)
 
 
-@pytest.mark.parametrize("jit", ["never", "always"])
-@pytest.mark.parametrize("evals", [0, 1, 3])
-@pytest.mark.parametrize("operands", ["leaves", "slices", "jitted"])
+@pytest.mark.parametrize(
+    ("operands", "evals", "jit"),
+    [(o, e, "never") for o in ("leaves", "slices", "jitted") for e in (0, 1, 3)]
+    + [("leaves", 1, "always"), ("slices", 1, "always"), ("jitted", 0, "always")],
+)
 def test_operands_of_every_step_are_differentiated_by(jit: str, evals: int, operands: str, monkeypatch) -> None:
     """Weight decay, a rate of its own at every step: w' = w - a_t l w, L = l w_T^2/2, dL/da_t = -l^2 w_T^2/(1 - a_t l)
     (Maclaurin, Duvenaud, Adams, Gradient-based Hyperparameter Optimization through Reversible Learning, 2015)."""
