@@ -133,11 +133,11 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> TracedTensor:
     rank = b.type.ndim
     shape = a.type.shape[rank:]
     _check_square("tensorsolve", a.type.shape, a.type.shape[:rank], shape)
-    for d, e in zip(a.type.shape, b.type.shape, strict=False):
-        if isinstance(d, int) and isinstance(e, int) and d != e:
-            told = {"got": b.type.shape, "wanted": a.type.shape[:rank]}
-            raise ShapeError("sizes differ", operation="tensorsolve", position=1, **told)
     n = math.prod(shape)
+    size = math.prod(b.type.shape)  # as in NumPy only their number has to fit
+    if isinstance(n, int) and isinstance(size, int) and n != size:
+        told = {"got": b.type.shape, "wanted": f"{n} elements"}
+        raise ShapeError("sizes differ", operation="tensorsolve", position=1, **told)
     return api.reshape(solve(api.reshape(a, (n, n)), api.ravel(b)), shape)
 
 
