@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
-from nbgraph.engine import core
+from nbgraph.engine import chains, core
+from nbgraph.ssa import program_for
 
 T = nbg.TracedTensor.from_tensor
 RNG = np.random.default_rng(0)
@@ -156,3 +157,18 @@ def test_a_chain_that_ran_is_pickled_call_by_call() -> None:
     total.eval(nbg.Engine(jit="always", cache_dir=None))
     again, leaf = pickle.loads(pickle.dumps((total, a)))
     np.testing.assert_allclose(again.grad(leaf).eval(), total.grad(a).eval(), rtol=1e-12)
+
+
+def test_a_program_that_adds_to_its_outputs_serves_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fragment of a loop may be a derived one as well, of which there is a program that adds to sums."""
+    double = nbg.jit(lambda x: x + x)
+    x = nbg.constant(np.ones(2))
+    y: Any = x
+    for _ in range(10):
+        y = double(y)
+    slots = frozenset({y.slot})
+    assert program_for(y.call.fragment, slots, slots).summed
+    dirty = type("Dirty", (), {"__getattr__": lambda _, name: getattr(np, name)})()
+    dirty.empty = lambda shape, dtype: np.full(shape, 7, dtype)
+    monkeypatch.setattr(chains, "np", dirty)
+    np.testing.assert_array_equal(y.eval(nbg.Engine(jit="always", cache_dir=None)), [1024.0, 1024.0])

@@ -70,7 +70,7 @@ def test_compiled():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="unknown method 'cubic'"):
+    with pytest.raises(nbg.ShapeError, match="quantile: unknown method: got 'cubic'"):
         nbg.quantile(X, 0.5, method="cubic")
     with pytest.raises(nbg.BoundsError, match="fractions out of range"):
         nbg.percentile(X, 101)

@@ -64,3 +64,26 @@ def test_sizes_out_of_range_are_named():
         nbg.linalg.svd_truncated(np.eye(2), max_rank=0)
     with pytest.raises(nbg.ShapeError, match="dynamic_slice"):
         nbg.dynamic_slice(np.zeros(3), (0, 0), (1,))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "match"),
+    [
+        (lambda: nbg.truncate([1.0, 2.0], 1.5), nbg.DtypeError, "truncate: no size"),
+        (lambda: nbg.truncate([1.0, 2.0], nbg.asarray(1.5)), nbg.DtypeError, "truncate: no size"),
+        (lambda: nbg.truncate([1.0, 2.0], "1"), nbg.DtypeError, "truncate: no size"),
+        (lambda: nbg.dynamic_slice([1.0, 2.0], 0, 1), nbg.ShapeError, "dynamic_slice: does not fit"),
+        (lambda: nbg.linalg.svd_truncated(np.eye(2), max_rank=1.5), nbg.BoundsError, "svd_truncated: no such rank"),
+        (lambda: nbg.linalg.svd_truncated(np.eye(2), rtol=np.nan), nbg.BoundsError, "svd_truncated: no such tolerance"),
+        (lambda: nbg.linalg.svd_truncated(np.eye(2), rtol=-1.0), nbg.BoundsError, "svd_truncated: no such tolerance"),
+    ],
+)
+def test_what_is_no_size_is_a_named_error(wrong, error, match):
+    with pytest.raises(error, match=match):
+        wrong()
+
+
+def test_places_and_sizes_may_be_arrays():
+    x = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(nbg.dynamic_slice(x, np.array([1, 2]), np.array([2, 2])).eval(), x[1:3, 2:4])
+    np.testing.assert_array_equal(nbg.dynamic_slice(x, nbg.asarray([1, 2]), (2, 2)).eval(), x[1:3, 2:4])

@@ -99,7 +99,8 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool,
     if x.type.is_complex:
         raise DtypeError("complex numbers have no order", operation=name, position=0, got=x.dtype, wanted="real")
     if method not in _POSITIONS:
-        raise ValueError(f"{name}: unknown method {method!r}; there are {', '.join(_POSITIONS)}")
+        wanted = ", ".join(_POSITIONS)
+        raise ShapeError("unknown method", operation=name, got=repr(method), wanted=f"one of {wanted}")
     if not ((fractions >= 0) & (fractions <= 1)).all():
         raise BoundsError("fractions out of range", operation=name, position=1, got=q, wanted="0 <= q <= 1")
     axes = _axes(name, x.type.ndim, axis)

@@ -16,7 +16,7 @@ from nbgraph.api.creation import arange
 from nbgraph.api.elementwise import maximum, minimum, where
 from nbgraph.api.gather import axis_of, take
 from nbgraph.dims import DimExpr
-from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.promote import operand
 from nbgraph.trace import concrete_size
 from nbgraph.types import Size
@@ -30,11 +30,12 @@ def truncate(x: Any, size: Any, axis: int = 0) -> TracedTensor:
 
     Its adjoint is `pad_to_match`. Raises `BoundsError` for a size below 0 or above that of the axis.
 
-    >>> truncate([1.0, 2.0, 3.0], operand(2)).tolist()
+    >>> import nbgraph as nbg
+    >>> truncate([1.0, 2.0, 3.0], nbg.asarray(2)).tolist()
     [1.0, 2.0]
     """
     x = operand(x)
-    axis, size = axis_of("truncate", axis, x.type.ndim), _size(size)
+    axis, size = axis_of("truncate", axis, x.type.ndim), _size("truncate", size)
     _check("truncate", size, x.type.shape[axis])
     made: TracedTensor = x[(slice(None),) * axis + (slice(0, size),)]
     return made
@@ -65,15 +66,18 @@ def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTe
     As in `jax.lax.dynamic_slice` a negative start counts from the end, and one with which the part would not fit is
     brought to the nearest with which it does. Entries of `size` are as for `truncate`. Sizes of x are ints.
 
-    >>> dynamic_slice([1.0, 2.0, 3.0, 4.0], (operand(3),), (2,)).tolist()
+    >>> import nbgraph as nbg
+    >>> dynamic_slice([1.0, 2.0, 3.0, 4.0], (nbg.asarray(3),), (2,)).tolist()
     [3.0, 4.0]
     """
     x = operand(x)
-    if not len(start) == len(size) == x.type.ndim:
-        got, wanted = (len(start), len(size)), f"a start and a size for each of {x.type.ndim} axes"
+    lengths = tuple(len(s) if isinstance(s, Sequence) or getattr(s, "ndim", 0) == 1 else None for s in (start, size))
+    if lengths != (x.type.ndim, x.type.ndim):
+        got, wanted = (start, size), f"sequences: a start and a size for each of {x.type.ndim} axes"
         raise ShapeError("does not fit", operation="dynamic_slice", got=got, wanted=wanted)
     for axis, (first, length) in enumerate(zip(start, size, strict=True)):
-        n, length = concrete_size(x.type.shape[axis], "the size"), concrete_size(_size(length), "the size of the part")
+        n = concrete_size(x.type.shape[axis], "the size")
+        length = concrete_size(_size("dynamic_slice", length), "the size of the part")
         _check("dynamic_slice", length, n)
         first = operand(first)
         if first.type.ndim or first.type.code not in ("i4", "i8"):
@@ -84,8 +88,14 @@ def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTe
     return made
 
 
-def _size(size: Any) -> Size:
-    return size if isinstance(size, DimExpr) else operator.index(size)
+def _size(name: str, size: Any) -> Size:
+    if isinstance(size, DimExpr):
+        return size
+    try:
+        return operator.index(size)
+    except TypeError:
+        wanted = "an integer, or a 0-d tensor of integers"
+        raise DtypeError("no size", operation=name, position="size", got=repr(size), wanted=wanted) from None
 
 
 def _check(name: str, size: Size, most: Size) -> None:

@@ -192,7 +192,10 @@ def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
     placed, steps = placed_for(code, bound), len(run.chain.calls) - start
     table = Table(code.n_inputs + len(bound.out_types) + len(placed.rest))
     # Row 0 is what the first of these calls gets from the one before, row k + 1 what call k gives.
-    stacks = [np.empty((steps + 1, *t.shape), t.dtype) for t in bound.out_types]
+    # An output that the program adds to what is there begins as zero, as `program_for` may find such a one.
+    summed = run.program.accumulating
+    made = [np.zeros if p in summed else np.empty for p in range(len(bound.out_types))]
+    stacks = [new((steps + 1, *t.shape), t.dtype) for new, t in zip(made, bound.out_types, strict=True)]
     filled: dict[int, Array] = {}
     for position, p in enumerate(code.picks):
         kind = run.chain.pattern[p]

@@ -190,8 +190,7 @@ class Schedule:
         for k, call in enumerate(chain.calls):
             self._found[id(call)] = row
             self.chained[id(call)] = chain, k
-        self._visit(chain.inputs[: len(chain.pattern)])
-        self._visit(chain.inputs[len(chain.pattern) :])
+        self._visit(chain.inputs)
 
     def _producer(self, node: Node) -> tuple[Any, int]:
         """The call that makes the value of a node, and the slot."""

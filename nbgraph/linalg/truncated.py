@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from nbgraph.api import truncate
 from nbgraph.dims import dim_min
 from nbgraph.errors import BoundsError, ShapeError
@@ -27,8 +29,14 @@ def svd_truncated(a: Any, rtol: float = 0.0, max_rank: int | None = None, *, bro
     a = matrix("svd_truncated", a)
     if a.type.ndim != 2:
         raise ShapeError("not one matrix", operation="svd_truncated", position=0, got=a.type, wanted="two dimensions")
-    if max_rank is not None and max_rank < 1:
-        raise BoundsError("no such rank", operation="svd_truncated", position="max_rank", got=max_rank, wanted=">= 1")
+    if max_rank is not None and (not isinstance(max_rank, int | np.integer) or max_rank < 1):
+        raise BoundsError(
+            "no such rank", operation="svd_truncated", position="max_rank", got=repr(max_rank), wanted="an integer >= 1"
+        )
+    if not 0 <= rtol <= 1:
+        raise BoundsError(
+            "no such tolerance", operation="svd_truncated", position="rtol", got=rtol, wanted="0 <= rtol <= 1"
+        )
     u, s, vh = svd(a, full_matrices=False, broadening=broadening)
     most = dim_min(*a.type.shape)
     rank = most
