@@ -14,17 +14,16 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from nbgraph import api, gradients, pickling, special
+from nbgraph import api, dispatch, gradients, pickling
 from nbgraph.api.indexing import getitem, setitem
 from nbgraph.api.products import MATMULS
 from nbgraph.dims import dim
 from nbgraph.engine import Engine, evaluate, value
-from nbgraph.errors import ConcretizationError, DtypeError, ShapeError
+from nbgraph.errors import ConcretizationError, ShapeError
 from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, defers, forward, reflected
 from nbgraph.promote import record1, record2
 from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
-from nbgraph.trees import tree_map
 from nbgraph.types import Shape, Size, TensorType, code_of
 
 __all__ = ["TracedTensor"]
@@ -343,24 +342,10 @@ class TracedTensor(Node):
     # -- protocols ----------------------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = ufunc.__name__
-        function = getattr(api, name, None) or getattr(special, name, None)
-        if method != "__call__" or kwargs or function is None:
-            raise _not_lazy(name if method == "__call__" else f"{name}.{method}", kwargs)
-        return function(*inputs)
+        return dispatch.call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        name = func.__name__
-        if name in _DECIDED:
-            args, kwargs = tree_map(_value, (tuple(args), kwargs))
-            return func(*args, **kwargs)
-        if name in _IN_PLACE:
-            raise TypeError(f"np.{name} writes into its argument; nbg.{name} or x.at gives a new tensor")
-        home: Any = sys.modules[_HOMES[func.__module__]] if func.__module__ in _HOMES else api
-        function = getattr(home, name, None) if name in home.__all__ else None
-        if function is None:
-            raise _not_lazy(func.__module__.removeprefix("numpy").lstrip(".") + f" {name}", {})
-        return function(*args, **kwargs)
+        return dispatch.call_function(func, args, kwargs)
 
     def __array_namespace__(self, api_version: str | None = None) -> Any:
         return sys.modules["nbgraph"]
@@ -421,26 +406,3 @@ class _Region:
     def get(self) -> TracedTensor:
         """The region, x[index]."""
         return getitem(self.x, self.index)
-
-
-# -- helpers ----------------------------------------------------------------------------------------------------------
-
-#: Functions of NumPy that decide or print: they evaluate.
-_DECIDED = frozenset(("allclose", "array_equal", "array_equiv", "array_repr", "array_str", "array2string"))
-
-#: Functions of NumPy that write into their argument, which a tensor does not allow.
-_IN_PLACE = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
-#: Where the functions of NumPy's modules are.
-_HOMES = {"numpy.linalg": "nbgraph.linalg", "numpy.fft": "nbgraph.fft"}
-
-
-def _value(x: Any) -> Any:
-    return x.eval() if isinstance(x, TracedTensor) else x
-
-
-def _not_lazy(name: str, kwargs: Any) -> DtypeError:
-    keywords = f" with {', '.join(kwargs)}" if kwargs else ""
-    return DtypeError(
-        f"numpy's {name.strip()}{keywords} does not take a TracedTensor",
-        hint="use one of nbgraph's functions, or .eval() for the value",
-    )

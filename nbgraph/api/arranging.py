@@ -6,6 +6,7 @@ run-time sizes where they are numbers.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from itertools import pairwise
@@ -82,6 +83,19 @@ def tile(A: Any, reps: Any) -> TracedTensor:
 
 
 # -- turned -----------------------------------------------------------------------------------------------------------
+
+
+def resize(a: Any, new_shape: Any) -> TracedTensor:
+    """The elements under another shape, repeated as often as needed.
+
+    >>> resize([1, 2, 3], (2, 2)).tolist()
+    [[1, 2], [3, 1]]
+    """
+    x, shape = ravel(a), tuple(new_shape) if isinstance(new_shape, tuple | list) else (new_shape,)
+    n, m = concrete_size(x.type.size, "the size"), math.prod(shape)
+    if n == 0 and m:
+        raise ShapeError("nothing to repeat", operation="resize", position=0, got=operand(a).type.shape, wanted=shape)
+    return reshape(getitem(tile(x, -(-m // n)) if m > n else x, slice(0, m)), shape)
 
 
 def roll(a: Any, shift: Any, axis: Any = None) -> TracedTensor:

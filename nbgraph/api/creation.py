@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.elementwise import stop_gradient
-from nbgraph.api.shapes import broadcast_to, stack
+from nbgraph.api.shapes import broadcast_to, expand_dims, stack
 from nbgraph.dims import DimExpr
 from nbgraph.engine import Engine, evaluate
 from nbgraph.errors import ShapeError
@@ -38,7 +38,26 @@ def asarray(a: Any, dtype: Any = None) -> TracedTensor:
     return x if dtype is None else as_code(x, code_of(dtype))
 
 
-array = asarray
+asanyarray = ascontiguousarray = asfortranarray = asarray
+
+
+def array(a: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0) -> Any:
+    """A tensor from anything array-like, with at least `ndmin` dimensions. The other arguments are of no account.
+
+    >>> array([1, 2], ndmin=2).tolist()
+    [[1, 2]]
+    """
+    x = asarray(a, dtype)
+    return x if x.type.ndim >= ndmin else expand_dims(x, tuple(range(ndmin - x.type.ndim)))
+
+
+def copy(a: Any, order: Any = "K", subok: bool = False) -> TracedTensor:
+    """The tensor itself, as it is immutable; a tensor of a copy of anything else.
+
+    >>> copy([1, 2]).tolist()
+    [1, 2]
+    """
+    return asarray(a)
 
 
 def _has_tensor(a: Any) -> bool:
@@ -93,6 +112,9 @@ def ones(shape: Any, dtype: Any = float) -> TracedTensor:
     return broadcast_to(weak(1, code_of(dtype)), shape)
 
 
+empty = zeros
+
+
 def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> TracedTensor:
     """An array of one value, in the shape and dtype of another.
 
@@ -119,6 +141,9 @@ def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> TracedTensor:
     [1.0, 1.0]
     """
     return full_like(a, 1, dtype, shape)
+
+
+empty_like = zeros_like
 
 
 def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = float) -> TracedTensor:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import promote
+from nbgraph.errors import DtypeError
 from nbgraph.kinds import Elementwise
 from nbgraph.op import REGISTRY
-from nbgraph.promote import as_code, binary, common, operand, record1, record2, unary
+from nbgraph.promote import as_code, binary, common, operand, record1, record2, to_inexact, unary
 from nbgraph.trace import record
 from nbgraph.types import code_of
 
@@ -113,6 +114,20 @@ def abs(x: Any) -> TracedTensor:
 
 
 absolute = abs
+
+
+def fabs(x: Any) -> TracedTensor:
+    """|x| of real numbers, as a floating-point number.
+
+    >>> fabs([-1, 2]).tolist()
+    [1.0, 2.0]
+    """
+    given = to_inexact(operand(x))
+    if given.type.is_complex:
+        raise DtypeError(
+            "complex operand", operation="fabs", position=0, got=given.dtype, wanted="real numbers", hint="use nbg.abs"
+        )
+    return abs(given)
 
 
 def sign(x: Any) -> TracedTensor:

@@ -241,6 +241,28 @@ def flip(m: Any, axis: Any = None) -> TracedTensor:
     return along("flip", operand(m), axis)
 
 
+def rollaxis(a: Any, axis: int, start: int = 0) -> TracedTensor:
+    """The axis moved back to before the one that is at `start`.
+
+    >>> rollaxis([[[1, 2]]], 2).shape
+    (2, 1, 1)
+    """
+    a = operand(a)
+    n = a.type.ndim
+    axis, start = _axis("rollaxis", axis, n), _axis("rollaxis", start, n + 1) if start != n else n
+    return moveaxis(a, axis, start - 1 if axis < start else start)
+
+
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[TracedTensor, ...]:
+    """The slices along an axis.
+
+    >>> [s.tolist() for s in unstack([[1, 2], [3, 4]], axis=1)]
+    [[1, 3], [2, 4]]
+    """
+    x = operand(x)
+    return tuple(moveaxis(x, _axis("unstack", axis, x.type.ndim), 0))
+
+
 # -- joining ----------------------------------------------------------------------------------------------------------
 
 
@@ -338,6 +360,15 @@ def diag(v: Any, k: int = 0) -> TracedTensor:
     n = v.type.shape[0] + abs(k)
     made: TracedTensor = apply("diagonal_scatter", v, offset=k, axis1=0, axis2=1, shape=(n, n))
     return made
+
+
+def diagflat(v: Any, k: int = 0) -> TracedTensor:
+    """A matrix with the flattened v on its k-th diagonal.
+
+    >>> diagflat([[1], [2]]).tolist()
+    [[1, 0], [0, 2]]
+    """
+    return diag(ravel(v), k)
 
 
 @named

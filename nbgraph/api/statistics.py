@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nbgraph import promote
 from nbgraph.api.elementwise import conj, maximum, multiply, real, sqrt, where
 from nbgraph.api.logic import isnan, logical_not, not_equal
-from nbgraph.api.reductions import all, max, mean, min, prod, sum
+from nbgraph.api.reductions import all, argmax, argmin, max, mean, min, prod, sum
 from nbgraph.api.shapes import broadcast_to, reshape
 from nbgraph.errors import ShapeError
 from nbgraph.promote import as_code, operand, to_inexact
@@ -207,6 +207,30 @@ def nanmax(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     x, missing = _filled(a, -math.inf)
     made = max(x, axis, keepdims)
     return made if missing is None else where(all(missing, axis, keepdims), math.nan, made)
+
+
+def nanargmax(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The index of the largest of what is not NaN; -1 where there is nothing else (NumPy raises an error).
+
+    >>> nanargmax([1.0, float("nan"), 2.0]).item()
+    2
+    """
+    return _place(argmax, -math.inf, a, axis, keepdims)
+
+
+def nanargmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The index of the smallest of what is not NaN; -1 where there is nothing else (NumPy raises an error).
+
+    >>> nanargmin([1.0, float("nan"), 2.0]).item()
+    0
+    """
+    return _place(argmin, math.inf, a, axis, keepdims)
+
+
+def _place(search: Any, filler: float, a: Any, axis: Any, keepdims: bool) -> TracedTensor:
+    x, missing = _filled(a, filler)
+    found: TracedTensor = search(x, axis, keepdims)
+    return found if missing is None else where(all(missing, axis, keepdims), -1, found)
 
 
 def nanmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
