@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from nbgraph.api.advanced import Plan, broadcast_value, check_bounds, combined, index_array
-from nbgraph.api.elementwise import astype, where
+from nbgraph.api.elementwise import astype
+from nbgraph.api.elementwise import where as _where
 from nbgraph.api.masks import indices_where
 from nbgraph.api.shapes import (
     broadcast_arrays,
@@ -172,7 +173,7 @@ def putmask(a: Any, mask: Any, values: Any) -> TracedTensor:
     x = operand(a)
     n = concrete_size(x.type.size, "the size")
     given = reshape(_cycled("putmask", as_code(operand(values), x.type.code), n), x.type.shape)
-    return where(mask, given, x)
+    return _where(mask, given, x)
 
 
 def _cycled(name: str, values: TracedTensor, n: int) -> TracedTensor:
@@ -213,6 +214,27 @@ def nonzero(a: Any) -> tuple[TracedTensor, ...]:
     [[0, 1, 1], [1, 0, 1]]
     """
     return indices_where(operand(a))
+
+
+@overload
+def where(condition: Any) -> tuple[TracedTensor, ...]: ...
+
+
+@overload
+def where(condition: Any, x: Any, y: Any) -> TracedTensor: ...
+
+
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """x where the condition is nonzero, else y; only what was chosen has a derivative. Of a condition alone `nonzero`.
+
+    >>> where([True, False], [1.0, 2.0], 0).tolist()
+    [1.0, 0.0]
+    """
+    if x is None and y is None:
+        return nonzero(condition)
+    if x is None or y is None:
+        raise ShapeError("one of x and y is missing", operation="where", wanted="both of them, or none")
+    return _where(condition, x, y)
 
 
 def flatnonzero(a: Any) -> TracedTensor:
@@ -278,7 +300,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
         raise ShapeError("conditions do not match choices", operation="select", got=got, wanted=wanted)
     made = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
-        made = where(condition, choice, made)
+        made = _where(condition, choice, made)
     return operand(made)
 
 
