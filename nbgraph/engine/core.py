@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
@@ -36,6 +37,7 @@ from nbgraph.fragment import Fragment
 from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
+from nbgraph.settle import settle, values_below
 from nbgraph.ssa import Bound, Program, exact_program, program_for
 from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, value_of
 from nbgraph_kernels.blas_threads import AtMost
@@ -273,6 +275,8 @@ def value(node: Node, engine: Engine | None = None) -> Array:
     a: Array | None = node.data
     if a is None:
         engine = engine or default_engine()
+        if ALIVE:
+            settle([node], engine)
         a = run_again(node, engine)
         if a is None:
             a = evaluate([node], engine)[0]
@@ -288,6 +292,8 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
     else:
         values = [value_of(n) for n in nodes]
         if any(v is None for v in values):
+            if ALIVE:
+                settle(nodes, engine)
             values = _evaluate_open(nodes, engine)
     for a in values:
         a.setflags(write=False)
@@ -354,12 +360,18 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
 def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
     """With placeholders bound: nothing is remembered, the values belong to this call."""
     bound, sizes = bind_arrays(bindings)
-    with LOCK:
-        schedule = Schedule(nodes, draft(nodes), bound, sizes)
-    results: Results = {}
+
+    def run(nodes: Sequence[Node]) -> list[Array]:
+        with LOCK:
+            schedule = Schedule(nodes, draft(nodes), bound, sizes)
+        results: Results = {}
+        engine.run(schedule, results)
+        return values_of(schedule.targets, results)
+
+    if ALIVE:
+        values_below(nodes, sizes, lambda node: run([node])[0])
     engine.counters.evals += 1
-    engine.run(schedule, results)
-    return [np.array(a) for a in values_of(schedule.targets, results)]
+    return [np.array(a) for a in run(nodes)]
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:
@@ -446,3 +458,6 @@ def default_engine() -> Engine:
         with _DEFAULT_LOCK:
             _DEFAULT = _DEFAULT or Engine()
     return _DEFAULT
+
+
+HOOKS.run = evaluate
