@@ -15,6 +15,8 @@ from collections.abc import Sequence
 BENCHMARKS = {
     "loops": "bench.loops",
     "compile": "bench.compile_cost",
+    "examples": "bench.examples",
+    "growth": "bench.growth",
     "start": "bench.start",
     "functions": "bench.functions",
     "calls": "bench.calls",

@@ -36,6 +36,23 @@ def write_json(result: dict[str, Any], file: str) -> None:
     os.replace(temporary, file)
 
 
+class Ledger:
+    """Rows in a file (or none) that later runs add to: a row with the same values of the fields `keys` is replaced."""
+
+    def __init__(self, file: Path | None, keys: Sequence[str]) -> None:
+        self.file, self.keys = file, keys
+        there = file is not None and file.exists()
+        self.rows: list[Row] = json.loads(file.read_text())["rows"] if there and file else []
+
+    def add(self, row: Row, environment: dict[str, Any]) -> None:
+        """Adds a row, with what it was measured on, and writes the file."""
+        place = [row[k] for k in self.keys]
+        at = next((n for n, r in enumerate(self.rows) if [r[k] for k in self.keys] == place), len(self.rows))
+        self.rows[at : at + 1] = [row | {"commit": environment["commit"], "cpu": environment["cpu"]}]
+        if self.file:
+            write_json({"environment": environment, "rows": self.rows}, str(self.file))
+
+
 def show(result: dict[str, Any], only_measured: bool = False) -> None:
     """The environment, the table, and the notes of the implementations in it."""
     rows = [r for r in result["rows"] if not (only_measured and r["status"] in ("absent", "skipped"))]
@@ -111,3 +128,9 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns
         return "  ".join(parts).rstrip()
 
     return "\n".join([line(head), line(["-" * w for w in widths]), *map(line, rows)])
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Sequence[str] = ()) -> str:
+    """The same for a page."""
+    rule = ["---" if name in text_columns else "---:" for name in head]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])

@@ -15,6 +15,7 @@ import numpy as np
 
 from nbgraph import api
 from nbgraph.custom import custom_vjp
+from nbgraph.engine import Engine
 from nbgraph.errors import DtypeError, LinAlgError, ShapeError
 from nbgraph.linalg import solve
 from nbgraph.transforms import jacrev, vjp
@@ -22,13 +23,20 @@ from nbgraph.transforms import jacrev, vjp
 __all__ = ["fixed_point"]
 
 
-def fixed_point(f: Callable[..., Any], x0: Any, *args: Any, tol: float = 1e-12, max_iter: int = 1000) -> Any:
+def fixed_point(
+    f: Callable[..., Any],
+    x0: Any,
+    *args: Any,
+    tol: float = 1e-12,
+    max_iter: int = 1000,
+    engine: Engine | None = None,
+) -> Any:
     """The tensor x with x = f(x, *args), by iteration from `x0`, of the shape and dtype of x0 (float or complex).
 
-    Ends when a step changes x by at most `tol * (1 + max|x|)`. Every step is evaluated, so `f` may be any function that
-    can be traced, and the arguments need values. The derivative by `args`, real or complex tensors or containers of
-    them, is that of the equation, whatever the number of steps, in reverse mode and to any order; that by `x0` is zero.
-    It solves a system as large as x. Tensors that `f` reads from elsewhere are constants.
+    Ends when a step changes x by at most `tol * (1 + max|x|)`. Every step is evaluated (by `engine`), so `f` may be
+    any function that can be traced, and the arguments need values. The derivative by `args`, real or complex tensors
+    or containers of them, is that of the equation, whatever the number of steps, in reverse mode and to any order;
+    that by `x0` is zero. It solves a system as large as x. Tensors that `f` reads from elsewhere are constants.
 
     Raises `LinAlgError` if `max_iter` steps do not suffice or x is not finite, `ShapeError` or `DtypeError` if a step
     gives another type, `DifferentiationError` in forward mode.
@@ -39,17 +47,17 @@ def fixed_point(f: Callable[..., Any], x0: Any, *args: Any, tol: float = 1e-12, 
     >>> print(f"{x:.6f} {x.grad(a):.6f}")
     1.414214 0.353553
     """
-    return _solution(f)(_iterated(f, x0, args, tol, max_iter), *args)
+    return _solution(f)(_iterated(f, x0, args, tol, max_iter, engine), *args)
 
 
-def _iterated(f: Callable[..., Any], x0: Any, args: Any, tol: float, max_iter: int) -> Any:
+def _iterated(f: Callable[..., Any], x0: Any, args: Any, tol: float, max_iter: int, engine: Engine | None) -> Any:
     """The solution, as a constant."""
-    x = api.asarray(x0).eval()
+    x = api.asarray(x0).eval(engine)
     if x.dtype.kind not in "fc":
         raise DtypeError(operation="fixed_point", position="x0", got=x.dtype, wanted="a float or complex dtype")
     change = np.inf
     for _ in range(max_iter):
-        new = api.asarray(f(api.asarray(x), *args)).eval()
+        new = api.asarray(f(api.asarray(x), *args)).eval(engine)
         if new.shape != x.shape:
             raise ShapeError("a step changes the shape", operation="fixed_point", got=new.shape, wanted=x.shape)
         if new.dtype != x.dtype:

@@ -28,8 +28,8 @@ Array = np.ndarray[Any, Any]
 Call = tuple[Sequence[Array], Sequence[int]]
 #: Fragments in one program: compiling grows faster than linearly with its length.
 BATCH = 24
-#: How many structures of an operation are compiled.
-MOST = {"f8": 12, "c16": 4}
+#: How many structures of an operation are compiled; those of the slow tests.
+MOST, ALL = {"f8": 6, "c16": 2}, {"f8": 24, "c16": 8}
 
 
 # -- fragments and their calls ----------------------------------------------------------------------------------------
@@ -153,6 +153,12 @@ def _cases(codes: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("name", "code"), _cases("f8 c16"))
 def test_operation_and_its_vjp(name, code):
     check(calls_of(name, code, backward=True, most=MOST[code]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), _cases("f8 c16"))
+def test_more_structures_of_an_operation(name, code):
+    check(calls_of(name, code, backward=True, most=ALL[code]))
 
 
 @pytest.mark.parametrize("code", ["f4", "c8", "i8", "i4", "b1"])

@@ -10,7 +10,8 @@ from nbgraph import Engine, TracedTensor
 from nbgraph.testing import check_grads
 
 leaf = TracedTensor.from_tensor
-each_tier = pytest.mark.parametrize("jit", ["never", "always"])
+ENGINES = {jit: Engine(jit=jit) for jit in ("never", "always")}
+each_tier = pytest.mark.parametrize("jit", ENGINES)
 NEVER = Engine(jit="never")
 
 
@@ -23,7 +24,7 @@ def agree(got, want, engine=NEVER):
 @each_tier
 @pytest.mark.parametrize("code", ["f8", "f4", "i8", "i4", "b1", "c16"])
 def test_running_sums_and_products(code, jit):
-    engine, rng = Engine(jit=jit), np.random.default_rng(0)
+    engine, rng = ENGINES[jit], np.random.default_rng(0)
     x = (rng.integers(-2, 3, (3, 4, 2)) + (1j if code == "c16" else 0)).astype(code)
     for axis in (None, 0, 1, -1):
         agree(np.cumsum(nbg.constant(x), axis), np.cumsum(x, axis), engine)
@@ -34,7 +35,7 @@ def test_running_sums_and_products(code, jit):
 @each_tier
 def test_running_extrema(jit):
     x = np.array([[1.0, 3, 3, np.nan, 5], [-np.inf, 0, -1, np.inf, 2]])
-    engine = Engine(jit=jit)
+    engine = ENGINES[jit]
     for axis in (0, 1):
         agree(nbg.cummax(x, axis), np.maximum.accumulate(x, axis), engine)
         agree(nbg.cummin(x, axis), np.minimum.accumulate(x, axis), engine)
@@ -74,7 +75,7 @@ def test_derivatives_in_both_tiers():
         for f in FUNCTIONS.values():
             gradient = nbg.sum(f(x)).grad(x)
             outs += [gradient, nbg.sum(gradient**2).grad(x)]
-        made.append(nbg.eval(*outs, engine=Engine(jit=tier)))
+        made.append(nbg.eval(*outs, engine=ENGINES[tier]))
     for got, want in zip(*made, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
 
@@ -105,7 +106,7 @@ def test_differences_and_integrals():
 
 @each_tier
 def test_convolution(jit):
-    engine, rng = Engine(jit=jit), np.random.default_rng(2)
+    engine, rng = ENGINES[jit], np.random.default_rng(2)
     for n in (1, 2, 5, 6):
         for m in (1, 3, 4, 7):
             a, v = (rng.standard_normal(k) + 1j * rng.standard_normal(k) for k in (n, m))
@@ -117,7 +118,7 @@ def test_convolution(jit):
 
 @each_tier
 def test_interpolation(jit):
-    engine, rng = Engine(jit=jit), np.random.default_rng(3)
+    engine, rng = ENGINES[jit], np.random.default_rng(3)
     p, f = np.sort(rng.standard_normal(6)), rng.standard_normal(6)
     x = np.concatenate([rng.uniform(-3, 3, 20), p, [np.nan]])
     for keywords in ({}, {"left": 7.0, "right": 8.0}, {"period": 1.3}):

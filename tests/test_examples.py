@@ -235,6 +235,7 @@ def test_bad_options_are_one_line(capsys: pytest.CaptureFixture[str], line: str)
         (b"1,2\n3\n4,5\n6,7\n", "line 2"),
         (b"\xff\xfe\x00\x01", "not a CSV file"),
         (b"5\n5\n5\n5\n", "no maximum"),
+        (b"0\n1e308\n-1e308\n4\n", "no maximum"),
     ],
 )
 def test_malformed_data_are_one_line(

@@ -13,7 +13,8 @@ from nbgraph import Engine, TracedTensor
 from nbgraph.testing import check_grads
 
 leaf = TracedTensor.from_tensor
-each_tier = pytest.mark.parametrize("jit", ["never", "always"])
+ENGINES = {jit: Engine(jit=jit) for jit in ("never", "always")}
+each_tier = pytest.mark.parametrize("jit", ENGINES)
 NEVER = Engine(jit="never")
 
 
@@ -82,7 +83,7 @@ def test_random_indices_are_numpys():
 def test_updates_with_equal_indices(jit):
     rng = np.random.default_rng(1)
     engine, x, index, u = (
-        Engine(jit=jit),
+        ENGINES[jit],
         rng.standard_normal((4, 3)),
         np.array([2, 0, -2, 2]),
         rng.standard_normal((4, 3)),
@@ -139,7 +140,7 @@ def test_derivatives(name, jit):
             loss = nbg.sum(f(x, u) ** 2)
             first = loss.grad([x, u])
             second = nbg.sum(first[0] ** 2).grad(x)
-            runs.append(nbg.eval(loss, *first, second, engine=Engine(jit=tier)))
+            runs.append(nbg.eval(loss, *first, second, engine=ENGINES[tier]))
         for got, want in zip(*runs, strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
 
@@ -205,7 +206,7 @@ def test_placeholders():
             a, index = np.arange(3.0 * n).reshape(n, 3), np.array([0, n - 1, 0])
             want = np.zeros_like(a)
             np.add.at(want, index, 2 * a[index])
-            np.testing.assert_array_equal(gradient.eval(Engine(jit=jit), bindings={x: a, k: index}), want)
+            np.testing.assert_array_equal(gradient.eval(ENGINES[jit], bindings={x: a, k: index}), want)
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ def test_placeholders():
 
 @each_tier
 def test_out_of_bounds_at_run_time_names_the_line(jit):
-    engine, x = Engine(jit=jit), leaf(np.arange(4.0))
+    engine, x = ENGINES[jit], leaf(np.arange(4.0))
     k = nbg.argmax(x) + 1
     line = sys._getframe().f_lineno + 1
     y = x[nbg.stack([k - 2, k])]
@@ -227,7 +228,7 @@ def test_out_of_bounds_at_run_time_names_the_line(jit):
 
 @each_tier
 def test_every_kind_checks_its_bounds(jit):
-    engine, x, bad = Engine(jit=jit), leaf(np.ones((2, 3))), nbg.constant([0, 2]) * 1
+    engine, x, bad = ENGINES[jit], leaf(np.ones((2, 3))), nbg.constant([0, 2]) * 1
     for attempt in (
         x[bad], x[bad, bad], x.at[bad].set(1.0), x.at[bad].add(1.0), x.at[bad].mul(2.0), x.at[bad].max(2.0),
         x.at[-1 - bad].min(2.0), nbg.take(x, 3 * bad), nbg.take_along_axis(x, bad[:, None], 0), x[..., bad + 1],

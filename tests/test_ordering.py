@@ -10,7 +10,8 @@ from nbgraph import Engine, TracedTensor
 from nbgraph.testing import check_grads
 
 leaf = TracedTensor.from_tensor
-each_tier = pytest.mark.parametrize("jit", ["never", "always"])
+ENGINES = {jit: Engine(jit=jit) for jit in ("never", "always")}
+each_tier = pytest.mark.parametrize("jit", ENGINES)
 CODES = ["f8", "f4", "i8", "i4", "b1", "c16", "c8"]
 
 
@@ -35,7 +36,7 @@ def numbers(code, shape):
 @pytest.mark.parametrize("code", CODES)
 def test_sort_and_argsort(code, jit):
     """Short lines and long ones (which are sorted otherwise), ties, NaN, signed zeros; along every axis."""
-    engine = Engine(jit=jit)
+    engine = ENGINES[jit]
     for shape in ((5,), (300,), (2, 70, 3), (3, 0), (1, 1)):
         x = numbers(code, shape)
         for axis in (0, -1, None):
@@ -46,7 +47,7 @@ def test_sort_and_argsort(code, jit):
 
 @each_tier
 def test_top_k_and_partition(jit):
-    engine, x = Engine(jit=jit), np.random.default_rng(1).integers(0, 4, (3, 9)).astype(float)
+    engine, x = ENGINES[jit], np.random.default_rng(1).integers(0, 4, (3, 9)).astype(float)
     for k in (0, 1, 4, 9):
         values, indices = nbg.top_k(leaf(x), k)
         want = np.argsort(-x, 1, kind="stable")[:, :k]
@@ -61,7 +62,7 @@ def test_top_k_and_partition(jit):
 @each_tier
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_searchsorted(side, jit):
-    engine = Engine(jit=jit)
+    engine = ENGINES[jit]
     for a in (np.array([1.0, 2, 2, 3, np.nan]), np.array([]), np.array([7, 8, 8])):
         v = np.array([[-1.0, 2, 2.5], [np.nan, 8, np.inf]])
         agree(np.searchsorted(nbg.constant(a), v, side), np.searchsorted(a, v, side), engine)
@@ -89,7 +90,7 @@ def test_derivatives(jit):
         for tier in ("never", "always"):
             t = leaf(x)
             gradient = nbg.sum(f(t)).grad(t)
-            made.append(nbg.eval(gradient, nbg.sum(gradient**2).grad(t), engine=Engine(jit=tier)))
+            made.append(nbg.eval(gradient, nbg.sum(gradient**2).grad(t), engine=ENGINES[tier]))
         for got, want in zip(*made, strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-13)
 
@@ -99,7 +100,7 @@ def test_the_rule_of_sort_itself():
     x = TracedTensor.placeholder(("n",), name="x")
     gradient = nbg.sum(nbg.sort(x) ** 2 * nbg.arange(x.shape[0])).grad(x)
     for jit in ("never", "always"):
-        got = gradient.eval(Engine(jit=jit), bindings={x: [3.0, 1.0, 2.0]})
+        got = gradient.eval(ENGINES[jit], bindings={x: [3.0, 1.0, 2.0]})
         np.testing.assert_array_equal(got, [12.0, 0.0, 4.0])
 
 

@@ -119,7 +119,8 @@ def derivative_check(
     weights = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # to h^6
     steps = [w * (error(start + n * h * direction)[1] - error(start - n * h * direction)[1]) for n, w in weights]
     expected = sum(map(float, steps)) / h
-    return float(abs(slope - expected) / max(abs(slope), abs(expected)))
+    largest = max(abs(slope), abs(expected))
+    return abs(slope - expected) / largest if largest else 0.0
 
 
 # -- the command ------------------------------------------------------------------------------------------------------

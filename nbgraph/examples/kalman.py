@@ -98,7 +98,8 @@ def maximise(y: Array, engine: nbg.Engine | None = None) -> Maximum:
 
     Raises `ArithmeticError` where the likelihood has no maximum: for a series that never moves.
     """
-    scale = float(np.mean(np.diff(y) ** 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = float(np.mean(np.diff(y) ** 2))
     if not 1e-200 < scale < 1e200:
         raise ArithmeticError(f"the steps of the series have the mean square {scale:g}: no maximum can be found")
     z = y / math.sqrt(scale)
