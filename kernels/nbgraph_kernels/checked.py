@@ -17,6 +17,7 @@ from typing import Any
 
 from .arrays import array_data_offset
 from .driver import ENTRY_WORDS
+from .lowering import helper
 from .words import POINTERS, address_of, call_at, stack
 
 UNFIT = -1
@@ -38,23 +39,32 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
     return checked_entry
 
 
+@helper
+def fits(objects: Any, count: Any, checks: Any) -> Any:
+    """Whether `count` objects are arrays as the checks at an address say: 1 or 0."""
+    check = _words(checks)
+    k = 0
+    for i in range(count):
+        a, rank = objects[i], check[k + 2]
+        if _words(a + _TYPE)[0] != check[k]:
+            return 0
+        if _words(a + _DTYPE)[0] != check[k + 1] or _halves(a + _RANK)[0] != rank:
+            return 0
+        if _halves(a + _FLAGS)[0] & _READABLE != _READABLE:
+            return 0
+        sizes = _words(_words(a + _SIZES)[0])
+        for axis in range(rank):
+            if sizes[axis] != check[k + 3 + axis]:
+                return 0
+        k += 3 + rank
+    return 1
+
+
 def checked_entry(w: Any) -> int:
     """Check arguments, then call with their addresses."""
     template = _words(_words(w[0] + _DATA)[0])
-    check = template[3]
-    for i in range(template[1]):
-        a, rank = w[2 + i], template[check + 2]
-        if _words(a + _TYPE)[0] != template[check]:
-            return UNFIT
-        if _words(a + _DTYPE)[0] != template[check + 1] or _halves(a + _RANK)[0] != rank:
-            return UNFIT
-        if _halves(a + _FLAGS)[0] & _READABLE != _READABLE:
-            return UNFIT
-        sizes = _words(_words(a + _SIZES)[0])
-        for axis in range(rank):
-            if sizes[axis] != template[check + 3 + axis]:
-                return UNFIT
-        check += 3 + rank
+    if fits(_words(address_of(w) + 16), template[1], address_of(template) + 8 * template[3]) == 0:
+        return UNFIT
     base = (_words(w[1] + _DATA)[0] + 63) & ~63
     table = _words(_small_table())
     for k in range(template[2]):

@@ -50,6 +50,7 @@ class Direct:
         checks = [c for t in types[: self._n_arguments] for c in (id(np.ndarray), id(t.dtype), t.ndim, *t.shape)]
         head = [code.machine.address, self._n_arguments, len(words), 4 + 2 * len(words)]
         self._template = np.array([*head, *[x for word in words for x in word], *checks], np.int64)
+        native.objects.make_kernel("checked_entry", "")
         self._entry = entry_point("checked_entry")[0]
         self._nbytes = placed.workspace + ALIGN if placed.workspace else 0
         self._limit = limit_for(native.engine, [bound], placed.workspace)

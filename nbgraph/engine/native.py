@@ -113,6 +113,11 @@ def _address(kind: str, *what: str) -> int:
     return kernels.kernel(what[0], what[1]).address
 
 
+def entry_address(name: str) -> int:
+    """The address of a driver kernel."""
+    return _address("kernel", name, "")
+
+
 @cache
 def entry_point(name: str) -> tuple[Any, int]:
     """A driver kernel as a function of Python, and the offset of the data pointer in an array object."""
