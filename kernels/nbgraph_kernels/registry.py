@@ -140,7 +140,6 @@ _DECLARATIONS = {
     "objects_entry": _Declaration("driver", ("",)),
     "repeat": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
-    "checked_entry": _Declaration("checked", ("",)),
     "builtin": _Declaration("builtin", ("",), builtin=True),
     "replay": _Declaration("replay", ("",)),
 }

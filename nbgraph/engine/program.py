@@ -53,8 +53,7 @@ class CompiledProgram:
         for p in self.programs:
             engine.see(p.fragment)
             engine.native.compile(p)
-        if len(self._tape.calls) > 1:
-            engine.native.objects.make_kernel("replay", "")
+        engine.native.objects.make_kernel("builtin" if len(self._tape.calls) == 1 else "replay", "")
         self._arrange = _arranger(recipe.structure)
         self._plans: dict[tuple[TensorType, ...], _Plan] = {}
         self._quick: Any = never  # a builtin function of arrays, where what was run last is one

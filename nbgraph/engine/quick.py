@@ -22,7 +22,7 @@ from nbgraph_kernels import python_api
 Array = np.ndarray[Any, Any]
 
 #: Bytes of arguments, results and workspace together.
-SHORT = 64 * 1024
+SHORT = 128 * 1024
 _ALIGN = 64
 _ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
 #: Kinds of words of `nbgraph_kernels.builtin`.
@@ -76,7 +76,6 @@ def quick_function(
         return never
     if limit_for(native.engine, [bound], placed.workspace) is not None:
         return never
-    native.objects.make_kernel("builtin", "")
     arguments = types[: len(types) - len(constants)]
     workspace = np.empty(placed.workspace + _ALIGN, np.uint8)
     base = -(-workspace.ctypes.data // _ALIGN) * _ALIGN
