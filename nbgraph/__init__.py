@@ -57,7 +57,8 @@ from numpy import (
     single,
 )
 
-from nbgraph import errors, fft, graph, linalg, nn, random, special, testing
+import nbgraph.einops_backend  # noqa: F401  (makes tensors known to einops)
+from nbgraph import errors, fft, graph, linalg, nn, random, scipy, special, testing
 from nbgraph.api import (
     abs,
     absolute,
@@ -127,6 +128,7 @@ from nbgraph.api import (
     clip,
     column_stack,
     common_type,
+    complex,
     compress,
     concat,
     concatenate,
@@ -193,6 +195,7 @@ from nbgraph.api import (
     fmin,
     fmod,
     frexp,
+    from_dlpack,
     fromfunction,
     full,
     full_like,
@@ -415,6 +418,7 @@ from nbgraph.errors import (
 )
 from nbgraph.fixed_point import fixed_point
 from nbgraph.jit import jit
+from nbgraph.namespace import NamespaceInfo
 from nbgraph.polynomials import (
     poly,
     polyadd,
@@ -431,6 +435,9 @@ from nbgraph.tensor import TracedTensor
 from nbgraph.transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, linearize, value_and_grad, vjp
 
 __version__ = "0.1.0"
+
+__array_api_version__ = "2024.12"
+__array_namespace_info__ = NamespaceInfo
 
 __all__ = [
     "BindingError",
@@ -521,6 +528,7 @@ __all__ = [
     "clip",
     "column_stack",
     "common_type",
+    "complex",
     "complex64",
     "complex128",
     "complexfloating",
@@ -609,6 +617,7 @@ __all__ = [
     "format_float_positional",
     "format_float_scientific",
     "frexp",
+    "from_dlpack",
     "fromfunction",
     "full",
     "full_like",
@@ -791,6 +800,7 @@ __all__ = [
     "round",
     "rsqrt",
     "s_",
+    "scipy",
     "searchsorted",
     "select",
     "set_printoptions",

@@ -88,13 +88,14 @@ class Program:
 class Bound:
     """A program at concrete sizes: sizes of every operation, types of the outputs, room for what the tiers make of it.
 
-    `env` are the sizes in the symbols of the fragment, `body_env` in those of the body.
+    `in_types` are those of the fragment's inputs; `env` are the sizes in the symbols of the fragment, `body_env` in
+    those of the body.
     """
 
-    __slots__ = ("body_env", "env", "native", "out_types", "program", "sizes", "straight")
+    __slots__ = ("body_env", "env", "in_types", "native", "out_types", "program", "sizes", "straight")
 
     def __init__(self, program: Program, types: Sequence[TensorType], words: Sequence[Size]) -> None:
-        self.program = program
+        self.program, self.in_types = program, tuple(types)
         self.env: Mapping[Any, Any] = program.fragment.environment(types, words)
         body = program.body
         body_words = [size_at(w, self.env) for w in program.words]

@@ -21,8 +21,9 @@ from nbgraph.dims import dim
 from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import ConcretizationError, ShapeError
 from nbgraph.op import REGISTRY
-from nbgraph.operators import bitwise, defers, forward, reflected
+from nbgraph.operators import bitwise, changing, defers, forward, reflected
 from nbgraph.promote import record1, record2
+from nbgraph.settle import refresh
 from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
 from nbgraph.types import Shape, Size, TensorType, code_of
 
@@ -91,7 +92,12 @@ class TracedTensor(Node):
 
     @property
     def shape(self) -> Shape:
-        """The sizes: ints, or `DimExpr` where a size is known only when it runs."""
+        """The sizes: ints, or `DimExpr` where a size is known only when it runs.
+
+        A size that the data decides is an int once it was evaluated; until then `int` of it evaluates it.
+        """
+        if not self.type.concrete:
+            refresh(self)
         return self.type.shape
 
     @property
@@ -102,12 +108,37 @@ class TracedTensor(Node):
     @property
     def size(self) -> Size:
         """The number of elements."""
-        return self.type.size if self.type.concrete else math.prod(self.type.shape)
+        return self.type.size if self.type.concrete else math.prod(self.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy dtype."""
         return self.type.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return self.type.dtype.itemsize
+
+    @property
+    def nbytes(self) -> Size:
+        """The bytes of all elements."""
+        return self.size * self.itemsize
+
+    @property
+    def device(self) -> str:
+        """Where values are: "cpu"."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> TracedTensor:
+        """The tensor itself; there is one device, "cpu"."""
+        api.elementwise.check_device(device)
+        return self
+
+    @property
+    def flat(self) -> TracedTensor:
+        """One dimension of all elements."""
+        return api.ravel(self)
 
     @property
     def T(self) -> TracedTensor:
@@ -161,6 +192,15 @@ class TracedTensor(Node):
                 hint="reduce it first (.any(), .all(), .sum(), ...), or index it",
             )  # fmt: skip
         return self.eval().item()
+
+    def tobytes(self) -> bytes:
+        """The bytes of the value, in row-major order."""
+        return self.eval().tobytes()
+
+    def block_until_ready(self) -> TracedTensor:
+        """The tensor itself, evaluated (JAX's name)."""
+        self.eval()
+        return self
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
@@ -312,14 +352,21 @@ class TracedTensor(Node):
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError("a TracedTensor cannot be changed in place: use x = x.at[index].set(value)")
 
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("a TracedTensor cannot be changed in place: use x = nbg.delete(x, index, axis)")
+
     # -- functions as methods -----------------------------------------------------------------------------------------
 
     sum, prod, mean, max, min = api.sum, api.prod, api.mean, api.max, api.min
     var, std, ptp, round = api.var, api.std, api.ptp, api.round
     any, all, argmax, argmin = api.any, api.all, api.argmax, api.argmin
     ravel, flatten, squeeze, swapaxes = api.ravel, api.ravel, api.squeeze, api.swapaxes
-    take, repeat, compress, nonzero = api.take, api.repeat, api.compress, api.nonzero
+    take, repeat, compress, nonzero, choose = api.take, api.repeat, api.compress, api.nonzero, api.choose
     cumsum, cumprod, argsort, searchsorted = api.cumsum, api.cumprod, api.argsort, api.searchsorted
+    argpartition = api.argpartition
+    sort, partition = changing("sort", "nbg.sort(x)"), changing("partition", "nbg.partition(x, kth)")
+    fill, put = changing("fill", "nbg.full_like(x, value)"), changing("put", "nbg.put(x, indices, values)")
+    resize = changing("resize", "nbg.resize(x, shape)")
     dot, diagonal, trace, clip = api.dot, api.diagonal, api.trace, api.clip
     conj, conjugate = api.conj, api.conj
 
@@ -327,9 +374,9 @@ class TracedTensor(Node):
         """The tensor in another dtype (`copy` is of no account: tensors are immutable)."""
         return api.astype(self, dtype)
 
-    def reshape(self, *shape: Any) -> TracedTensor:
+    def reshape(self, *shape: Any, order: str = "C", copy: Any = None) -> TracedTensor:
         """The same elements under another shape, given as one tuple or as sizes."""
-        return api.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return api.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> TracedTensor:
         """Axes in another order, given as one tuple or one by one; reversed if none are given."""
@@ -402,6 +449,24 @@ class _Region:
     def min(self, value: Any) -> TracedTensor:
         """x with the smaller of the region and value."""
         return setitem(self.x, self.index, value, "min")
+
+    multiply = mul
+
+    def subtract(self, value: Any) -> TracedTensor:
+        """x with value subtracted from the region; where an index occurs several times, that often."""
+        return self.add(api.negative(value))
+
+    def divide(self, value: Any) -> TracedTensor:
+        """x with the region divided by value; where an index occurs several times, that often."""
+        return self.mul(api.reciprocal(value))
+
+    def power(self, value: Any) -> TracedTensor:
+        """x with the region to the power of value."""
+        return self.set(api.power(self.get(), value))
+
+    def apply(self, function: Any) -> TracedTensor:
+        """x with the region replaced by a function of it."""
+        return self.set(function(self.get()))
 
     def get(self) -> TracedTensor:
         """The region, x[index]."""

@@ -97,6 +97,33 @@ CASES = [
         for m in ("inverted_cdf", "averaged_inverted_cdf", "closest_observation")
     ),
     case("nanpercentile", N, 50.0, method="averaged_inverted_cdf"),
+    # reductions of a part, with a first value
+    *(
+        case(name, A, axis=axis, where=B > -0.3, initial=0.25, smooth=name in ("sum", "prod"), keepdims=axis == 1)
+        for name in ("sum", "prod", "max", "min", "nansum", "nanprod", "nanmax", "nanmin")
+        for axis in (0, 1, (0, 1))
+    ),
+    *(
+        case(name, A, axis=0, where=B > -9, smooth=True)
+        for name in ("mean", "var", "std", "nanmean", "nanvar", "nanstd")
+    ),
+    *(case(name, A, axis=1, where=[[True], [False], [True]]) for name in ("any", "all")),
+    case("mean", K, where=L > 9),
+    case("mean", C, axis=1, where=B[0] > -0.5),
+    case("var", C, axis=1, where=B[0] > -9, ddof=1),
+    case("max", A[:0], initial=-1.0),
+    case("min", A[:0], axis=0, initial=2.0),
+    case("var", A, axis=1, mean=A[:, :1]),
+    case("nanmax", N, initial=9.0, where=N > 0),
+    case("nanmean", N, where=N > 0),
+    case("trace", K.reshape(2, 2), dtype="float64"),
+    case("clip", V, min=-0.5, max=0.5),
+    case("clip", K, max=5),
+    case("where", A > 0),
+    case("linspace", 0.0, 3.0, 5, retstep=True, theirs=False),
+    case("linspace", V, W, 4, axis=1, smooth=True),
+    case("linspace", 0, 7, 4, dtype=int, theirs=False),
+    case("linspace", 1.0, 2.0, 3, endpoint=False, retstep=True, theirs=False),
     # counting
     case("digitize", V, [-1.0, 0.0, 0.5]),
     case("digitize", V, np.array([0.5, 0.0, -1.0])),
@@ -151,6 +178,11 @@ CASES = [
     case("indices", (2, 3), theirs=False),
     Case("mask_indices", lambda xp: xp.mask_indices(3, xp.triu, 1), (), theirs=False),
     # shapes
+    case("reshape", T, (4, 6), order="F", smooth=True),
+    case("ravel", T, order="F"),
+    case("ravel", T, order="K"),
+    case("reshape", T, (3, -1), order="F"),
+    Case("hstack", lambda xp, k: xp.hstack([k, k], dtype="float64"), (K,)),
     case("diagflat", A, smooth=True),
     case("diagflat", V, k=-1),
     case("rollaxis", T, 2),
@@ -297,6 +329,39 @@ def test_derivatives(c: Case) -> None:
         return made
 
     check_grads(f, operands, order=1)
+
+
+def test_descending_order_and_methods() -> None:
+    x = np.array([[2.0, 5.0, 2.0], [np.nan, -1.0, 7.0]])
+    t = nbg.TracedTensor.from_tensor(x)
+    agree(nbg.argsort(t, descending=True), np.array([[1, 0, 2], [0, 2, 1]]))
+    agree(nbg.sort(nbg.constant(x), descending=True), np.array([[5.0, 2.0, 2.0], [np.nan, 7.0, -1.0]]))
+    agree(t.reshape(3, 2, order="F"), x.reshape(3, 2, order="F"))
+    agree(t.flatten("F"), x.flatten("F"))
+    assert (t.itemsize, t.nbytes, t.device, t.to_device("cpu") is t) == (8, 48, "cpu", True)
+    assert t.tobytes() == x.tobytes() and t.block_until_ready() is t
+    agree(t.flat[1], 5.0)
+    with pytest.raises(nbg.DtypeError, match="no such device"):
+        t.to_device("gpu")
+    for name, args in (("sort", ()), ("fill", (0.0,)), ("put", ([0], 1.0)), ("partition", (1,)), ("resize", ((6,),))):
+        with pytest.raises(TypeError, match=f"instead of x.{name}"):
+            getattr(t, name)(*args)
+    v = nbg.TracedTensor.from_tensor([1.0, 2.0, 4.0])
+    agree(v.at[1:].subtract(1.0), np.array([1.0, 1.0, 3.0]))
+    agree(v.at[1:].divide(2.0), np.array([1.0, 1.0, 2.0]))
+    agree(v.at[1:].multiply(2.0), np.array([1.0, 4.0, 8.0]))
+    agree(v.at[1:].power(2), np.array([1.0, 4.0, 16.0]))
+    agree(v.at[1:].apply(nbg.sqrt), np.array([1.0, np.sqrt(2.0), 2.0]))
+
+
+def test_functions_that_draw_go_by_the_global_generator() -> None:
+    for name, args in (("normal", (1.0, 2.0, 3)), ("rand", (2, 2)), ("randint", (5,)), ("permutation", (4,))):
+        np.random.seed(7)
+        wanted = getattr(np.random, name)(*args)
+        nbg.random.seed(7)
+        agree(getattr(nbg.random, name)(*args), wanted)
+    assert sorted(nbg.random.__all__) == sorted(set(nbg.random.__all__))
+    assert all(hasattr(nbg.random, name) for name in nbg.random.__all__)
 
 
 def test_roots_have_derivatives() -> None:

@@ -52,6 +52,7 @@ from nbgraph.api.creation import (
     empty_like,
     eval,
     eye,
+    from_dlpack,
     full,
     full_like,
     identity,
@@ -116,6 +117,7 @@ from nbgraph.api.elementwise import (
     astype,
     atan,
     clip,
+    complex,
     conj,
     conjugate,
     cos,
@@ -143,7 +145,6 @@ from nbgraph.api.elementwise import (
     tan,
     tanh,
     true_divide,
-    where,
 )
 from nbgraph.api.functional import (
     apply_along_axis,
@@ -169,6 +170,7 @@ from nbgraph.api.gather import (
     take,
     take_along_axis,
     trim_zeros,
+    where,
 )
 from nbgraph.api.grids import (
     fill_diagonal,
@@ -466,6 +468,7 @@ __all__ = [
     "clip",
     "column_stack",
     "common_type",
+    "complex",
     "compress",
     "concat",
     "concatenate",
@@ -532,6 +535,7 @@ __all__ = [
     "fmin",
     "fmod",
     "frexp",
+    "from_dlpack",
     "fromfunction",
     "full",
     "full_like",

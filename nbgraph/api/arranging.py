@@ -176,22 +176,22 @@ def atleast_3d(a: Any) -> TracedTensor:
     return expand_dims(x, 2) if x.type.ndim == 2 else x
 
 
-def dstack(arrays: Any) -> TracedTensor:
+def dstack(tup: Any) -> TracedTensor:
     """Arrays joined along the third axis.
 
     >>> dstack([[1, 2], [3, 4]]).tolist()
     [[[1, 3], [2, 4]]]
     """
-    return concatenate([atleast_3d(a) for a in arrays], 2)
+    return concatenate([atleast_3d(a) for a in tup], 2)
 
 
-def column_stack(arrays: Any) -> TracedTensor:
+def column_stack(tup: Any) -> TracedTensor:
     """Vectors as columns, and matrices, side by side.
 
     >>> column_stack([[1, 2], [3, 4]]).tolist()
     [[1, 3], [2, 4]]
     """
-    columns = [operand(a) for a in arrays]
+    columns = [operand(a) for a in tup]
     return concatenate([c if c.type.ndim > 1 else reshape(c, (-1, 1)) for c in columns], 1)
 
 

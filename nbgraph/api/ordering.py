@@ -27,32 +27,45 @@ if TYPE_CHECKING:
 KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
 
 
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> TracedTensor:
-    """The elements in ascending order along an axis (None: flattened).
+def sort(
+    a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
+) -> TracedTensor:
+    """The elements in ascending (or `descending`) order along an axis (None: flattened).
 
     >>> sort([3.0, 1.0, 2.0]).tolist()
     [1.0, 2.0, 3.0]
     """
     _check_kind("sort", kind, order)
     x, at = flat("sort", a, axis)
-    if x.active:  # the permutation will be needed for a derivative, and gives the values
-        return _picked(x, _permutation(x, at), at)
+    if x.active or descending:  # the permutation will be needed for a derivative, and gives the values
+        return _picked(x, _backwards(x, at) if descending else _permutation(x, at), at)
     made: TracedTensor = apply("sort", x, axis=at)
     return made
 
 
-def argsort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> TracedTensor:
+def argsort(
+    a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
+) -> TracedTensor:
     """The indices (int64) that sort along an axis (None: flattened); equal elements stay in their order.
+
+    With `descending` the largest (NaN) comes first.
 
     >>> argsort([3.0, 1.0, 2.0]).tolist()
     [1, 2, 0]
     """
     _check_kind("argsort", kind, order)
-    return _permutation(*flat("argsort", a, axis))
+    x, at = flat("argsort", a, axis)
+    return _backwards(x, at) if descending else _permutation(x, at)
 
 
 def _permutation(x: TracedTensor, axis: int) -> TracedTensor:
     made: TracedTensor = apply("argsort", x, axis=axis)
+    return made
+
+
+def _backwards(x: TracedTensor, axis: int) -> TracedTensor:
+    """The indices that sort in descending order: from behind, so that of equal elements the first comes first."""
+    made: TracedTensor = x.type.shape[axis] - 1 - flip(_permutation(flip(x, axis), axis), axis)
     return made
 
 
@@ -146,9 +159,7 @@ def top_k(x: Any, k: int, axis: int = -1) -> TopK:
     n = x.type.shape[at]
     if k < 0 or (isinstance(n, int) and k > n):
         raise BoundsError("k is out of range", operation="top_k", position=1, got=k, wanted=f"0 <= k <= {n}")
-    # Backwards, so that of equal elements the last one is the first of the sorted.
-    backwards = flip(_permutation(flip(x, at), at), at)
-    indices = n - 1 - getitem(backwards, (*(slice(None),) * at, slice(0, k)))
+    indices = getitem(_backwards(x, at), (*(slice(None),) * at, slice(0, k)))
     return TopK(_picked(x, indices, at), indices)
 
 
@@ -180,11 +191,12 @@ def unique(
     axis: Any = None,
     *,
     equal_nan: bool = True,
+    sorted: bool = True,
 ) -> Any:
     """The different elements (slices along an axis) in order; then, if asked for, where the first of each is, which one
     each element is, and how many there are of each.
 
-    Evaluates `ar`. The values have a derivative: each is its first occurrence.
+    Evaluates `ar`. They are `sorted` in any case. The values have a derivative: each is its first occurrence.
 
     >>> unique([3.0, 1.0, 3.0]).tolist()
     [1.0, 3.0]

@@ -219,7 +219,8 @@ def _part(item: Any, ndmin: int, first: int) -> TracedTensor:
 def _range(s: slice) -> TracedTensor:
     start, step = (0 if s.start is None else s.start), (1 if s.step is None else s.step)
     if isinstance(step, complex):
-        return linspace(start, s.stop, int(abs(step)))
+        made: TracedTensor = linspace(start, s.stop, int(abs(step)))
+        return made
     return arange(start, s.stop, step)
 
 

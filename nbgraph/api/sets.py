@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
-def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False) -> TracedTensor:
-    """Whether each element is among others, as booleans; evaluates both. `assume_unique` is of no account.
+def isin(
+    element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
+) -> TracedTensor:
+    """Whether each element is among others, as booleans; evaluates both. `assume_unique` and `kind` are of no account.
 
     >>> isin([1, 2, 3], [3, 1]).tolist()
     [True, False, True]
