@@ -28,13 +28,10 @@ def size_for(nbytes: int) -> int:
     return -(-nbytes // step) * step
 
 
+_SIZES = (SMALLEST, *(2**k // 8 * m for k in range(SMALLEST.bit_length(), LARGEST.bit_length()) for m in (5, 6, 7, 8)))
 #: Memory that waits and its aligned address, by size. Appending to a full deque drops the oldest: no lock is needed, so
 #: that arrays may die anywhere.
-_WAITING: dict[int, deque[tuple[Array, int]]] = {
-    size: deque(maxlen=max(KEPT // size, 1))
-    for k in range(SMALLEST.bit_length(), LARGEST.bit_length())
-    for size in range(2**k // 8 * 5, 2**k + 1, 2**k // 8)
-} | {SMALLEST: deque(maxlen=KEPT // SMALLEST)}
+_WAITING: dict[int, deque[tuple[Array, int]]] = {size: deque(maxlen=max(KEPT // size, 1)) for size in _SIZES}
 
 
 class Block:
