@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
@@ -21,6 +20,7 @@ from nbgraph.engine.native import entry_point, placed_for
 from nbgraph.engine.quick import never, quick_function
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.errors import NbgraphError
+from nbgraph.memory import allocator
 from nbgraph.ssa import Bound
 
 Array = np.ndarray[Any, Any]
@@ -65,7 +65,9 @@ class Compiled(Runner):
         n_objects = len(code.picks) + len(bound.out_types)
         self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
-        self.outs: list[tuple[Any, Any]] = [(t.shape, t.dtype) for t in bound.out_types]
+        self.outs: list[tuple[Any, Any, Any]] = [
+            (allocator(t.shape, t.dtype), t.shape, t.dtype) for t in bound.out_types
+        ]
         self.workspace = placed.workspace
         self.limit = limit_for(engine, [bound], placed.workspace)
         self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
@@ -80,7 +82,7 @@ class Compiled(Runner):
         made = self.quick(*arrays)
         if type(made) is list:
             return made
-        outs = [empty(shape, dtype) for shape, dtype in self.outs]
+        outs = [new(shape, dtype) for new, shape, dtype in self.outs]
         memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
         objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
         start = perf_counter()
