@@ -30,8 +30,6 @@ def program(kernels: str, chain: int):
 
 KINDS = (("", 1), ("", 30), ("p", 2), ("ppp", 8), ("s", 3), ("ps", 9))
 PROGRAMS = [program(kernels, chain) for kernels, chain in KINDS]
-    program(kernels, chain) for kernels, chain in (("", 1), ("", 30), ("p", 2), ("ppp", 8), ("s", 3), ("ps", 9))
-]
 
 
 def kernels_of(body):
