@@ -31,9 +31,10 @@ from nbgraph.engine.schedule import ChainRow, Key, Row, Schedule, draft_slots
 from nbgraph.engine.series import row as row_of
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
-from nbgraph.engine.tiers import Ledger
+from nbgraph.engine.tiers import Account, Ledger
 from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
+from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
@@ -79,6 +80,7 @@ class Engine:
         self._lock = threading.RLock()
         self._seen: dict[Fragment, None] = {}
         self._ledgers: dict[Program, Ledger] = {}
+        self._account = Account()
         #: How regions that were run before are run again: by `match.Found.key`.
         self.routes: dict[Any, Any] = {}
         self.native = Native(self)
@@ -139,7 +141,7 @@ class Engine:
         if others:
             batch.flush()
         for a in values_of(others, results):
-            total = np.array(a) if total is None else np.add(total, a, out=total)
+            total = copy(a) if total is None else np.add(total, a, out=total)
         results[id(call), 0] = total
         with self._lock:
             self.counters.operations += len(call.inputs) - 1
@@ -231,9 +233,7 @@ class Engine:
         if self.ready(program, coming):
             return self.native.run_bound(bound, arrays, totals)
         start = time.perf_counter()
-        outs = interpreter.run(bound, arrays)
-        for total, out in zip(totals, outs[len(outs) - len(totals) :], strict=True):
-            np.add(total, out, out=total)
+        outs = interpreter.run(bound, arrays, totals)
         self.count_interpreted(program, time.perf_counter() - start)
         return outs
 
@@ -261,7 +261,7 @@ class Engine:
         found = self._ledgers.get(program)
         if found is None:
             with self._lock:
-                found = self._ledgers.setdefault(program, Ledger(program))
+                found = self._ledgers.setdefault(program, Ledger(program, self._account))
         return found
 
 
