@@ -17,7 +17,7 @@ from bench.loops import POWER
 
 SUMMARY = "seconds to the first gradient over the number of steps, against other libraries"
 
-NAMES = ("nbgraph always", "jax unrolled", "pytensor scan", "torch compiled", "torch eager")
+NAMES = ("nbgraph always", "jax unrolled", "pytensor scan", "compiled torch", "torch eager")
 HEAD = ("implementation", "K", "seconds", "status")
 Row = dict[str, Any]
 

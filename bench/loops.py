@@ -68,7 +68,7 @@ POWER = Workload(
         "nbgraph always": Implementation("nbgraph_loop", {"jit": "always"}),
         "nbgraph program": Implementation("nbgraph_program"),
         "torch eager": Implementation("torch_eager"),
-        "torch compiled": Implementation("torch_compiled"),
+        "compiled torch": Implementation("torch_compiled"),
         "jax scan": Implementation("jax_scan"),
         "jax unrolled": Implementation("jax_unrolled"),
         "jax step": Implementation("jax_step"),
