@@ -35,14 +35,22 @@ class Repeated:
 
     `columns[j]`: the arrays of input j of the fragment, one a step, or one array where it is the same in all; None
     where it is a cotangent. `cts`: the cotangents, by the slot they belong to. `totals`: arrays of somebody else's that
-    sums are added to, by slot.
+    sums are added to, by slot. `chain` and `place`: in which chain, and as which of its calls, the newest call has just
+    been run, if all calls are of it.
     """
 
     def __init__(
-        self, call: RepeatCall, given: Sequence[Array], find: Find, saved: SavedOf, totals: Mapping[int, Array]
+        self,
+        call: RepeatCall,
+        given: Sequence[Array],
+        find: Find,
+        saved: SavedOf,
+        totals: Mapping[int, Array],
+        chained: tuple[Any, int],
     ) -> None:
         self.call, self.find = call, find
-        needed = any(kind == "saved" for kind, _ in call.plan.sources)
+        self.chain, self.place = chained
+        needed = self.chain is None and any(kind == "saved" for kind, _ in call.plan.sources)
         self.saved = list(map(saved, call.calls)) if needed else []
         self.in_rows = needed and _in_rows(self.saved)
         self.cts: dict[int, Array] = dict(zip(call.links, given, strict=False))
@@ -62,7 +70,14 @@ class Repeated:
     def _column(self, kind: str, which: int) -> Any:
         calls = self.call.calls
         if kind == "cotangent":
-            return [self._value(node) for node in self.call.each[which]] if which in self.call.each else None
+            each = self.call.each.get(which)
+            if each is None:
+                return None
+            return self._value(each[0]) if len(each) == 1 else list(map(self._value, each))
+        if self.chain is not None:
+            column = self._column_of_chain(which)
+            if column is not None:
+                return column
         if kind == "saved" and which >= len(calls[0].fragment.inputs):
             place = self.saved[0][0].index(which)
             if self.in_rows:
@@ -73,6 +88,15 @@ class Repeated:
         if node is calls[1].inputs[which]:
             return self._value(node)
         return [self._value(c.inputs[which]) for c in calls]
+
+    def _column_of_chain(self, which: int) -> Any:
+        """What the chain holds of an operand or a slot, newest first; None where it is the same in all calls."""
+        n = len(self.chain.fragment.inputs)
+        series = self.chain.operands.get(which) if which < n else self.chain.series[which]
+        if type(series) is np.ndarray:
+            return Rows(series, self.place)
+        first = self.place + 1 - len(self.call.calls)
+        return None if series is None else series[first : self.place + 1][::-1]
 
     def _value(self, node: Node) -> Array:
         data: Array | None = node.data
@@ -143,10 +167,16 @@ def _program(call: RepeatCall) -> Program:
 
 
 def run_repeat(
-    engine: Any, call: RepeatCall, given: Sequence[Array], find: Find, saved: SavedOf, totals: Mapping[int, Array]
+    engine: Any,
+    call: RepeatCall,
+    given: Sequence[Array],
+    find: Find,
+    saved: SavedOf,
+    totals: Mapping[int, Array],
+    chained: tuple[Any, int] = (None, 0),
 ) -> dict[Any, Array]:
     """The results of a repeat, by slot, or slot and step; without the sums that are added to `totals`."""
-    run = Repeated(call, given, find, saved, totals)
+    run = Repeated(call, given, find, saved, totals, chained)
     done, steps = 0, len(call.calls)
     while done < steps:
         if engine.ready(run.program, steps - done):

@@ -42,6 +42,13 @@ def row(series: Any, k: int) -> Array:
     return found
 
 
+def all_rows(series: Any) -> list[Array]:
+    """The values of all calls."""
+    if type(series) is not np.ndarray:
+        return list(series)
+    return list(series) if series.ndim > 1 else [series[k, ...] for k in range(len(series))]
+
+
 class Rows:
     """Values in the rows of one array, from row `first` down."""
 
