@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from nbgraph import inline, repeats
+from nbgraph import inline, joins, repeats
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.parts import Part, plain_call
@@ -26,6 +26,7 @@ from nbgraph.trace import (
     AliasCall,
     Dropped,
     FragmentCall,
+    JoinCall,
     Node,
     SumCall,
     new_node,
@@ -57,7 +58,7 @@ _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
 
 
 class _Step:
-    """A call on the path: (a piece of) a fragment call, a sum, an alias, a checkpointed part; or a run of calls.
+    """A call on the path: (a piece of) a fragment call, a sum, an alias, a join, a checkpointed part; or a run of calls.
 
     `outs` pairs its slots, those that somebody uses, with keys (equal values of a piece share a slot); `origin` is the
     call and, for a piece, which slot of the call each of its own is.
@@ -179,6 +180,10 @@ class Path:
                 step = _Step("part", call.inputs, [(s, (call.key(s), -1)) for s in used])
                 step.origin = call
                 steps.append(step)
+            elif type(call) is JoinCall:
+                step = _Step("join", call.inputs, [(0, key_of(node))])
+                step.origin = call
+                steps.append(step)
             elif type(call) in (SumCall, AliasCall):
                 steps.append(_Step("sum", call.inputs, [(0, key_of(node))]))
         return steps
@@ -292,8 +297,11 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
         for k in mask:
             cts.setdefault(step.keys[k], []).append(taken[0])
         return
-    if step.kind == "part":
-        for k, node in step.origin.pull_back(taken, mask).items():
+    if step.kind in ("part", "join"):
+        of_inputs = (
+            step.origin.pull_back(taken, mask) if step.kind == "part" else joins.pull_back(step.origin, taken[0], mask)
+        )
+        for k, node in of_inputs.items():
             cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))
@@ -336,7 +344,9 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     if not given:
         return not each and not any((id(newest), s) in cts for s in run.used)
     others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
-    if any((id(newest), s) in cts for s in others) or any(len(found) not in (0, len(calls)) for found in of_each.values()):
+    if any((id(newest), s) in cts for s in others) or any(
+        len(found) not in (0, len(calls)) for found in of_each.values()
+    ):
         return False
     mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
     plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask)

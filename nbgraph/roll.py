@@ -24,6 +24,10 @@ SHORT = 96
 #: Chunks of about this many operations where nothing repeats.
 LONG = 64
 
+#: Operands farther away than so many operations are told by their types alone: those from a list of results, or from
+#: before a loop, are at another distance each time.
+NEAR = 8
+
 #: Kinds of short regions in which costly operations repeat, numbered.
 _KINDS: dict[Any, int] = {}
 #: One period of each.
@@ -95,11 +99,12 @@ def _kind(words: Any, tile: Any) -> int:
 
 
 def _words(region: Sequence[Node]) -> list[Any]:
-    """One word a node: its operation and where its operands are, relative to itself."""
+    """One word a node: its operation and where its operands are, relative to itself, if they are near."""
     position = {id(node): k for k, node in enumerate(region)}
-    words = []
+    words, n = [], len(region) + NEAR
     for k, node in enumerate(region):
-        distances = tuple([k - position[id(i)] if id(i) in position else i.type.klass for i in node.inputs])
+        before = [k - position.get(id(i), -n) for i in node.inputs]
+        distances = tuple([d if d <= NEAR else i.type.klass for d, i in zip(before, node.inputs, strict=True)])
         words.append((node.op, distances))
     return words
 
@@ -117,7 +122,9 @@ def _bounds(region: Sequence[Node], words: Sequence[Any], is_short: bool) -> lis
             end = _repeats_until(words, earlier, period)
             first = _first_period(region, words, max(start, earlier - period), earlier, period)
             times = (end - first) // period
-            if (times >= 3 and not is_short) or (times >= 2 and is_short and _is_loop(region, words, first, period)):
+            if (times >= 3 and not is_short) or (
+                times >= 2 and is_short and _is_loop(region, words, first, period, times)
+            ):
                 bounds += _even(start, first)
                 start = k = first + times * period
                 bounds += _periods(region, first, start, period)
@@ -135,11 +142,18 @@ def _periods(region: Sequence[Node], first: int, end: int, period: int) -> list[
     return list(range(first, end + 1, period))
 
 
-def _is_loop(region: Sequence[Node], words: Sequence[Any], first: int, period: int) -> bool:
-    """Whether the second period takes something from the first, and has a costly operation."""
+def _is_loop(region: Sequence[Node], words: Sequence[Any], first: int, period: int, times: int) -> bool:
+    """Whether the second period takes something from the first, and has a costly operation. What is done twice, to the
+    same operands from outside, is done twice."""
     second = range(first + period, first + 2 * period)
     takes = any(type(d) is int and first <= k - d < first + period for k in second for d in words[k][1])
-    return takes and any(region[k].op.costly for k in second)  # type: ignore[union-attr]
+    if not takes or not any(region[k].op.costly for k in second):  # type: ignore[union-attr]
+        return False
+    return times > 2 or any(
+        type(d) is not int and a is not b
+        for k in second
+        for d, a, b in zip(words[k][1], region[k].inputs, region[k - period].inputs, strict=True)
+    )
 
 
 def _splits_pack(region: Sequence[Node], b: int) -> bool:

@@ -31,6 +31,7 @@ from nbgraph.trace import FragmentCall
 Array = np.ndarray[Any, Any]
 _seq = attrgetter("seq")
 
+
 class Chain:
     """Calls, oldest first. `pattern`: for each operand SAME, EACH, or the slot of the call before.
 

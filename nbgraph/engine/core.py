@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import joins
 from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
@@ -36,7 +37,7 @@ from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.ssa import Bound, Program, exact_program, program_for
-from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, value_of
+from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, value_of
 
 Array = np.ndarray[Any, Any]
 
@@ -104,6 +105,8 @@ class Engine:
                 self._run_repeat(schedule, step.call, results, batch)
             elif type(step.call) is ReplayCall:
                 self._run_replay(schedule, step.call, results, batch)
+            elif type(step.call) in (JoinCall, SplitCall):
+                self._run_join(schedule, step.call, results, batch)
             elif type(step.call) is SumCall:
                 self._run_sum(schedule, step.call, results, batch)
             else:
@@ -114,6 +117,16 @@ class Engine:
     def _run_chain(self, schedule: Schedule, row: ChainRow, results: Results, batch: Batch) -> None:
         batch.flush()
         run_chain(self, row.call, row.wanted, values_of(schedule.sources(row.call), results))
+
+    def _run_join(self, schedule: Schedule, call: JoinCall | SplitCall, results: Results, batch: Batch) -> None:
+        batch.flush()
+        arrays = values_of(schedule.sources(call), results)
+        if type(call) is JoinCall:
+            results[id(call), 0] = joins.run(call, arrays)
+        else:
+            results.update({(id(call), k): a for k, a in joins.parts_of(call, arrays[0]).items()})
+        with self._lock:
+            self.counters.operations += 1
 
     def _run_sum(self, schedule: Schedule, call: SumCall, results: Results, batch: Batch) -> None:
         others = [s for s in schedule.sources(call) if not schedule.is_added(s)]
@@ -371,9 +384,7 @@ def _settle_chain(row: ChainRow) -> None:
     """Values for the nodes of a chain's calls that were sealed before."""
     chain = row.call
     values = {slot: all_rows(chain.series[slot]) for slot in {slot for nodes in row.live for slot, _ in nodes}}
-    for k, (call, d, nodes, saved) in enumerate(
-        zip(chain.calls, row.drafts, row.live, chain.all_saved(), strict=True)
-    ):
+    for k, (call, d, nodes, saved) in enumerate(zip(chain.calls, row.drafts, row.live, chain.all_saved(), strict=True)):
         if d is None and call.nodes is not None:  # else another thread was first
             if call.saved is None:
                 call.saved = saved
@@ -396,13 +407,15 @@ def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
 def _settle(row: Row, results: Results) -> None:
     """Values for the nodes of a call that was sealed before it ran."""
     call = row.call
-    if type(call) is SumCall:
+    if type(call) in (SumCall, JoinCall):
         for reference in call.nodes:
-            total = reference()
-            if total is not None:
-                total.data = results[id(call), 0]
+            node = reference()
+            if node is not None:
+                node.data = results[id(call), 0]
+                if type(call) is JoinCall and not call.active:
+                    drop_history(call, [node])
         return
-    if type(call) in (RepeatCall, ReplayCall):
+    if type(call) in (RepeatCall, ReplayCall, SplitCall):
         for slot, reference in call.nodes:
             node = reference()
             if node is not None and (id(call), slot) in results:  # else it went into a sum, or passed

@@ -24,7 +24,18 @@ from nbgraph.parts import ReplayCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft
-from nbgraph.trace import AliasCall, Formal, FragmentCall, Node, Pack, Placeholder, RepeatCall, SumCall
+from nbgraph.trace import (
+    AliasCall,
+    Formal,
+    FragmentCall,
+    JoinCall,
+    Node,
+    Pack,
+    Placeholder,
+    RepeatCall,
+    SplitCall,
+    SumCall,
+)
 from nbgraph.types import Shape, TensorType
 
 Key = tuple[int, int]
@@ -45,7 +56,7 @@ class Results(dict[Key, Array]):
 
 
 class Row:
-    """One call that has to run: a FragmentCall (with the slots `wanted` of it) or a SumCall."""
+    """One call that has to run: a FragmentCall (with the slots `wanted` of it), a SumCall, a JoinCall or a SplitCall."""
 
     __slots__ = ("call", "draft", "id", "wanted")
 
@@ -346,7 +357,7 @@ class Schedule:
                 wanted=f"{node.type}",
                 hint=f"pass bindings={{{call.name}: array}} to eval",
             )
-        assert type(call) in (FragmentCall, RepeatCall, ReplayCall, SumCall), call
+        assert type(call) in (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall), call
         return Row(call, draft)
 
 
