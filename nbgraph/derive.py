@@ -58,7 +58,7 @@ _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
 
 
 class _Step:
-    """A call on the path: (a piece of) a fragment call, a sum, an alias, a join, a checkpointed part; or a run of calls.
+    """A call on the path: (a piece of) a fragment call, a sum, an alias, a join, a checkpointed part; or a run.
 
     `outs` pairs its slots, those that somebody uses, with keys (equal values of a piece share a slot); `origin` is the
     call and, for a piece, which slot of the call each of its own is.
@@ -298,10 +298,9 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
             cts.setdefault(step.keys[k], []).append(taken[0])
         return
     if step.kind in ("part", "join"):
-        of_inputs = (
-            step.origin.pull_back(taken, mask) if step.kind == "part" else joins.pull_back(step.origin, taken[0], mask)
-        )
-        for k, node in of_inputs.items():
+        call = step.origin
+        found = call.pull_back(taken, mask) if step.kind == "part" else joins.pull_back(call, taken[0], mask)
+        for k, node in found.items():
             cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))
@@ -344,9 +343,8 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     if not given:
         return not each and not any((id(newest), s) in cts for s in run.used)
     others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
-    if any((id(newest), s) in cts for s in others) or any(
-        len(found) not in (0, len(calls)) for found in of_each.values()
-    ):
+    partly = any(len(found) not in (0, len(calls)) for found in of_each.values())
+    if partly or any((id(newest), s) in cts for s in others):
         return False
     mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
     plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask)

@@ -84,7 +84,7 @@ def _index(call: SplitCall, k: int) -> tuple[Any, ...]:
 
 def pull_back(call: JoinCall, ct: Node, mask: Sequence[int]) -> dict[int, Node]:
     """The cotangents of the inputs `mask`: parts of that of the result."""
-    lengths = [1 if call.new_axis else n.type.shape[call.axis] for n in call.inputs]
+    lengths: list[Any] = [1 if call.new_axis else n.type.shape[call.axis] for n in call.inputs]
     split = SplitCall(ct, call.axis, call.new_axis, [0, *accumulate(lengths)])
     found: dict[int, Node] = {}
     for k in mask:

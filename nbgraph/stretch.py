@@ -62,9 +62,8 @@ def fitting(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[i
         n = min(n, _equal(list(map(id, map(_type, column[:n]))), [id(column[0].type)] * n))
         if kind >= 0:
             made_by, slots = makers(column[: n - 1])
-            n = min(
-                n, 1 + _equal(list(map(id, made_by)), list(map(id, calls[1:n]))), 1 + _equal(slots, [kind] * (n - 1))
-            )
+            n = 1 + _equal(list(map(id, made_by)), list(map(id, calls[1:n])))
+            n = 1 + _equal(slots[: n - 1], [kind] * (n - 1))
     return n
 
 

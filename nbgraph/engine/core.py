@@ -121,7 +121,7 @@ class Engine:
     def _run_join(self, schedule: Schedule, call: JoinCall | SplitCall, results: Results, batch: Batch) -> None:
         batch.flush()
         arrays = values_of(schedule.sources(call), results)
-        if type(call) is JoinCall:
+        if isinstance(call, JoinCall):
             results[id(call), 0] = joins.run(call, arrays)
         else:
             results.update({(id(call), k): a for k, a in joins.parts_of(call, arrays[0]).items()})

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph.engine.chains import Chain, chain_from
-from nbgraph.engine.series import row
+from nbgraph.engine.series import row as row_of
 from nbgraph.errors import BindingError
 from nbgraph.fragment import at_sizes, size_at
 from nbgraph.parts import ReplayCall
@@ -51,12 +51,12 @@ class Results(dict[Key, Array]):
 
     def __missing__(self, key: Key) -> Array:
         chain, k = self.chained[key[0]]
-        found = self[key] = row(chain.series[key[1]], k)
+        found = self[key] = row_of(chain.series[key[1]], k)
         return found
 
 
 class Row:
-    """One call that has to run: a FragmentCall (with the slots `wanted` of it), a SumCall, a JoinCall or a SplitCall."""
+    """One call that has to run: a FragmentCall, with the slots `wanted` of it; a SumCall, a JoinCall, a SplitCall."""
 
     __slots__ = ("call", "draft", "id", "wanted")
 
