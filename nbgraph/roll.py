@@ -147,7 +147,7 @@ class _Words:
 def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list[int], int]:
     """Where to cut: at every period of each repeating stretch, at even distances elsewhere; how many nodes repeat."""
     numbers, fewest = words.numbers, 2 if is_short else 3
-    n, k, repeating = len(words), 0, 0
+    n, k, repeating, done = len(words), 0, 0, 0
     bounds: list[int] = []
     last: dict[int, int] = {}
     start = 0
@@ -165,7 +165,8 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
                 bounds += _even(start, first)
                 start = k = first + times * period
                 bounds += _periods(region, first, start, period)
-                repeating += start - first
+                repeating += start - max(first, done)
+                done = start
                 continue
         k += 1
     found = {b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)}

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from nbgraph import memory
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.keys import GlobalValKey
 from nbgraph.materialize import MaterializedGraph, close, materialize
@@ -77,7 +76,7 @@ class Program:
         found = []
         for p, slot in enumerate(self.summed, first):
             t = types[p]
-            found.append(totals[slot] if slot in totals else np.zeros(t.shape, t.dtype))
+            found.append(totals[slot] if slot in totals else memory.zeros(t.shape, t.dtype))
         return found
 
     def __str__(self) -> str:

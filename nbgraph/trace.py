@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import memory
 from nbgraph.dims import DimExpr
 from nbgraph.errors import ConcretizationError, DtypeError, user_frame
 from nbgraph.fragment import Fragment
@@ -328,7 +329,7 @@ def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
     Copies unless the array is read-only through its whole chain of bases.
     """
     if type(value) is np.ndarray and code is None and value.dtype in CODES and value.flags.writeable:
-        a = value.copy()
+        a = memory.copy(value)
         a.setflags(write=False)
         return a
     try:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph import repeats
+from nbgraph import memory, repeats
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import placed_for
@@ -171,7 +171,7 @@ def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
     # Row 0 is what the first of these calls gets from the one before, row k + 1 what call k gives.
     # An output that the program adds to what is there begins as zero, as `program_for` may find such a one.
     summed = run.program.accumulating
-    made = [np.zeros if p in summed else np.empty for p in range(len(bound.out_types))]
+    made = [memory.zeros if p in summed else memory.empty for p in range(len(bound.out_types))]
     stacks = [new((steps + 1, *t.shape), t.dtype) for new, t in zip(made, bound.out_types, strict=True)]
     filled: dict[int, Array] = {}
     operands: dict[int, Any] = {}

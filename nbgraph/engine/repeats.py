@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import memory
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import placed_for
@@ -65,7 +66,7 @@ class Repeated:
         self.totals = self.program.accumulators(totals, self.bound.out_types)
         at = {slot: self.bound.out_types[self.program.position[slot]] for slot in call.apart}
         #: Results that every step has of its own, by slot: a row a step.
-        self.apart = {slot: np.empty((len(call.calls), *t.shape), t.dtype) for slot, t in at.items()}
+        self.apart = {slot: memory.empty((len(call.calls), *t.shape), t.dtype) for slot, t in at.items()}
 
     def _column(self, kind: str, which: int) -> Any:
         calls = self.call.calls
@@ -229,7 +230,7 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
 def _two(run: Repeated, s: int) -> Array:
     """Two arrays for a cotangent, the first one filled."""
     first = run.cts[s]
-    pair = np.empty((2, *first.shape), first.dtype)
+    pair = memory.empty((2, *first.shape), first.dtype)
     pair[0] = first
     return pair
 
@@ -246,4 +247,4 @@ def _outputs(run: Repeated, table: Table, turns: dict[int, Array], n_inputs: int
         elif p in apart:
             table.rows(n_inputs + p, apart[p], start)
         else:
-            table.fix(n_inputs + p, run.totals[p - stored] if p >= stored else np.empty(t.shape, t.dtype))
+            table.fix(n_inputs + p, run.totals[p - stored] if p >= stored else memory.empty(t.shape, t.dtype))

@@ -13,8 +13,8 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
+from nbgraph import memory
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
@@ -62,16 +62,18 @@ class Compiled(Runner):
         n_objects = len(code.picks) + len(bound.out_types)
         self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
-        self.outs: list[tuple[Any, Any]] = [(t.shape, t.dtype) for t in bound.out_types]
+        self.outs: list[tuple[Any, Any, Any]] = [
+            (np.empty if t.nbytes < memory.LARGE else memory.empty, t.shape, t.dtype) for t in bound.out_types
+        ]
         self.workspace = placed.workspace
         self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
         rest = [word for value, relative in placed.rest for word in (value, int(relative))]
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
 
     def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
-        outs = [empty(shape, dtype) for shape, dtype in self.outs]
-        memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
-        objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
+        outs: list[Array] = [empty(shape, dtype) for empty, shape, dtype in self.outs]
+        scratch = self.engine.native.scratch(self.workspace) if self.workspace else self.template
+        objects = (self.template, scratch, *(arrays if self.pick is None else self.pick(arrays)), *outs)
         start = perf_counter()
         status = self.entry(id(objects) + _ITEMS)
         seconds = perf_counter() - start

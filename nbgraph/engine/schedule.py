@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import memory
 from nbgraph.engine.chains import Chain, chain_from
 from nbgraph.engine.series import row as row_of
 from nbgraph.errors import BindingError
@@ -323,7 +324,7 @@ class Schedule:
         made = self.totals.get(id(call))
         if made is None:
             t = at_sizes(call.inputs[0].type, self.sizes)
-            made = self.totals[id(call)] = np.zeros(t.shape, t.dtype)
+            made = self.totals[id(call)] = memory.zeros(t.shape, t.dtype)
         return made
 
     def _merge(self, rows: Sequence[Any]) -> list[Any]:
