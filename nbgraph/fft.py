@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.arranging import roll
+from nbgraph.api.creation import asarray
 from nbgraph.api.elementwise import conj, divide, multiply, sqrt
 from nbgraph.api.gather import axis_of
 from nbgraph.dims import DimExpr
@@ -312,19 +313,19 @@ def _shifted(a: Any, axes: Any, sign: int) -> TracedTensor:
     return x
 
 
-def fftfreq(n: int, d: float = 1.0) -> TracedTensor:
+def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
     """The frequencies of `fft`'s elements, for points at a distance d.
 
     >>> fftfreq(4).tolist()
     [0.0, 0.25, -0.5, -0.25]
     """
-    return operand(np.fft.fftfreq(n, d))
+    return asarray(np.fft.fftfreq(n, d), dtype, device=device)
 
 
-def rfftfreq(n: int, d: float = 1.0) -> TracedTensor:
+def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
     """The frequencies of `rfft`'s elements, for points at a distance d.
 
     >>> rfftfreq(4).tolist()
     [0.0, 0.25, 0.5]
     """
-    return operand(np.fft.rfftfreq(n, d))
+    return asarray(np.fft.rfftfreq(n, d), dtype, device=device)

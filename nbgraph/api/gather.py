@@ -1,20 +1,22 @@
 """Picking elements by index arrays, with NumPy's names: take, choose, select, delete, insert, nonzero.
 
-In: anything array-like. Out: a `TracedTensor`. Holds: what NumPy writes into its argument is a new tensor here. Masks
-and conditions that decide a size are evaluated; what is picked by them has a derivative. An index out of bounds raises
-`BoundsError`: at once where it is known, else when it is evaluated.
+In: anything array-like. Out: a `TracedTensor`. Holds: what NumPy writes into its argument is a new tensor here. How
+many elements a mask holds for is a size that the data decides (`nbgraph.decided`); what is picked has a derivative. An
+index out of bounds raises `BoundsError`: at once where it is known, else when it is evaluated.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from nbgraph.api.advanced import Plan, broadcast_value, check_bounds, combined, index_array
-from nbgraph.api.elementwise import astype, where
+from nbgraph.api.elementwise import astype
+from nbgraph.api.elementwise import where as _where
+from nbgraph.api.masks import indices_where
 from nbgraph.api.shapes import (
     broadcast_arrays,
     broadcast_shapes,
@@ -23,6 +25,7 @@ from nbgraph.api.shapes import (
     expand_dims,
     moveaxis,
     ravel,
+    reshape,
     stack,
 )
 from nbgraph.engine import evaluate
@@ -136,55 +139,142 @@ def _without(shape: Shape, axis: int) -> Shape:
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> TracedTensor:
+    """a with values, repeated as often as needed, at flat indices, as a new tensor (NumPy's writes into a).
+
+    >>> put([1, 2, 3], [0, 2], [10, 30]).tolist()
+    [10, 2, 30]
+    """
+    x = operand(a)
+    index = ravel(_moded(index_array(ind, "put"), x.type.size, mode))
+    n = concrete_size(index.type.size, "the size")
+    check_bounds(index, x.type.size, 0, "put")
+    given = _cycled("put", as_code(operand(v), x.type.code), n)
+    return reshape(combined(ravel(x), index, "set", given, 0, along=False), x.type.shape)
+
+
+def place(arr: Any, mask: Any, vals: Any) -> TracedTensor:
+    """arr with the elements where a mask, which is evaluated, holds replaced by the first values, repeated as often as
+    needed, as a new tensor (NumPy's writes into arr).
+
+    >>> place([1, 2, 3], [True, False, True], [10, 30]).tolist()
+    [10, 2, 30]
+    """
+    return put(arr, np.flatnonzero(value(mask)), vals)
+
+
+def putmask(a: Any, mask: Any, values: Any) -> TracedTensor:
+    """a with the elements where a mask holds replaced by those at the same place of `values`, repeated as often as
+    needed, as a new tensor (NumPy's writes into a).
+
+    >>> putmask([1, 2, 3], [True, False, True], [10, 20, 30]).tolist()
+    [10, 2, 30]
+    """
+    x = operand(a)
+    n = concrete_size(x.type.size, "the size")
+    given = reshape(_cycled("putmask", as_code(operand(values), x.type.code), n), x.type.shape)
+    return _where(mask, given, x)
+
+
+def _cycled(name: str, values: TracedTensor, n: int) -> TracedTensor:
+    """n values, from the first on again where there are less."""
+    v = ravel(values)
+    m = concrete_size(v.type.size, "the size")
+    if m == 0 and n:
+        raise ShapeError("no values", operation=name, position=2, got=values.type.shape, wanted="at least one")
+    return v if m == n else take(v, np.arange(n) % max(m, 1))
+
+
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> TracedTensor:
+    """Without the zeros at the front ("f") and the back ("b") along an axis, or all of them; evaluates which they are.
+
+    >>> trim_zeros([0, 1, 2, 0]).tolist()
+    [1, 2]
+    """
+    x = operand(filt)
+    if trim.lower() not in ("f", "b", "fb", "bf"):
+        raise ShapeError("unknown side", operation="trim_zeros", got=repr(trim), wanted="'f', 'b' or 'fb'")
+    axes = range(x.type.ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    kept = np.argwhere(value(x))
+    for axis in (axis_of("trim_zeros", a, x.type.ndim) for a in axes):
+        n = concrete_size(x.type.shape[axis], "the size")
+        low = (kept[:, axis].min() if len(kept) else n) if "f" in trim.lower() else 0
+        high = (kept[:, axis].max() + 1 if len(kept) else 0) if "b" in trim.lower() else n
+        x = take(x, np.arange(low, max(low, high)), axis)
+    return x
+
+
 # -- by conditions ----------------------------------------------------------------------------------------------------
 
 
 def nonzero(a: Any) -> tuple[TracedTensor, ...]:
-    """The indices of the elements that are not zero, an array for each dimension; evaluates a.
+    """The indices of the elements that are not zero, an array for each dimension.
 
     >>> [i.tolist() for i in nonzero([[0, 7], [8, 9]])]
     [[0, 1, 1], [1, 0, 1]]
     """
-    return constants(np.nonzero(value(a)))
+    return indices_where(operand(a))
+
+
+@overload
+def where(condition: Any) -> tuple[TracedTensor, ...]: ...
+
+
+@overload
+def where(condition: Any, x: Any, y: Any) -> TracedTensor: ...
+
+
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """x where the condition is nonzero, else y; only what was chosen has a derivative. Of a condition alone `nonzero`.
+
+    >>> where([True, False], [1.0, 2.0], 0).tolist()
+    [1.0, 0.0]
+    """
+    if x is None and y is None:
+        return nonzero(condition)
+    if x is None or y is None:
+        raise ShapeError("one of x and y is missing", operation="where", wanted="both of them, or none")
+    return _where(condition, x, y)
 
 
 def flatnonzero(a: Any) -> TracedTensor:
-    """The indices of the elements of the flattened array that are not zero; evaluates a.
+    """The indices of the elements of the flattened array that are not zero.
 
     >>> flatnonzero([0, 7, 8]).tolist()
     [1, 2]
     """
-    return operand(np.flatnonzero(value(a)))
+    return indices_where(ravel(a))[0]
 
 
 def argwhere(a: Any) -> TracedTensor:
-    """The indices of the elements that are not zero, a row each; evaluates a.
+    """The indices of the elements that are not zero, a row each.
 
     >>> argwhere([[0, 7], [8, 0]]).tolist()
     [[0, 1], [1, 0]]
     """
-    return operand(np.argwhere(value(a)))
+    found = nonzero(a)
+    return stack(found, 1) if found else operand(np.argwhere(value(a)))
 
 
 def compress(condition: Any, a: Any, axis: Any = None) -> TracedTensor:
-    """The slices along an axis (None: elements of the flattened array) where a condition, which is evaluated, holds.
+    """The slices along an axis (None: elements of the flattened array) where a condition holds.
 
     >>> compress([False, True], [[1, 2], [3, 4]], axis=0).tolist()
     [[3, 4]]
     """
-    mask = value(condition)
-    if mask.ndim != 1:
-        raise ShapeError("wrong rank", operation="compress", position=0, got=mask.shape, wanted="one dimension")
-    return take(a, np.flatnonzero(mask), axis)
+    mask = operand(condition)
+    if mask.type.ndim != 1:
+        raise ShapeError("wrong rank", operation="compress", position=0, got=mask.type.shape, wanted="one dimension")
+    return take(a, flatnonzero(mask), axis)
 
 
 def extract(condition: Any, arr: Any) -> TracedTensor:
-    """The elements of arr where a condition, which is evaluated, holds.
+    """The elements of arr where a condition holds.
 
     >>> extract([[True, False], [False, True]], [[1, 2], [3, 4]]).tolist()
     [1, 4]
     """
-    return take(ravel(arr), np.flatnonzero(value(condition)))
+    return take(ravel(arr), flatnonzero(condition))
 
 
 def choose(a: Any, choices: Any, mode: str = "raise") -> TracedTensor:
@@ -210,7 +300,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
         raise ShapeError("conditions do not match choices", operation="select", got=got, wanted=wanted)
     made = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
-        made = where(condition, choice, made)
+        made = _where(condition, choice, made)
     return operand(made)
 
 

@@ -7,9 +7,12 @@ Holds: every product is one operation, `contract`, for each pair of operands. Si
 
 from __future__ import annotations
 
+import operator
 import string
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from nbgraph.api.elementwise import conj
 from nbgraph.api.shapes import diagonal, ravel, squeeze, transpose
@@ -27,8 +30,8 @@ from nbgraph.contraction import (
 )
 from nbgraph.errors import ShapeError
 from nbgraph.op import REGISTRY
-from nbgraph.promote import along, as_code, common, record2
-from nbgraph.trace import Node
+from nbgraph.promote import along, as_code, common, operand, record2
+from nbgraph.trace import Node, concrete_size
 from nbgraph.types import TensorType
 
 if TYPE_CHECKING:
@@ -57,12 +60,14 @@ def matmul(x1: Any, x2: Any) -> TracedTensor:
 
 
 def _plan_matmul(x: TracedTensor, y: TracedTensor) -> Any:
-    product = matmul_labels(x.type.shape, y.type.shape)
+    lasting = x.type.lasting and y.type.lasting
+    product = (matmul_labels if lasting else matmul_labels.__wrapped__)(x.type.shape, y.type.shape)
     plain = x.type.code == y.type.code and not product.squeeze_a and not product.squeeze_b
     plan = (product.squeeze_a, product.squeeze_b, _CONTRACT(product.a, product.b, product.out), plain)
-    if len(MATMULS) >= _MATMULS_LIMIT:
-        MATMULS.clear()
-    MATMULS[x.type, y.type] = plan
+    if lasting:
+        if len(MATMULS) >= _MATMULS_LIMIT:
+            MATMULS.clear()
+        MATMULS[x.type, y.type] = plan
     return plan
 
 
@@ -153,10 +158,26 @@ def einsum(*operands: Any, optimize: Any = "auto") -> TracedTensor:
         raise ShapeError("no operands", operation="einsum", got=operands, wanted="subscripts and operands")
     if not isinstance(optimize, str | bool):
         optimize = tuple(p if isinstance(p, str) else tuple(p) for p in optimize)
-    for step in _einsum_steps(subscripts, optimize, *[v.type for v in values]):
+    types = [v.type for v in values]
+    steps_of = _einsum_steps if all(t.lasting for t in types) else _einsum_steps.__wrapped__
+    for step in steps_of(subscripts, optimize, *types):
         values.append(_einsum_step(step, values))
     made: TracedTensor = values[-1]
     return made
+
+
+def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> tuple[list[Any], str]:
+    """The order in which an einsum contracts, to be given as `optimize`, and a description of what it costs.
+
+    >>> einsum_path("ij,jk,kl->il", [[1]], [[1]], [[1]])[0]
+    ['einsum_path', (0, 1), (0, 1)]
+    """
+    subscripts, given = _string_form(operands)
+    nodes = [operand(x) for x in given]
+    shapes = [tuple(concrete_size(d, "a size of a path") for d in n.type.shape) for n in nodes]
+    blanks = [np.broadcast_to(np.zeros((), n.type.dtype), shape) for n, shape in zip(nodes, shapes, strict=True)]
+    found: Any = np.einsum_path(subscripts, *blanks, optimize=optimize)
+    return found  # type: ignore[no-any-return]
 
 
 class Product(NamedTuple):
@@ -193,8 +214,9 @@ def _string_form(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     if operands and isinstance(operands[0], str):
         return operands[0], operands[1:]
     *_, last = operands or (None,)
-    labels = list(operands[1::2]) if len(operands) % 2 == 0 else [*operands[1:-1:2], last]
-    if len(operands) < 2 or not all(_is_label_list(part) for part in labels):
+    given = list(operands[1::2]) if len(operands) % 2 == 0 else [*operands[1:-1:2], last]
+    labels = [_label_list(part) for part in given]
+    if len(operands) < 2 or not all(isinstance(part, list) for part in labels):
         wanted = "subscripts as a string, or lists of labels after the operands"
         raise ShapeError("wrong arguments", operation="einsum", got=f"{len(operands)} arguments", wanted=wanted)
     names = {part for each in labels for part in each if part is not Ellipsis}
@@ -204,8 +226,13 @@ def _string_form(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     return ",".join(terms[:n]) + (f"->{terms[n]}" if len(terms) > n else ""), operands[: 2 * n : 2]
 
 
-def _is_label_list(part: Any) -> bool:
-    return isinstance(part, list | tuple) and not any(isinstance(p, Node) for p in part)
+def _label_list(part: Any) -> Any:
+    """The labels of a list, tuple, range or vector of integers of them; None of anything else."""
+    if isinstance(part, np.ndarray):
+        return part.tolist() if part.ndim == 1 and part.dtype.kind in "iu" else None
+    if not isinstance(part, list | tuple | range) or any(isinstance(p, Node) for p in part):
+        return None
+    return [operator.index(p) if isinstance(p, np.integer) else p for p in part]
 
 
 def _letter(i: int) -> str:
