@@ -21,7 +21,7 @@ from nbgraph.verify import verify
 
 #: A fragment gets at most this many programs before they are merged into one with all outputs seen.
 _MAX_PROGRAMS = 3
-_MAX_BOUND = 512
+_MAX_BOUND = 2048
 
 
 class Program:

@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from nbgraph.dims import symbols
+from nbgraph.fragment import Fragment
 from nbgraph.trace import FragmentCall, Node
+from nbgraph.types import Shape
 
 #: What an operand is to a stretch, besides a slot of the call before.
 SAME, EACH = -1, -2
@@ -24,16 +27,35 @@ _inputs, _type = attrgetter("inputs"), attrgetter("type")
 
 
 def linked(newest: FragmentCall, operand: int, made_by: Callable[[Node], Any], admits: Callable[[Any], bool]) -> Any:
-    """Calls of one fragment at one size, newest first, each of which makes that operand of the one before it here."""
+    """Calls of one fragment at the same sizes, newest first, each of which makes that operand of the one before it
+    here."""
     fragment, words = newest.fragment, newest.words
+    sizes = words_of_sizes(fragment)
     calls = [newest]
     while True:
         older = made_by(calls[-1].inputs[operand])
-        if type(older) is not FragmentCall or older.fragment is not fragment or older.words != words:
+        if type(older) is not FragmentCall or older.fragment is not fragment:
+            return calls
+        if older.words != words and any(older.words[k] != words[k] for k in sizes):
             return calls
         if not admits(older):
             return calls
         calls.append(older)
+
+
+def words_of_sizes(fragment: Fragment) -> tuple[int, ...]:
+    """The words that the size of a value depends on; others, such as where a slice begins, may differ in a stretch."""
+    found: tuple[int, ...] | None = fragment.cache.get("words of sizes")
+    if found is None:
+        names = {name for t in fragment.types for d in t.shape for name in symbols(d)}
+        found = tuple(sorted(name[1] for name in names if isinstance(name, tuple) and name[0] == "w"))
+        fragment.cache["words of sizes"] = found
+    return found
+
+
+def differing(words: Sequence[Shape]) -> list[int]:
+    """The positions at which words of several calls are not all the same."""
+    return [k for k, column in enumerate(zip(*words, strict=True)) if len(set(column)) > 1]
 
 
 def pattern_of(newer: FragmentCall, older: FragmentCall, makers: Makers) -> tuple[int, ...]:

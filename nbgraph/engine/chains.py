@@ -11,7 +11,6 @@ what depends on it: its other operands are known, or older than its oldest call.
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -122,6 +121,8 @@ class _Running:
         self.program = program_for(chain.fragment, frozenset(self.slots))
         self.bound: Bound = self.program.bind(tuple([i.type for i in first.inputs]), first.words)
         self.values: dict[int, list[Array]] = {s: [] for s in self.slots}
+        #: The words of each call, where they differ.
+        self.words = [c.words for c in chain.calls] if any(c.words != first.words for c in chain.calls) else []
 
     def operand(self, p: int, k: int) -> Array:
         """Operand p of call k, whose predecessors have run."""
@@ -155,7 +156,8 @@ def _interpret(engine: Any, run: _Running, steps: range) -> None:
     start, n = time.perf_counter(), len(run.first)
     for k in steps:
         try:
-            outs = interpreter.run(run.bound, [run.operand(p, k) for p in range(n)])
+            bound = run.program.bind(run.bound.in_types, run.words[k]) if run.words else run.bound
+            outs = interpreter.run(bound, [run.operand(p, k) for p in range(n)])
         except OperationFailed as failure:
             raise failure.named(run.chain.calls[k]) from failure.error
         for slot in run.slots:
@@ -192,7 +194,7 @@ def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
                 table.column(position, [given, *(stack[k, ...] for k in range(1, steps))])
     for p, stack in enumerate(stacks):
         table.rows(code.n_inputs + p, stack, 1)
-    table.words[table.n - len(placed.rest) :] = array("q", placed.at(native.workspace(placed.workspace)))
+    table.finish(native, code, bound, run.words[start:])
     table.run(native, run.program, steps, lambda k: run.chain.calls[start + k])
     if start == 0:
         run.chain.operands = operands

@@ -9,7 +9,6 @@ interpreted, and the rest of the steps counts when it is decided whether to comp
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -61,6 +60,9 @@ class Repeated:
         first = self.arrays(0)
         types = tuple([i.type for i in newest.inputs])
         words = call.plan.words_at(newest.fragment, types, newest.words)
+        differ = words and any(c.words != newest.words for c in call.calls)
+        #: The words of each step, where they differ.
+        self.words = [call.plan.words_at(c.fragment, types, c.words) for c in call.calls] if differ else []
         self.bound = self.program.bind(tuple(map(type_of_array, first)), words)
         self.elsewhere = totals.keys()
         self.totals = self.program.accumulators(totals, self.bound.out_types)
@@ -195,7 +197,8 @@ def _interpret(engine: Any, run: Repeated, steps: range) -> None:
     with np.errstate(all="ignore"):
         for k, inputs in zip(steps, run.body_inputs(steps), strict=True):
             try:
-                outs = interpreter.run_silenced(run.bound, inputs)
+                bound = run.program.bind(run.bound.in_types, run.words[k]) if run.words else run.bound
+                outs = interpreter.run_silenced(bound, inputs)
             except OperationFailed as failure:
                 raise failure.named(run.call.calls[k]) from failure.error
             for total, out in zip(run.totals, outs[stored:], strict=True):
@@ -222,7 +225,7 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
         else:
             table.column(position, column[start:])
     _outputs(run, table, turns, code.n_inputs, start)
-    table.words[table.n - len(placed.rest) :] = array("q", placed.at(native.workspace(placed.workspace)))
+    table.finish(native, code, run.bound, run.words[start:])
     table.run(native, run.program, steps, lambda k: run.call.calls[start + k])
     run.cts = {s: pair[steps & 1, ...].copy() for s, pair in turns.items()}
 
