@@ -340,7 +340,7 @@ def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
     if a.dtype not in CODES:
         a = _widened(a, value)
     if not (a.flags.c_contiguous and a.flags.aligned and _is_immutable(a)):
-        a = np.array(a, order="C", copy=True, subok=False)
+        a = memory.copy(a)
         a.setflags(write=False)
     return a
 
@@ -363,7 +363,7 @@ def _is_immutable(a: np.ndarray[Any, Any]) -> bool:
         if base.flags.writeable:
             return False
         base = base.base
-    return base is None or isinstance(base, bytes)
+    return base is None or isinstance(base, bytes | memory.Block)
 
 
 def infer(op: Op, types: tuple[TensorType, ...], sizes: Shape) -> Any:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph import memory
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.errors import NbgraphError
+from nbgraph.memory import allocator
 from nbgraph.ssa import Bound
 
 Array = np.ndarray[Any, Any]
@@ -65,7 +65,7 @@ class Compiled(Runner):
         self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
         self.outs: list[tuple[Any, Any, Any]] = [
-            (np.empty if t.nbytes < memory.LARGE else memory.empty, t.shape, t.dtype) for t in bound.out_types
+            (allocator(t.shape, t.dtype), t.shape, t.dtype) for t in bound.out_types
         ]
         self.workspace = placed.workspace
         self.limit = limit_for(engine, [bound], placed.workspace)
@@ -74,9 +74,9 @@ class Compiled(Runner):
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
 
     def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
-        outs: list[Array] = [empty(shape, dtype) for empty, shape, dtype in self.outs]
-        scratch = self.engine.native.scratch(self.workspace) if self.workspace else self.template
-        objects = (self.template, scratch, *(arrays if self.pick is None else self.pick(arrays)), *outs)
+        outs = [new(shape, dtype) for new, shape, dtype in self.outs]
+        memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
+        objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
         start = perf_counter()
         if self.limit is None:
             status = self.entry(id(objects) + _ITEMS)
