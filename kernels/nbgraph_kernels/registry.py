@@ -51,6 +51,7 @@ class _Declaration:
     externals: Callable[[str], tuple[str, ...]] = lambda dtype: ()
     workspace: Callable[..., Any] = lambda dtype, *sizes: 0
     fastmath: frozenset[str] = frozenset()
+    builtin: bool = False  # see `compile.compile_words`
 
 
 def _matmul_externals(dtype: str) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ _DECLARATIONS = {
     "objects_entry": _Declaration("driver", ("",)),
     "repeat": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
-    "checked_entry": _Declaration("checked", ("",)),
+    "builtin": _Declaration("builtin", ("",), builtin=True),
     "replay": _Declaration("replay", ("",)),
 }
 
@@ -215,7 +216,9 @@ def _compile(name: str, dtype: str) -> Kernel:
     declared = _declared(name, dtype)
     with first_compile():
         function = import_module(f".{declared.module}", __package__).build(name, dtype)
-        code = import_module(".compile", __package__).compile_words(function, fastmath=set(declared.fastmath))
+        code = import_module(".compile", __package__).compile_words(
+            function, fastmath=set(declared.fastmath), builtin=declared.builtin
+        )
     return Kernel(
         name,
         dtype,
