@@ -235,16 +235,30 @@ class DimExpr(_Frozen):
     def __pos__(self) -> DimExpr:
         return self
 
-    def __index__(self) -> NoReturn:
-        self._refuse("an int")
+    def __index__(self) -> int:
+        return self._asked("an int")
 
-    def __bool__(self) -> NoReturn:
-        self._refuse("a truth value")
+    def __bool__(self) -> bool:
+        return self._asked("a truth value") != 0
 
-    def __lt__(self, other: object) -> NoReturn:
-        self._refuse("the outcome of a comparison")
+    def __lt__(self, other: SupportsIndex) -> bool:
+        return self._asked("the outcome of a comparison") < operator.index(other)
 
-    __le__ = __gt__ = __ge__ = __lt__
+    def __le__(self, other: SupportsIndex) -> bool:
+        return self._asked("the outcome of a comparison") <= operator.index(other)
+
+    def __gt__(self, other: SupportsIndex) -> bool:
+        return self._asked("the outcome of a comparison") > operator.index(other)
+
+    def __ge__(self, other: SupportsIndex) -> bool:
+        return self._asked("the outcome of a comparison") >= operator.index(other)
+
+    def _asked(self, wanted: str) -> int:
+        """The number, where all names are of sizes that can be asked for (`nbgraph.decided`)."""
+        ask = {name: getattr(name, "ask", None) for name in self.names}
+        if not all(ask.values()):
+            self._refuse(wanted)
+        return evaluate(self, {name: known() for name, known in ask.items() if known})
 
     def _refuse(self, wanted: str) -> NoReturn:
         raise ConcretizationError(
