@@ -198,16 +198,16 @@ class External(Kernel):
 
     @property
     def kernel(self) -> str:  # type: ignore[override]
-        return f"user-{self.name}-{digest_of(self._kernel, self._values, self.fallible)[:32]}"
-
-    def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
         from nbgraph_kernels import registry
 
+        name = f"user-{self.name}-{digest_of(self._kernel, self._values, self.fallible)[:32]}"
+        registry.declare(name, _Build(self._kernel, self._values, self.fallible))
+        return name
+
+    def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
         arrays = [*outs, *ins]
         code = "-".join(f"{a.type.code}_{a.type.ndim}" for a in arrays)
-        name = self.kernel
-        registry.declare(name, _Build(self._kernel, self._values, self.fallible))
-        lw.call(name, code, *(a.address for a in arrays), *(d for a in arrays for d in a.type.shape))
+        lw.call(self.kernel, code, *(a.address for a in arrays), *(d for a in arrays for d in a.type.shape))
 
     # -- derivatives --------------------------------------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ def test_a_kernel_that_allocates_is_refused() -> None:
         out[:] = x + 1
 
     f = linear("ext_allocates", kernel=kernel, reference=lambda x: x + 1)
-    with pytest.raises(TypeError, match="user-ext_allocates-.*not allocate or raise"):
+    with pytest.raises(TypeError, match=r"user-ext_allocates-.*not allocate or raise"):
         f(X).eval(ALWAYS)
     np.testing.assert_array_equal(f(X).eval(NEVER), X + 1)
 
