@@ -273,6 +273,7 @@ CASES = [
         False,
     ),
     # einsum
+    case("einsum", "ij,jk", A, B.T, dtype="complex128", casting="unsafe"),
     Case(
         "einsum", lambda xp, a, b: xp.einsum(a, np.array([0, 1]), b, range(2), [0]), (A, B), smooth=True, theirs=False
     ),
