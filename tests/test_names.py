@@ -177,6 +177,26 @@ CASES = [
     case("diag_indices", 3, theirs=False),
     case("indices", (2, 3), theirs=False),
     Case("mask_indices", lambda xp: xp.mask_indices(3, xp.triu, 1), (), theirs=False),
+    # borders
+    *(
+        case("pad", x, ((1, 2), (0, 3)), mode, smooth=x is A, **more)
+        for x in (A, K.reshape(2, 2) * 5, C)
+        for mode, more in (
+            ("mean", {}),
+            ("mean", {"stat_length": 2}),
+            ("linear_ramp", {}),
+            ("linear_ramp", {"end_values": ((1, 2), (3, 4))}),
+            ("reflect", {"reflect_type": "odd"}),
+            ("symmetric", {"reflect_type": "odd"}),
+            ("edge", {}),
+        )
+    ),
+    *(
+        case("pad", x, ((1, 2), (0, 3)), mode, smooth=x is A, stat_length=length)
+        for x in (A, K.reshape(2, 2) * 5)
+        for mode in ("maximum", "minimum", "median")
+        for length in (None, ((1, 2), (2, 1)))
+    ),
     # shapes
     case("reshape", T, (4, 6), order="F", smooth=True),
     case("ravel", T, order="F"),

@@ -136,7 +136,7 @@ class _Real(Elementwise):
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         if code in cls.codes.split():
-            for order, shape in ((0.0, (3, 4)), (1.0, ()), (2.5, (0, 2)), (-1.5, (3,))):
+            for order, shape in ((0.0, (3, 4)), (-1.5, ()), (2.5, (0, 2))):
                 yield Sample(cls(order), (sample_array(rng, code, shape, cls.low, cls.high),))
 
 
