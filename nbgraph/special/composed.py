@@ -48,7 +48,7 @@ def _recurrence(name: str, n: int, x: Any, first: Any, step: Step) -> TracedTens
     before, made = x * 0 + 1, first
     for k in range(1, n):
         before, made = made, step(k, made, before)
-    return made if n else before  # type: ignore[no-any-return]
+    return made if n else before
 
 
 def eval_legendre(n: int, x: Any) -> TracedTensor:
