@@ -36,7 +36,8 @@ SYSTEM = {
     "lu_solve": lambda a, b: L.lu_solve((a, np.zeros(np.shape(a)[:-1], int)), b),
 }  # fmt: skip
 OTHER = {  # their own rows below
-    "ishermitian", "issymmetric", "block_diag", "circulant", "companion", "convolution_matrix", "dft", "hadamard", "hankel", "hilbert", "khatri_rao",
+    "ishermitian", "issymmetric",
+    "block_diag", "circulant", "companion", "convolution_matrix", "dft", "hadamard", "hankel", "hilbert", "khatri_rao",
     "solve_continuous_lyapunov", "solve_discrete_lyapunov", "toeplitz",
     "cross", "householder_product", "matmul", "matrix_rank", "multi_dot", "norm", "outer", "solve_sylvester",
     "tensordot", "tensorinv", "tensorsolve", "vecdot", "vector_norm",
