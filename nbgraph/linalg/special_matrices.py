@@ -31,7 +31,7 @@ def block_diag(*arrs: Any) -> TracedTensor:
     blocks = [api.atleast_2d(a) for a in common(*(arrs or ([[]],)))]
     if any(b.type.ndim != 2 for b in blocks):
         raise ShapeError("no matrices", operation="block_diag", got=[b.type.shape for b in blocks], wanted="matrices")
-    width: Any = sum(b.type.shape[1] for b in blocks)  # type: ignore[misc]
+    width: Any = sum(b.type.shape[1] for b in blocks)
     rows, before = [], 0
     for b in blocks:
         own: Any = b.type.shape[1]
@@ -210,7 +210,8 @@ def sinhm(A: Any) -> TracedTensor:
     [[0.0]]
     """
     a = square("sinhm", A)
-    return 0.5 * (expm(a) - expm(-a))
+    made: TracedTensor = 0.5 * (expm(a) - expm(-a))
+    return made
 
 
 def coshm(A: Any) -> TracedTensor:
@@ -220,7 +221,8 @@ def coshm(A: Any) -> TracedTensor:
     [[1.0]]
     """
     a = square("coshm", A)
-    return 0.5 * (expm(a) + expm(-a))
+    made: TracedTensor = 0.5 * (expm(a) + expm(-a))
+    return made
 
 
 @named
@@ -236,7 +238,7 @@ def tanhm(A: Any) -> TracedTensor:
 def _of_exponential(name: str, A: Any, factor: complex, sign: float) -> TracedTensor:
     """factor (exp(i A) + sign exp(-i A)); real of real matrices."""
     a = square(name, A)
-    made = factor * (expm(1j * a) + sign * expm(-1j * a))
+    made: TracedTensor = factor * (expm(1j * a) + sign * expm(-1j * a))
     return made if a.type.is_complex else api.real(made)
 
 

@@ -85,6 +85,20 @@ class Continuous:
         return api.where(inside, value, api.where(y > 1, 1.0 - below, below))
 
 
+class _Normal(Continuous):
+    """The normal distribution: logarithms of its tails are exact where those are small."""
+
+    def logcdf(self, x: Any, *shapes: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+        """The logarithm of the probability of at most x."""
+        ((y, *_), _) = self._standard(x, shapes, loc, scale)
+        return special.log_ndtr(y)
+
+    def logsf(self, x: Any, *shapes: Any, loc: Any = 0.0, scale: Any = 1.0) -> Any:
+        """The logarithm of the probability of more than x."""
+        ((y, *_), _) = self._standard(x, shapes, loc, scale)
+        return special.log_ndtr(-y)
+
+
 class Discrete:
     """A family of probabilities of the integers k - loc."""
 
@@ -131,9 +145,7 @@ def _t_cdf(x: Any, df: Any) -> Any:
     return api.where(x > 0, 1.0 - tail, tail)
 
 
-norm = Continuous(0, lambda x: -0.5 * x * x - _HALF_LOG_2PI, _everywhere, special.ndtr, lambda x: special.ndtr(-x))
-norm.logcdf = lambda x, loc=0.0, scale=1.0: special.log_ndtr(api.subtract(x, loc) / scale)  # type: ignore[method-assign]
-norm.logsf = lambda x, loc=0.0, scale=1.0: special.log_ndtr(api.subtract(loc, x) / scale)  # type: ignore[method-assign]
+norm = _Normal(0, lambda x: -0.5 * x * x - _HALF_LOG_2PI, _everywhere, special.ndtr, lambda x: special.ndtr(-x))
 expon = Continuous(0, lambda x: -x, _positive, lambda x: -api.expm1(-x), lambda x: api.exp(-x))
 uniform = Continuous(0, lambda x: 0.0 * x, _unit, lambda x: x)
 laplace = Continuous(
@@ -230,7 +242,7 @@ class _MultivariateNormal:
         True
         """
         y, m, c = (to_inexact(v) for v in common(x, 0.0 if mean is None else mean, cov))
-        n = (m if m.ndim else y).shape[-1] if max(m.ndim, y.ndim) else 1
+        n: Any = (m if m.ndim else y).shape[-1] if max(m.ndim, y.ndim) else 1
         deviation = api.atleast_1d(y - m)
         if deviation.shape[-1] != n:
             deviation = api.expand_dims(deviation, -1)
