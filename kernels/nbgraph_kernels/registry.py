@@ -51,6 +51,7 @@ class _Declaration:
     externals: Callable[[str], tuple[str, ...]] = lambda dtype: ()
     workspace: Callable[..., Any] = lambda dtype, *sizes: 0
     fastmath: frozenset[str] = frozenset()
+    builtin: bool = False  # see `compile.compile_words`
 
     def build(self, name: str, dtype: str) -> Callable[[Any], int]:
         """The Python function of the kernel."""
@@ -159,7 +160,7 @@ _DECLARATIONS = {
     "objects_entry": _Declaration("driver", ("",)),
     "repeat": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
-    "checked_entry": _Declaration("checked", ("",)),
+    "builtin": _Declaration("builtin", ("",), builtin=True),
     "replay": _Declaration("replay", ("",)),
 }
 
@@ -245,7 +246,9 @@ def _compile(name: str, dtype: str) -> Kernel:
     with first_compile():
         function = declared.build(name, dtype)
         try:
-            code = import_module(".compile", __package__).compile_words(function, fastmath=set(declared.fastmath))
+            code = import_module(".compile", __package__).compile_words(
+                function, fastmath=set(declared.fastmath), builtin=declared.builtin
+            )
         except Exception as error:
             if type(declared) is not _Outside:
                 raise

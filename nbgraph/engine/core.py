@@ -31,7 +31,7 @@ from nbgraph.engine.schedule import ChainRow, Key, Row, Schedule, draft_slots
 from nbgraph.engine.series import row as row_of
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
-from nbgraph.engine.tiers import Ledger
+from nbgraph.engine.tiers import Account, Ledger
 from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
@@ -80,6 +80,7 @@ class Engine:
         self._lock = threading.RLock()
         self._seen: dict[Fragment, None] = {}
         self._ledgers: dict[Program, Ledger] = {}
+        self._account = Account()
         #: How regions that were run before are run again: by `match.Found.key`.
         self.routes: dict[Any, Any] = {}
         self.native = Native(self)
@@ -260,7 +261,7 @@ class Engine:
         found = self._ledgers.get(program)
         if found is None:
             with self._lock:
-                found = self._ledgers.setdefault(program, Ledger(program))
+                found = self._ledgers.setdefault(program, Ledger(program, self._account))
         return found
 
 

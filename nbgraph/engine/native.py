@@ -23,7 +23,7 @@ from nbgraph.codegen.emit import Word
 from nbgraph.codegen.storage import Temporary
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.objects import Objects
-from nbgraph.engine.tiers import Ledger
+from nbgraph.engine.tiers import DRIVERS, Ledger
 from nbgraph.errors import describe, user_frame
 from nbgraph.fragment import size_at
 from nbgraph.memory import empty
@@ -113,6 +113,11 @@ def _address(kind: str, *what: str) -> int:
     return kernels.kernel(what[0], what[1]).address
 
 
+def entry_address(name: str) -> int:
+    """The address of a driver kernel."""
+    return _address("kernel", name, "")
+
+
 @cache
 def entry_point(name: str) -> tuple[Any, int]:
     """A driver kernel as a function of Python, and the offset of the data pointer in an array object."""
@@ -163,6 +168,7 @@ class Native:
                 return True
         if program in self._refused or not ledger.pays(coming):
             return False
+        ledger.pay()
         return self._try(program)
 
     def _try(self, program: Program) -> bool:
@@ -266,10 +272,6 @@ class Native:
         """What a status of a program's code says."""
         op = self.codes[program].machine.source.failing[(status >> 24) - 1]
         return OperationFailed.from_status(op, status & 0xFFFFFF)
-
-
-#: The kernels that calls are made with.
-DRIVERS = ("entry", "objects_entry", "objects_driver", "repeat")
 
 
 def compile_program(program: Program) -> Code:
