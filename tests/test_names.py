@@ -410,6 +410,16 @@ def test_structured_matrices_are_scipys(name: str, operands: Any, smooth: bool) 
         check_grads(lambda *xs: f(*xs, *operands[len(xs) :]), tuple(x for x in operands if is_smooth(x)), order=1)
 
 
+def test_further_activations() -> None:
+    x = np.array([0.1, 0.6, 0.8, 3.0])
+    agree(nbg.nn.log1mexp(x), np.log(1 - np.exp(-x)))
+    agree(nbg.nn.sparse_sigmoid(2 * V), np.clip(V + 0.5, 0, 1))
+    agree(nbg.nn.identity(V), V)
+    assert abs(nbg.nn.log1mexp(40.0).item() + np.exp(-40.0)) < 1e-30
+    check_grads(nbg.nn.log1mexp, (np.array([1e-3, 0.5, 0.9, 20.0]),), order=2)
+    check_grads(nbg.nn.sparse_sigmoid, (2 * V,), order=2)
+
+
 def test_roots_have_derivatives() -> None:
     p = np.array([1.0, 2.0, 5.0, -3.0])
     check_grads(lambda c: nbg.sort(nbg.abs(nbg.roots(c))), (p,), order=2)
