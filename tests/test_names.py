@@ -416,7 +416,7 @@ def test_further_activations() -> None:
     agree(nbg.nn.sparse_sigmoid(2 * V), np.clip(V + 0.5, 0, 1))
     agree(nbg.nn.identity(V), V)
     assert abs(nbg.nn.log1mexp(40.0).item() + np.exp(-40.0)) < 1e-30
-    check_grads(nbg.nn.log1mexp, (np.array([1e-3, 0.5, 0.9, 20.0]),), order=2)
+    check_grads(nbg.nn.log1mexp, (np.array([0.1, 0.5, 0.9, 20.0]),), order=2)
     check_grads(nbg.nn.sparse_sigmoid, (2 * V,), order=2)
 
 
