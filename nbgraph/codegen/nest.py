@@ -19,6 +19,9 @@ from nbgraph.types import DTYPES, Shape, Size
 #: Elements that a reduction accumulates before they are added to the total.
 BLOCK = 256
 
+#: Elements of the longest row that is fetched ahead: a few must fit into the second cache.
+FAR = 8192
+
 #: The strides of the axes of a domain that move; by all others an access stays where it is.
 Strides = dict[int, Size]
 
@@ -52,15 +55,18 @@ def loops_through(nests: Sequence[Nest], axes: Iterable[int]) -> list[Loop]:
 def open_loop(emitter: Any, loop: Loop, parts: Sequence[Accumulator], fetched: Sequence[tuple[str, str]] = ()) -> None:
     """Begins a loop, and before it one over its blocks if there are accumulators of one block's part.
 
-    `fetched`: pointers and indices from which as many elements as the block has are fetched.
+    `fetched`: pointers and indices from which as many elements as the block has are fetched, where that is not
+    too far ahead, nor so near that the processor does it.
     """
     indices = f"range({emitter.size(loop.size)})"
     if parts:
         emitter.line(f"for block in range(0, {emitter.size(loop.size)}, {BLOCK}):")
         emitter.depth += 1
         emitter.line(f"end = min(block + {BLOCK}, {emitter.size(loop.size)})")
+        if fetched:
+            emitter.line(f"ahead = end - block if {BLOCK} <= {emitter.size(loop.size)} <= {FAR} else 0")
         for pointer, index in fetched:
-            emitter.line(f"fetch({pointer}, {index}, end - block)")
+            emitter.line(f"fetch({pointer}, {index}, ahead)")
         for part in parts:
             emitter.line(part.start_part())
         indices = "range(block, end)"
