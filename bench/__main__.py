@@ -21,6 +21,7 @@ BENCHMARKS = {
     "kernels": "bench.kernels",
     "linalg": "bench.linalg",
     "accuracy": "bench.accuracy",
+    "growing": "bench.growing",
 }
 
 

@@ -20,6 +20,7 @@ from nbgraph.engine.native import Native, entry_point
 from nbgraph.engine.tape import Tape, runs_of
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.fragment import size_at
+from nbgraph.memory import copy
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
 
@@ -55,7 +56,7 @@ class Replay:
 
     def __call__(self, arrays: tuple[Any, ...]) -> list[Array] | None:
         """The outputs, none of which shares memory with anything; None if the arrays are not what it was made for."""
-        if not _fit(arrays, self._given):
+        if not fit(arrays, self._given):
             return None
         try:
             memory = self._idle.pop()
@@ -76,7 +77,7 @@ class Replay:
     def _output(self, memory: _Memory, arrays: Sequence[Array], v: int, t: TensorType, at: int) -> Array:
         if at < 0:
             return np.array(arrays[v] if v < len(arrays) else self._constants[v - len(arrays)])
-        return memory.view(t, at).copy()
+        return copy(memory.view(t, at))
 
     def _fail(self, memory: _Memory, status: int) -> None:
         """Raises the error of the call that failed."""
@@ -86,7 +87,7 @@ class Replay:
         raise self._native.failure(self._bounds[call].program, status)
 
 
-def _fit(arrays: tuple[Any, ...], given: Sequence[tuple[Any, Any]]) -> bool:
+def fit(arrays: tuple[Any, ...], given: Sequence[tuple[Any, Any]]) -> bool:
     """Whether arrays are of these shapes and dtypes, and as machine code reads them."""
     if len(arrays) != len(given):
         return False

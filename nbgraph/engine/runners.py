@@ -13,13 +13,14 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.engine.quick import never, quick_function
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.errors import NbgraphError
+from nbgraph.memory import allocator
 from nbgraph.ssa import Bound
 
 Array = np.ndarray[Any, Any]
@@ -55,7 +56,7 @@ class Runner:
 class Compiled(Runner):
     """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
 
-    __slots__ = ("entry", "outs", "pick", "template", "workspace")
+    __slots__ = ("entry", "outs", "pick", "quick", "template", "workspace")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         super().__init__(engine, key, bound)
@@ -64,15 +65,24 @@ class Compiled(Runner):
         n_objects = len(code.picks) + len(bound.out_types)
         self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
-        self.outs: list[tuple[Any, Any]] = [(t.shape, t.dtype) for t in bound.out_types]
+        self.outs: list[tuple[Any, Any, Any]] = [
+            (allocator(t.shape, t.dtype), t.shape, t.dtype) for t in bound.out_types
+        ]
         self.workspace = placed.workspace
         self.limit = limit_for(engine, [bound], placed.workspace)
         self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
         rest = [word for value, relative in placed.rest for word in (value, int(relative))]
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
+        self.quick: Any = never
+        if engine.native.objects.load_kernel("builtin", ""):  # compiling it takes longer than it would save here
+            types = bound.in_types
+            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)))
 
     def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
-        outs = [empty(shape, dtype) for shape, dtype in self.outs]
+        made = self.quick(*arrays)
+        if type(made) is list:
+            return made
+        outs = [new(shape, dtype) for new, shape, dtype in self.outs]
         memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
         objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
         start = perf_counter()
