@@ -225,6 +225,8 @@ class DimExpr(_Frozen):
         return _arithmetic(_modulo, other, self)
 
     def __pow__(self, exponent: int) -> Size:
+        if isinstance(exponent, float | complex):
+            self.__float__()
         if not isinstance(exponent, int) or exponent < 0:
             return NotImplemented
         return _product([self] * exponent)
@@ -235,8 +237,18 @@ class DimExpr(_Frozen):
     def __pos__(self) -> DimExpr:
         return self
 
+    def __truediv__(self, other: object) -> Any:
+        return self.__float__() if isinstance(other, int | float | complex | DimExpr) else NotImplemented
+
+    __rtruediv__ = __truediv__
+
     def __index__(self) -> NoReturn:
         self._refuse("an int")
+
+    __int__ = __index__
+
+    def __float__(self) -> NoReturn:
+        self._refuse("a float", "nbg.asarray(size) is the size as a tensor, for arithmetic with any numbers")
 
     def __bool__(self) -> NoReturn:
         self._refuse("a truth value")
@@ -246,10 +258,10 @@ class DimExpr(_Frozen):
 
     __le__ = __gt__ = __ge__ = __lt__
 
-    def _refuse(self, wanted: str) -> NoReturn:
+    def _refuse(self, wanted: str, hint: str = "") -> NoReturn:
         raise ConcretizationError(
             f"{wanted} was asked of the size {self}, whose value is known only when sizes are bound",
-            hint="keep it symbolic (dim_min, dim_max, arithmetic), or bind concrete sizes",
+            hint=hint or "keep it symbolic (dim_min, dim_max, arithmetic), or bind concrete sizes",
         )
 
     def __repr__(self) -> str:
@@ -377,10 +389,13 @@ def _monomial(powers: dict[_Atom, int]) -> Monomial:
 
 
 def _arithmetic(f: Callable[[Size, Size], Size], left: Size, right: Size) -> Size:
-    """Take ints of any kind (NumPy's too), and leave floats to Python's own TypeError."""
+    """Take ints of any kind (NumPy's too); leave the rest to the other operand, and let no float in."""
     try:
         sizes = _as_size(left), _as_size(right)
     except TypeError:
+        for size, other in ((left, right), (right, left)):
+            if isinstance(other, float | complex):
+                float(size)
         return NotImplemented  # type: ignore[no-any-return]
     return f(*sizes)
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.api.creation import full
+from nbgraph.api.creation import counted, full
+from nbgraph.api.elementwise import maximum, minimum
 from nbgraph.api.gather import axis_of, flat, take, value
 from nbgraph.api.indexing import getitem
+from nbgraph.api.rounding import remainder
 from nbgraph.api.shapes import (
     atleast_1d,
     atleast_2d,
@@ -27,7 +29,7 @@ from nbgraph.api.shapes import (
     reshape,
     swapaxes,
 )
-from nbgraph.dims import DimExpr
+from nbgraph.dims import DimExpr, dim_max, dim_min
 from nbgraph.errors import ShapeError
 from nbgraph.promote import apply, as_code, operand
 from nbgraph.trace import concrete_size
@@ -239,12 +241,12 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Trace
 
 def _bounds(given: Any, d: Size) -> list[Any]:
     if isinstance(given, Sequence | np.ndarray):
-        return [0, *(operator.index(i) for i in given), None]
-    n, parts = concrete_size(d, "the size"), operator.index(given)
+        return [0, *(i if isinstance(i, DimExpr) else operator.index(i) for i in given), None]
+    parts = operator.index(given)
     if parts <= 0:
         raise ShapeError("no pieces", operation="split", position=1, got=parts, wanted="at least one")
-    small, larger = divmod(n, parts)
-    return [k * small + min(k, larger) for k in range(parts + 1)]
+    small, larger = d // parts, d % parts
+    return [*(k * small + dim_min(k, larger) for k in range(parts)), d]
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTensor]:
@@ -254,13 +256,20 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTenso
     [[1, 2], [3, 4]]
     """
     x = _at_least("split", ary, 1)
-    n = x.type.shape[axis_of("split", axis, x.type.ndim)]
-    if not isinstance(indices_or_sections, Sequence | np.ndarray):
-        parts = operator.index(indices_or_sections)
-        if parts <= 0 or concrete_size(n, "the size") % parts:
-            wanted = f"a number that divides {n}"
-            raise ShapeError("pieces are not equal", operation="split", position=1, got=parts, wanted=wanted)
-    return array_split(x, indices_or_sections, axis)
+    at = axis_of("split", axis, x.type.ndim)
+    shape = x.type.shape
+    if isinstance(indices_or_sections, Sequence | np.ndarray):
+        return array_split(x, indices_or_sections, at)
+    parts = operator.index(indices_or_sections)
+    left = shape[at] % parts if parts > 0 else None
+    if left is None or (isinstance(left, int) and left):
+        wanted = f"a number that divides {shape[at]}"
+        raise ShapeError("pieces are not equal", operation="split", position=1, got=parts, wanted=wanted)
+    if left == 0:
+        return array_split(x, parts, at)
+    # Whether the size can be divided is seen when it is known: it has to come out even in this shape.
+    apart = reshape(x, (*shape[:at], parts, shape[at] // parts, *shape[at + 1 :]))
+    return [getitem(apart, (*(slice(None),) * at, k)) for k in range(parts)]
 
 
 def hsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
@@ -321,11 +330,26 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
         raise ShapeError("unknown mode", operation="pad", got=got, wanted=wanted)
     for axis, width in enumerate(widths):
         if width != (0, 0):
-            n = concrete_size(x.type.shape[axis], "the size")
+            n = x.type.shape[axis]
             if n == 0:
                 raise ShapeError("nothing to copy", operation="pad", position=0, got=x.type.shape, wanted="elements")
-            x = take(x, np.pad(np.arange(n), width, mode=mode), axis)  # type: ignore[call-overload]
+            x = take(x, _border_places(mode, n, *width), axis)
     return x
+
+
+def _border_places(mode: str, n: Size, before: Size, after: Size) -> Any:
+    """For each place along an axis with its border, which of the n elements is copied there."""
+    if all(isinstance(s, int) for s in (n, before, after)):
+        return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload, arg-type]
+    k = counted(before + n + after) - before
+    if mode == "edge":
+        return maximum(minimum(k, n - 1), 0)
+    if mode == "wrap":
+        return remainder(k, n)
+    # There and back again: reflection leaves out the second visit of either end.
+    twice = 1 if mode == "reflect" else 0
+    there = remainder(k, dim_max(2 * n - 2 * twice, 1))
+    return minimum(there, 2 * n - 1 - twice - there)
 
 
 def _pairs(name: str, given: Any, ndim: int) -> list[tuple[Any, Any]]:
