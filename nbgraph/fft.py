@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.arranging import roll
-from nbgraph.api.creation import counted
+from nbgraph.api.creation import asarray, counted
 from nbgraph.api.elementwise import conj, divide, multiply, sqrt, where
 from nbgraph.api.gather import axis_of
 from nbgraph.dims import DimExpr, dim_min
@@ -310,24 +310,23 @@ def _shifted(a: Any, axes: Any, sign: int) -> TracedTensor:
     return x
 
 
-def fftfreq(n: Size, d: float = 1.0) -> TracedTensor:
+def fftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
     """The frequencies of `fft`'s elements, for points at a distance d.
 
     >>> fftfreq(4).tolist()
     [0.0, 0.25, -0.5, -0.25]
     """
-    if not isinstance(n, DimExpr):
-        return operand(np.fft.fftfreq(n, d))
-    k = counted(n)
-    return divide(where(k < (n + 1) // 2, k, k - n), multiply(n, d))
+    k = counted(n) if isinstance(n, DimExpr) else None
+    found = np.fft.fftfreq(n, d) if k is None else divide(where(k < (n + 1) // 2, k, k - n), multiply(n, d))
+    return asarray(found, dtype, device=device)
 
 
-def rfftfreq(n: Size, d: float = 1.0) -> TracedTensor:
+def rfftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
     """The frequencies of `rfft`'s elements, for points at a distance d.
 
     >>> rfftfreq(4).tolist()
     [0.0, 0.25, 0.5]
     """
-    if not isinstance(n, DimExpr):
-        return operand(np.fft.rfftfreq(n, d))
-    return divide(counted(n // 2 + 1), multiply(n, d))
+    symbolic = isinstance(n, DimExpr)
+    found = divide(counted(n // 2 + 1), multiply(n, d)) if symbolic else np.fft.rfftfreq(n, d)
+    return asarray(found, dtype, device=device)

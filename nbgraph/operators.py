@@ -73,6 +73,16 @@ def bitwise(name: str, reflected: bool = False) -> Method:
     return method
 
 
+def changing(name: str, instead: str) -> Any:
+    """A method of NumPy's that changes an array in place: it says what to write instead."""
+
+    def method(self: TracedTensor, *args: Any, **kwargs: Any) -> None:
+        raise TypeError(f"a TracedTensor cannot be changed in place: use x = {instead} instead of x.{name}")
+
+    method.__name__ = name
+    return method
+
+
 def defers(other: Any) -> bool:
     """Whether the other operand's class wants to, or has to, deal with the operation."""
     return other is None or isinstance(other, str | bytes) or getattr(other, "__array_ufunc__", other) is None

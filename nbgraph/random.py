@@ -1,8 +1,9 @@
 """`nbg.random`: NumPy's random generators, whose draws are constants of the graph.
 
 In: a seed, and parameters as NumPy takes them (tensors are evaluated). Out: constant tensors: the numbers that
-`numpy.random.default_rng` with the same seed gives. Holds: a generator is explicit, there is no global one. What is
-drawn is drawn when the method is called, has no derivative, and is the same at each eval.
+`numpy.random.default_rng` with the same seed gives. Holds: what is drawn is drawn when the method is called, has no
+derivative, and is the same at each eval. Functions like `nbg.random.normal` draw from NumPy's global generator, which
+`nbg.random.seed` seeds, as programs that were written for `numpy.random` expect; a `Generator` of one's own is better.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from nbgraph.trace import Node
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
-__all__ = ["Generator", "default_rng"]
+__all__ = [
+    "Generator", "beta", "binomial", "chisquare", "choice", "default_rng", "dirichlet", "exponential", "gamma",
+    "geometric", "get_state", "gumbel", "laplace", "logistic", "lognormal", "multinomial", "multivariate_normal",
+    "normal", "pareto", "permutation", "poisson", "power", "rand", "randint", "randn", "random", "random_sample",
+    "rayleigh", "seed", "set_state", "standard_cauchy", "standard_exponential", "standard_gamma", "standard_normal",
+    "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull",
+]  # fmt: skip
 
 #: NumPy's methods that draw.
 _DRAWS = frozenset(
@@ -56,13 +63,7 @@ class Generator:
         if name not in _DRAWS:
             hint = ": use permutation, which gives a new tensor" if name == "shuffle" else ""
             raise AttributeError(f"a Generator has no {name!r}{hint}")
-        draw = getattr(self._numpy, name)
-
-        def drawn(*args: Any, **kwargs: Any) -> TracedTensor:
-            return operand(np.asarray(draw(*map(_plain, args), **{k: _plain(v) for k, v in kwargs.items()})))
-
-        drawn.__name__, drawn.__doc__ = name, draw.__doc__
-        return drawn
+        return _drawing(getattr(self._numpy, name))
 
     @property
     def bit_generator(self) -> np.random.BitGenerator:
@@ -90,5 +91,56 @@ def default_rng(seed: Any = None) -> Generator:
     return Generator(seed)
 
 
+def _drawing(draw: Any) -> Any:
+    """A function of NumPy's that draws, as one that gives constants."""
+
+    def drawn(*args: Any, **kwargs: Any) -> TracedTensor:
+        return operand(np.asarray(draw(*map(_plain, args), **{k: _plain(v) for k, v in kwargs.items()})))
+
+    drawn.__name__, drawn.__doc__ = draw.__name__, draw.__doc__
+    return drawn
+
+
 def _plain(x: Any) -> Any:
     return value(x) if isinstance(x, Node) else x
+
+
+# -- from NumPy's global generator ------------------------------------------------------------------------------------
+
+seed, get_state, set_state = np.random.seed, np.random.get_state, np.random.set_state
+
+beta = _drawing(np.random.beta)
+binomial = _drawing(np.random.binomial)
+chisquare = _drawing(np.random.chisquare)
+choice = _drawing(np.random.choice)
+dirichlet = _drawing(np.random.dirichlet)
+exponential = _drawing(np.random.exponential)
+gamma = _drawing(np.random.gamma)
+geometric = _drawing(np.random.geometric)
+gumbel = _drawing(np.random.gumbel)
+laplace = _drawing(np.random.laplace)
+logistic = _drawing(np.random.logistic)
+lognormal = _drawing(np.random.lognormal)
+multinomial = _drawing(np.random.multinomial)
+multivariate_normal = _drawing(np.random.multivariate_normal)
+normal = _drawing(np.random.normal)
+pareto = _drawing(np.random.pareto)
+permutation = _drawing(np.random.permutation)
+poisson = _drawing(np.random.poisson)
+power = _drawing(np.random.power)
+rand = _drawing(np.random.rand)
+randint = _drawing(np.random.randint)
+randn = _drawing(np.random.randn)
+random = _drawing(np.random.random)
+random_sample = _drawing(np.random.random_sample)
+rayleigh = _drawing(np.random.rayleigh)
+standard_cauchy = _drawing(np.random.standard_cauchy)
+standard_exponential = _drawing(np.random.standard_exponential)
+standard_gamma = _drawing(np.random.standard_gamma)
+standard_normal = _drawing(np.random.standard_normal)
+standard_t = _drawing(np.random.standard_t)
+triangular = _drawing(np.random.triangular)
+uniform = _drawing(np.random.uniform)
+vonmises = _drawing(np.random.vonmises)
+wald = _drawing(np.random.wald)
+weibull = _drawing(np.random.weibull)

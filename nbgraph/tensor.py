@@ -14,17 +14,16 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from nbgraph import api, gradients, pickling, special
+from nbgraph import api, dispatch, gradients, pickling
 from nbgraph.api.indexing import getitem, setitem
 from nbgraph.api.products import MATMULS
 from nbgraph.dims import dim
 from nbgraph.engine import Engine, evaluate, value
-from nbgraph.errors import ConcretizationError, DtypeError, ShapeError
+from nbgraph.errors import ConcretizationError, ShapeError
 from nbgraph.op import REGISTRY
-from nbgraph.operators import bitwise, defers, forward, reflected
+from nbgraph.operators import bitwise, changing, defers, forward, reflected
 from nbgraph.promote import record1, record2
 from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
-from nbgraph.trees import tree_map
 from nbgraph.types import Shape, Size, TensorType, code_of
 
 __all__ = ["TracedTensor"]
@@ -111,6 +110,31 @@ class TracedTensor(Node):
         return self.type.dtype
 
     @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return self.type.dtype.itemsize
+
+    @property
+    def nbytes(self) -> Size:
+        """The bytes of all elements."""
+        return self.size * self.itemsize
+
+    @property
+    def device(self) -> str:
+        """Where values are: "cpu"."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> TracedTensor:
+        """The tensor itself; there is one device, "cpu"."""
+        api.elementwise.check_device(device)
+        return self
+
+    @property
+    def flat(self) -> TracedTensor:
+        """One dimension of all elements."""
+        return api.ravel(self)
+
+    @property
     def T(self) -> TracedTensor:
         """All axes reversed."""
         return api.transpose(self)
@@ -162,6 +186,15 @@ class TracedTensor(Node):
                 hint="reduce it first (.any(), .all(), .sum(), ...), or index it",
             )  # fmt: skip
         return self.eval().item()
+
+    def tobytes(self) -> bytes:
+        """The bytes of the value, in row-major order."""
+        return self.eval().tobytes()
+
+    def block_until_ready(self) -> TracedTensor:
+        """The tensor itself, evaluated (JAX's name)."""
+        self.eval()
+        return self
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
@@ -313,14 +346,21 @@ class TracedTensor(Node):
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError("a TracedTensor cannot be changed in place: use x = x.at[index].set(value)")
 
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("a TracedTensor cannot be changed in place: use x = nbg.delete(x, index, axis)")
+
     # -- functions as methods -----------------------------------------------------------------------------------------
 
     sum, prod, mean, max, min = api.sum, api.prod, api.mean, api.max, api.min
     var, std, ptp, round = api.var, api.std, api.ptp, api.round
     any, all, argmax, argmin = api.any, api.all, api.argmax, api.argmin
     ravel, flatten, squeeze, swapaxes = api.ravel, api.ravel, api.squeeze, api.swapaxes
-    take, repeat, compress, nonzero = api.take, api.repeat, api.compress, api.nonzero
+    take, repeat, compress, nonzero, choose = api.take, api.repeat, api.compress, api.nonzero, api.choose
     cumsum, cumprod, argsort, searchsorted = api.cumsum, api.cumprod, api.argsort, api.searchsorted
+    argpartition = api.argpartition
+    sort, partition = changing("sort", "nbg.sort(x)"), changing("partition", "nbg.partition(x, kth)")
+    fill, put = changing("fill", "nbg.full_like(x, value)"), changing("put", "nbg.put(x, indices, values)")
+    resize = changing("resize", "nbg.resize(x, shape)")
     dot, diagonal, trace, clip = api.dot, api.diagonal, api.trace, api.clip
     conj, conjugate = api.conj, api.conj
 
@@ -328,9 +368,9 @@ class TracedTensor(Node):
         """The tensor in another dtype (`copy` is of no account: tensors are immutable)."""
         return api.astype(self, dtype)
 
-    def reshape(self, *shape: Any) -> TracedTensor:
+    def reshape(self, *shape: Any, order: str = "C", copy: Any = None) -> TracedTensor:
         """The same elements under another shape, given as one tuple or as sizes."""
-        return api.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return api.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> TracedTensor:
         """Axes in another order, given as one tuple or one by one; reversed if none are given."""
@@ -343,24 +383,10 @@ class TracedTensor(Node):
     # -- protocols ----------------------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = ufunc.__name__
-        function = getattr(api, name, None) or getattr(special, name, None)
-        if method != "__call__" or kwargs or function is None:
-            raise _not_lazy(name if method == "__call__" else f"{name}.{method}", kwargs)
-        return function(*inputs)
+        return dispatch.call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        name = func.__name__
-        if name in _DECIDED:
-            args, kwargs = tree_map(_value, (tuple(args), kwargs))
-            return func(*args, **kwargs)
-        if name in _IN_PLACE:
-            raise TypeError(f"np.{name} writes into its argument; nbg.{name} or x.at gives a new tensor")
-        home: Any = sys.modules[_HOMES[func.__module__]] if func.__module__ in _HOMES else api
-        function = getattr(home, name, None) if name in home.__all__ else None
-        if function is None:
-            raise _not_lazy(func.__module__.removeprefix("numpy").lstrip(".") + f" {name}", {})
-        return function(*args, **kwargs)
+        return dispatch.call_function(func, args, kwargs)
 
     def __array_namespace__(self, api_version: str | None = None) -> Any:
         return sys.modules["nbgraph"]
@@ -418,29 +444,24 @@ class _Region:
         """x with the smaller of the region and value."""
         return setitem(self.x, self.index, value, "min")
 
+    multiply = mul
+
+    def subtract(self, value: Any) -> TracedTensor:
+        """x with value subtracted from the region; where an index occurs several times, that often."""
+        return self.add(api.negative(value))
+
+    def divide(self, value: Any) -> TracedTensor:
+        """x with the region divided by value; where an index occurs several times, that often."""
+        return self.mul(api.reciprocal(value))
+
+    def power(self, value: Any) -> TracedTensor:
+        """x with the region to the power of value."""
+        return self.set(api.power(self.get(), value))
+
+    def apply(self, function: Any) -> TracedTensor:
+        """x with the region replaced by a function of it."""
+        return self.set(function(self.get()))
+
     def get(self) -> TracedTensor:
         """The region, x[index]."""
         return getitem(self.x, self.index)
-
-
-# -- helpers ----------------------------------------------------------------------------------------------------------
-
-#: Functions of NumPy that decide or print: they evaluate.
-_DECIDED = frozenset(("allclose", "array_equal", "array_equiv", "array_repr", "array_str", "array2string"))
-
-#: Functions of NumPy that write into their argument, which a tensor does not allow.
-_IN_PLACE = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
-#: Where the functions of NumPy's modules are.
-_HOMES = {"numpy.linalg": "nbgraph.linalg", "numpy.fft": "nbgraph.fft"}
-
-
-def _value(x: Any) -> Any:
-    return x.eval() if isinstance(x, TracedTensor) else x
-
-
-def _not_lazy(name: str, kwargs: Any) -> DtypeError:
-    keywords = f" with {', '.join(kwargs)}" if kwargs else ""
-    return DtypeError(
-        f"numpy's {name.strip()}{keywords} does not take a TracedTensor",
-        hint="use one of nbgraph's functions, or .eval() for the value",
-    )

@@ -224,13 +224,11 @@ def test_numpy_functions_stay_lazy() -> None:
     assert np.shape(t) == (3, 3)
     assert np.allclose(t, x)
     assert nbg.result_type(t, 1) == np.result_type(x, 1)
-    with pytest.raises(TypeError, match="spacing does not take a TracedTensor"):
-        np.spacing(t)
+    with pytest.raises(TypeError, match="packbits does not take a TracedTensor"):
+        np.packbits(t)
     agree(np.sort(t, 0), np.sort(x, 0))
-    with pytest.raises(TypeError, match="unwrap"):
-        np.unwrap(t)
-    with pytest.raises(TypeError, match=r"add\.reduce"):
-        np.add.reduce(t)
+    with pytest.raises(TypeError, match=r"divide\.reduce"):
+        np.divide.reduce(t)
     with pytest.raises(TypeError, match="out"):
         np.sin(t, out=x)
 

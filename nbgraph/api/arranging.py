@@ -6,6 +6,7 @@ run-time sizes where they are numbers.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from itertools import pairwise
@@ -86,6 +87,19 @@ def tile(A: Any, reps: Any) -> TracedTensor:
 # -- turned -----------------------------------------------------------------------------------------------------------
 
 
+def resize(a: Any, new_shape: Any) -> TracedTensor:
+    """The elements under another shape, repeated as often as needed.
+
+    >>> resize([1, 2, 3], (2, 2)).tolist()
+    [[1, 2], [3, 1]]
+    """
+    x, shape = ravel(a), tuple(new_shape) if isinstance(new_shape, tuple | list) else (new_shape,)
+    n, m = concrete_size(x.type.size, "the size"), math.prod(shape)
+    if n == 0 and m:
+        raise ShapeError("nothing to repeat", operation="resize", position=0, got=operand(a).type.shape, wanted=shape)
+    return reshape(getitem(tile(x, -(-m // n)) if m > n else x, slice(0, m)), shape)
+
+
 def roll(a: Any, shift: Any, axis: Any = None) -> TracedTensor:
     """Elements moved round along an axis, or several (None: of the flattened array).
 
@@ -164,22 +178,22 @@ def atleast_3d(a: Any) -> TracedTensor:
     return expand_dims(x, 2) if x.type.ndim == 2 else x
 
 
-def dstack(arrays: Any) -> TracedTensor:
+def dstack(tup: Any) -> TracedTensor:
     """Arrays joined along the third axis.
 
     >>> dstack([[1, 2], [3, 4]]).tolist()
     [[[1, 3], [2, 4]]]
     """
-    return concatenate([atleast_3d(a) for a in arrays], 2)
+    return concatenate([atleast_3d(a) for a in tup], 2)
 
 
-def column_stack(arrays: Any) -> TracedTensor:
+def column_stack(tup: Any) -> TracedTensor:
     """Vectors as columns, and matrices, side by side.
 
     >>> column_stack([[1, 2], [3, 4]]).tolist()
     [[1, 3], [2, 4]]
     """
-    columns = [operand(a) for a in arrays]
+    columns = [operand(a) for a in tup]
     return concatenate([c if c.type.ndim > 1 else reshape(c, (-1, 1)) for c in columns], 1)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.api.elementwise import stop_gradient
-from nbgraph.api.shapes import broadcast_to, reshape, stack
+from nbgraph.api.elementwise import check_device, stop_gradient
+from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, reshape, stack
 from nbgraph.dims import DimExpr, dim_max
 from nbgraph.engine import Engine, evaluate
 from nbgraph.errors import ShapeError
@@ -26,19 +26,42 @@ if TYPE_CHECKING:
 # -- from values ------------------------------------------------------------------------------------------------------
 
 
-def asarray(a: Any, dtype: Any = None) -> TracedTensor:
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None) -> TracedTensor:
     """A tensor from anything array-like, lists with tensors in them included; a tensor as it is.
 
-    Arrays are copied, unless nobody can write to them. Raises `DtypeError` for what holds no numbers.
+    Arrays are copied, unless nobody can write to them, whatever `copy` says. Raises `DtypeError` for what holds no
+    numbers.
 
     >>> asarray([1, 2]).dtype
     dtype('int64')
     """
+    check_device(device)
     x = _from_nested(a) if _has_tensor(a) else operand(a)
     return x if dtype is None else as_code(x, code_of(dtype))
 
 
-array = asarray
+asanyarray = ascontiguousarray = asfortranarray = asarray
+
+
+def array(
+    object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0
+) -> TracedTensor:
+    """A tensor from anything array-like, with at least `ndmin` dimensions. The other arguments are of no account.
+
+    >>> array([1, 2], ndmin=2).tolist()
+    [[1, 2]]
+    """
+    x = asarray(object, dtype)
+    return x if x.type.ndim >= ndmin else expand_dims(x, tuple(range(ndmin - x.type.ndim)))
+
+
+def copy(a: Any, order: Any = "K", subok: bool = False) -> TracedTensor:
+    """The tensor itself, as it is immutable; a tensor of a copy of anything else.
+
+    >>> copy([1, 2]).tolist()
+    [1, 2]
+    """
+    return asarray(a)
 
 
 def _has_tensor(a: Any) -> bool:
@@ -47,6 +70,16 @@ def _has_tensor(a: Any) -> bool:
 
 def _from_nested(a: Any) -> TracedTensor:
     return stack([_from_nested(i) if _has_tensor(i) else i for i in a])
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> TracedTensor:
+    """A constant from what another library gives by DLPack; a tensor as it is. The memory is copied.
+
+    >>> from_dlpack(np.array([1.0])).tolist()
+    [1.0]
+    """
+    check_device(device)
+    return x if isinstance(x, Node) else operand(np.array(np.from_dlpack(x)))  # type: ignore[return-value]
 
 
 def constant(a: Any, dtype: Any = None) -> TracedTensor:
@@ -66,79 +99,105 @@ def constant(a: Any, dtype: Any = None) -> TracedTensor:
 # -- from sizes -------------------------------------------------------------------------------------------------------
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> TracedTensor:
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> TracedTensor:
     """An array of one value (or of one that broadcasts).
 
     >>> full((2,), 1.5).tolist()
     [1.5, 1.5]
     """
-    return broadcast_to(asarray(fill_value, dtype), shape)
+    return broadcast_to(asarray(fill_value, dtype, device=device), shape)
 
 
-def zeros(shape: Any, dtype: Any = float) -> TracedTensor:
+def zeros(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> TracedTensor:
     """Zeros.
 
     >>> zeros((2, 2)).tolist()
     [[0.0, 0.0], [0.0, 0.0]]
     """
-    return broadcast_to(weak(0, code_of(dtype)), shape)
+    check_device(device)
+    return broadcast_to(weak(0, _code(dtype)), shape)
 
 
-def ones(shape: Any, dtype: Any = float) -> TracedTensor:
+def ones(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> TracedTensor:
     """Ones.
 
     >>> ones(2, int).tolist()
     [1, 1]
     """
-    return broadcast_to(weak(1, code_of(dtype)), shape)
+    check_device(device)
+    return broadcast_to(weak(1, _code(dtype)), shape)
 
 
-def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> TracedTensor:
+empty = zeros
+
+
+def full_like(
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
+) -> TracedTensor:
     """An array of one value, in the shape and dtype of another.
 
     >>> full_like([1, 2], 7).tolist()
     [7, 7]
     """
     t = operand(a).type
-    return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype)
+    return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype, device=device)
 
 
-def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> TracedTensor:
+def zeros_like(
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+) -> TracedTensor:
     """Zeros in the shape and dtype of another array.
 
     >>> zeros_like([1.5, 2.5]).tolist()
     [0.0, 0.0]
     """
-    return full_like(a, 0, dtype, shape)
+    return full_like(a, 0, dtype, shape=shape, device=device)
 
 
-def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> TracedTensor:
+def ones_like(
+    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+) -> TracedTensor:
     """Ones in the shape and dtype of another array.
 
     >>> ones_like([1.5, 2.5]).tolist()
     [1.0, 1.0]
     """
-    return full_like(a, 1, dtype, shape)
+    return full_like(a, 1, dtype, shape=shape, device=device)
 
 
-def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = float) -> TracedTensor:
+empty_like = zeros_like
+
+
+def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None, order: str = "C", *, device: Any = None) -> TracedTensor:
     """A matrix with ones on the k-th diagonal.
 
     >>> eye(2, 3, 1).tolist()
     [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
+    check_device(device)
     n, m = _size(N), _size(N if M is None else M)
-    made: TracedTensor = apply("eye", n=n, m=m, k=operator.index(k), code=code_of(dtype))
+    made: TracedTensor = apply("eye", n=n, m=m, k=operator.index(k), code=_code(dtype))
     return made
 
 
-def identity(n: Any, dtype: Any = float) -> TracedTensor:
+def identity(n: Any, dtype: Any = None) -> TracedTensor:
     """The identity matrix.
 
     >>> identity(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
     return eye(n, dtype=dtype)
+
+
+def _code(dtype: Any) -> str:
+    return "f8" if dtype is None else code_of(dtype)
 
 
 def _size(n: Any) -> Any:
@@ -151,12 +210,13 @@ def counted(n: Size, code: str = "i8") -> TracedTensor:
     return made
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> TracedTensor:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None) -> TracedTensor:
     """start, start + step, ... before stop; `arange(n)` counts from 0. Integers may be symbolic sizes.
 
     >>> arange(3).tolist(), arange(1, 2, 0.5).tolist()
     ([0, 1, 2], [1.0, 1.5])
     """
+    check_device(device)
     start, stop = (0, start) if stop is None else (start, stop)
     if any(type(i) is DimExpr for i in (start, stop)):
         return _symbolic_arange(start, stop, operator.index(step), code_of(dtype or "i8"))
@@ -184,14 +244,25 @@ def _number(name: str, x: Any) -> Any:
     return value
 
 
-def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None) -> TracedTensor:
-    """`num` evenly spaced values from start to stop, along a new first axis; both ends are differentiable.
+def linspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: Any = None,
+) -> Any:
+    """`num` evenly spaced values from start to stop, along a new axis; both ends are differentiable.
 
-    `num` may be a symbolic size.
+    With `retstep` the pair of them and the step. `num` may be a symbolic size.
 
     >>> linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
+    check_device(device)
     a, b = (to_inexact(x) for x in common(start, stop))
     num = _size(num)
     if isinstance(num, int) and num < 0:
@@ -199,7 +270,13 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype:
     ndim = max(a.type.ndim, b.type.ndim)
     t = as_code(reshape(_shares(num, endpoint), (num, *(1,) * ndim)), a.type.real_code)
     values = a * (1 - t) + b * t  # exact at both ends
-    return values if dtype is None else as_code(values, code_of(dtype))
+    if dtype is not None:
+        values = as_code(apply("floor", values) if code_of(dtype)[0] == "i" else values, code_of(dtype))
+    values = values if axis == 0 else moveaxis(values, 0, axis)
+    if not retstep:
+        return values
+    count = num - 1 if endpoint else num
+    return values, operand(np.nan) if isinstance(count, int) and count <= 0 else (b - a) / count
 
 
 def _shares(num: Size, endpoint: bool) -> TracedTensor:

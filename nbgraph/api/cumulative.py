@@ -43,6 +43,36 @@ def cumprod(a: Any, axis: Any = None, dtype: Any = None) -> TracedTensor:
     return _accumulated("cumprod", a, axis, dtype)
 
 
+def cumulative_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> TracedTensor:
+    """`cumsum` along an axis, which may be left out of a vector; with `include_initial` it begins with 0.
+
+    >>> cumulative_sum([1, 2, 3], include_initial=True).tolist()
+    [0, 1, 3, 6]
+    """
+    return _cumulative("cumulative_sum", "cumsum", x, axis, dtype, 0 if include_initial else None)
+
+
+def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> TracedTensor:
+    """`cumprod` along an axis, which may be left out of a vector; with `include_initial` it begins with 1.
+
+    >>> cumulative_prod([1, 2, 3]).tolist()
+    [1, 2, 6]
+    """
+    return _cumulative("cumulative_prod", "cumprod", x, axis, dtype, 1 if include_initial else None)
+
+
+def _cumulative(name: str, how: str, x: Any, axis: Any, dtype: Any, initial: Any) -> TracedTensor:
+    x = operand(x)
+    if axis is None and x.type.ndim != 1:
+        raise ShapeError("no axis", operation=name, got=x.type.shape, wanted="an axis, or a vector")
+    made = _accumulated(how, x, 0 if axis is None else axis, dtype)
+    if initial is None:
+        return made
+    at = axis_of(name, 0 if axis is None else axis, made.type.ndim)
+    first = tuple(1 if k == at else d for k, d in enumerate(made.type.shape))
+    return concatenate([broadcast_to(as_code(operand(initial), made.type.code), first), made], at)
+
+
 def nancumsum(a: Any, axis: Any = None, dtype: Any = None) -> TracedTensor:
     """`cumsum` with NaN counting as 0.
 

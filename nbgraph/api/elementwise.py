@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import promote
+from nbgraph.errors import DtypeError
 from nbgraph.kinds import Elementwise
 from nbgraph.op import REGISTRY
-from nbgraph.promote import as_code, binary, common, operand, record1, record2, unary
+from nbgraph.promote import as_code, binary, common, operand, record1, record2, to_inexact, unary
 from nbgraph.trace import record
-from nbgraph.types import code_of
+from nbgraph.types import COMPLEX_OF, code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -113,6 +114,20 @@ def abs(x: Any) -> TracedTensor:
 
 
 absolute = abs
+
+
+def fabs(x: Any) -> TracedTensor:
+    """|x| of real numbers, as a floating-point number.
+
+    >>> fabs([-1, 2]).tolist()
+    [1.0, 2.0]
+    """
+    given = to_inexact(operand(x))
+    if given.type.is_complex:
+        raise DtypeError(
+            "complex operand", operation="fabs", position=0, got=given.dtype, wanted="real numbers", hint="use nbg.abs"
+        )
+    return abs(given)
 
 
 def sign(x: Any) -> TracedTensor:
@@ -250,16 +265,17 @@ def minimum(x1: Any, x2: Any) -> TracedTensor:
     return binary(OPS["minimum"], x1, x2)
 
 
-def clip(x: Any, a_min: Any = None, a_max: Any = None) -> TracedTensor:
-    """x kept within bounds, None being no bound; a_max where a_min > a_max, as in NumPy.
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> TracedTensor:
+    """a kept within bounds, None being no bound; a_max where a_min > a_max, as in NumPy. `min`, `max`: other names.
 
-    The derivative passes to x strictly inside the bounds, to a bound where it is the result.
+    The derivative passes to a strictly inside the bounds, to a bound where it is the result.
 
     >>> clip([-1.0, 0.5, 2.0], 0, 1).tolist()
     [0.0, 0.5, 1.0]
     """
-    bounds = {name: b for name, b in (("greater", a_min), ("less", a_max)) if b is not None}
-    x, *given = common(x, *bounds.values())
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    bounds = {name: b for name, b in (("greater", low), ("less", high)) if b is not None}
+    x, *given = common(a, *bounds.values())
     for relation, bound in zip(bounds, given, strict=True):
         inside = record2(OPS[relation], x, bound)
         if x.type.inexact:  # NaN stays
@@ -281,13 +297,32 @@ def where(condition: Any, x: Any, y: Any) -> TracedTensor:
     return made
 
 
-def astype(x: Any, dtype: Any) -> TracedTensor:
-    """x in another dtype; complex to real drops the imaginary part.
+def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> TracedTensor:
+    """x in another dtype; complex to real drops the imaginary part. `copy` is of no account: tensors are immutable.
 
     >>> astype([1.5, 2.5], "int64").tolist()
     [1, 2]
     """
+    check_device(device)
     return as_code(operand(x), code_of(dtype))
+
+
+def check_device(device: Any) -> None:
+    """The one device is the CPU."""
+    if device not in (None, "cpu"):
+        raise DtypeError("no such device", got=repr(device), wanted="None or 'cpu'")
+
+
+def complex(real: Any, imag: Any) -> TracedTensor:
+    """The complex number of a real and an imaginary part.
+
+    >>> complex([1.0], 2.0).tolist()
+    [(1+2j)]
+    """
+    x, y = (to_inexact(t) for t in common(real, imag))
+    if x.type.is_complex:
+        raise DtypeError("parts are complex", operation="complex", got=x.dtype, wanted="real parts")
+    return add(x, multiply(y, as_code(operand(1j), COMPLEX_OF[x.type.code])))
 
 
 def real(x: Any) -> TracedTensor:

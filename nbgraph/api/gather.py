@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from nbgraph.api.advanced import Plan, broadcast_value, check_bounds, combined, index_array
-from nbgraph.api.elementwise import astype, maximum, minimum, where
+from nbgraph.api.elementwise import astype, maximum, minimum
+from nbgraph.api.elementwise import where as _where
 from nbgraph.api.indexing import getitem
 from nbgraph.api.rounding import remainder
 from nbgraph.api.shapes import (
@@ -25,6 +26,7 @@ from nbgraph.api.shapes import (
     expand_dims,
     moveaxis,
     ravel,
+    reshape,
     stack,
 )
 from nbgraph.engine import evaluate
@@ -137,6 +139,71 @@ def _without(shape: Shape, axis: int) -> Shape:
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> TracedTensor:
+    """a with values, repeated as often as needed, at flat indices, as a new tensor (NumPy's writes into a).
+
+    >>> put([1, 2, 3], [0, 2], [10, 30]).tolist()
+    [10, 2, 30]
+    """
+    x = operand(a)
+    index = ravel(_moded(index_array(ind, "put"), x.type.size, mode))
+    n = concrete_size(index.type.size, "the size")
+    check_bounds(index, x.type.size, 0, "put")
+    given = _cycled("put", as_code(operand(v), x.type.code), n)
+    return reshape(combined(ravel(x), index, "set", given, 0, along=False), x.type.shape)
+
+
+def place(arr: Any, mask: Any, vals: Any) -> TracedTensor:
+    """arr with the elements where a mask, which is evaluated, holds replaced by the first values, repeated as often as
+    needed, as a new tensor (NumPy's writes into arr).
+
+    >>> place([1, 2, 3], [True, False, True], [10, 30]).tolist()
+    [10, 2, 30]
+    """
+    return put(arr, np.flatnonzero(value(mask)), vals)
+
+
+def putmask(a: Any, mask: Any, values: Any) -> TracedTensor:
+    """a with the elements where a mask holds replaced by those at the same place of `values`, repeated as often as
+    needed, as a new tensor (NumPy's writes into a).
+
+    >>> putmask([1, 2, 3], [True, False, True], [10, 20, 30]).tolist()
+    [10, 2, 30]
+    """
+    x = operand(a)
+    n = concrete_size(x.type.size, "the size")
+    given = reshape(_cycled("putmask", as_code(operand(values), x.type.code), n), x.type.shape)
+    return _where(mask, given, x)
+
+
+def _cycled(name: str, values: TracedTensor, n: int) -> TracedTensor:
+    """n values, from the first on again where there are less."""
+    v = ravel(values)
+    m = concrete_size(v.type.size, "the size")
+    if m == 0 and n:
+        raise ShapeError("no values", operation=name, position=2, got=values.type.shape, wanted="at least one")
+    return v if m == n else take(v, np.arange(n) % max(m, 1))
+
+
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> TracedTensor:
+    """Without the zeros at the front ("f") and the back ("b") along an axis, or all of them; evaluates which they are.
+
+    >>> trim_zeros([0, 1, 2, 0]).tolist()
+    [1, 2]
+    """
+    x = operand(filt)
+    if trim.lower() not in ("f", "b", "fb", "bf"):
+        raise ShapeError("unknown side", operation="trim_zeros", got=repr(trim), wanted="'f', 'b' or 'fb'")
+    axes = range(x.type.ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    kept = np.argwhere(value(x))
+    for axis in (axis_of("trim_zeros", a, x.type.ndim) for a in axes):
+        n = concrete_size(x.type.shape[axis], "the size")
+        low = (kept[:, axis].min() if len(kept) else n) if "f" in trim.lower() else 0
+        high = (kept[:, axis].max() + 1 if len(kept) else 0) if "b" in trim.lower() else n
+        x = take(x, np.arange(low, max(low, high)), axis)
+    return x
+
+
 # -- by conditions ----------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +214,27 @@ def nonzero(a: Any) -> tuple[TracedTensor, ...]:
     [[0, 1, 1], [1, 0, 1]]
     """
     return constants(np.nonzero(value(a)))
+
+
+@overload
+def where(condition: Any) -> tuple[TracedTensor, ...]: ...
+
+
+@overload
+def where(condition: Any, x: Any, y: Any) -> TracedTensor: ...
+
+
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """x where the condition is nonzero, else y; only what was chosen has a derivative. Of a condition alone `nonzero`.
+
+    >>> where([True, False], [1.0, 2.0], 0).tolist()
+    [1.0, 0.0]
+    """
+    if x is None and y is None:
+        return nonzero(condition)
+    if x is None or y is None:
+        raise ShapeError("one of x and y is missing", operation="where", wanted="both of them, or none")
+    return _where(condition, x, y)
 
 
 def flatnonzero(a: Any) -> TracedTensor:
@@ -211,7 +299,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
         raise ShapeError("conditions do not match choices", operation="select", got=got, wanted=wanted)
     made = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
-        made = where(condition, choice, made)
+        made = _where(condition, choice, made)
     return operand(made)
 
 

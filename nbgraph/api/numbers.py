@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph import promote
-from nbgraph.api.elementwise import OPS, abs, where
+from nbgraph.api.elementwise import OPS, abs, stop_gradient, where
 from nbgraph.api.logic import equal, isfinite, isinf, isnan, less_equal, logical_and, logical_or
 from nbgraph.api.reductions import all
+from nbgraph.api.rounding import nextafter
 from nbgraph.promote import binary, common, inexact_binary, operand, record1, to_inexact
 
 if TYPE_CHECKING:
@@ -122,6 +123,16 @@ def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan
     True
     """
     return all(isclose(a, b, rtol, atol, equal_nan))
+
+
+def spacing(x: Any) -> TracedTensor:
+    """The distance to the next number away from zero, with the sign of x.
+
+    >>> spacing(1.0).item()
+    2.220446049250313e-16
+    """
+    given = to_inexact(operand(x))
+    return nextafter(given, copysign(np.inf, given)) - stop_gradient(given)
 
 
 def isposinf(x: Any) -> TracedTensor:

@@ -1,8 +1,8 @@
-"""Sorting, searching and counting, with NumPy's names and defaults.
+"""Sorting and searching, with NumPy's names and defaults.
 
 In: anything array-like. Out: a `TracedTensor`. Holds: sorting is stable, whatever `kind` says; NaN comes last, complex
 numbers go by real and then imaginary part. Sorted values have derivatives: the permutation is found once and saved.
-What is counted or unique decides a size, so it is evaluated.
+What is unique decides a size, so it is evaluated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from nbgraph.api.advanced import index_array
 from nbgraph.api.gather import axis_of, flat, take, value
 from nbgraph.api.indexing import getitem
-from nbgraph.api.shapes import flip, ravel
+from nbgraph.api.shapes import broadcast_arrays, flip, reshape
 from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.promote import apply, as_code, common, operand
 from nbgraph.types import Size
@@ -27,32 +27,45 @@ if TYPE_CHECKING:
 KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
 
 
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> TracedTensor:
-    """The elements in ascending order along an axis (None: flattened).
+def sort(
+    a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
+) -> TracedTensor:
+    """The elements in ascending (or `descending`) order along an axis (None: flattened).
 
     >>> sort([3.0, 1.0, 2.0]).tolist()
     [1.0, 2.0, 3.0]
     """
     _check_kind("sort", kind, order)
     x, at = flat("sort", a, axis)
-    if x.active:  # the permutation will be needed for a derivative, and gives the values
-        return _picked(x, _permutation(x, at), at)
+    if x.active or descending:  # the permutation will be needed for a derivative, and gives the values
+        return _picked(x, _backwards(x, at) if descending else _permutation(x, at), at)
     made: TracedTensor = apply("sort", x, axis=at)
     return made
 
 
-def argsort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> TracedTensor:
+def argsort(
+    a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
+) -> TracedTensor:
     """The indices (int64) that sort along an axis (None: flattened); equal elements stay in their order.
+
+    With `descending` the largest (NaN) comes first.
 
     >>> argsort([3.0, 1.0, 2.0]).tolist()
     [1, 2, 0]
     """
     _check_kind("argsort", kind, order)
-    return _permutation(*flat("argsort", a, axis))
+    x, at = flat("argsort", a, axis)
+    return _backwards(x, at) if descending else _permutation(x, at)
 
 
 def _permutation(x: TracedTensor, axis: int) -> TracedTensor:
     made: TracedTensor = apply("argsort", x, axis=axis)
+    return made
+
+
+def _backwards(x: TracedTensor, axis: int) -> TracedTensor:
+    """The indices that sort in descending order: from behind, so that of equal elements the first comes first."""
+    made: TracedTensor = x.type.shape[axis] - 1 - flip(_permutation(flip(x, axis), axis), axis)
     return made
 
 
@@ -66,6 +79,35 @@ def _check_kind(name: str, kind: Any, order: Any) -> None:
         raise ShapeError("unknown kind", operation=name, got=repr(kind), wanted=f"one of {KINDS}")
     if order is not None:
         raise DtypeError("there are no fields to order by", operation=name, got=order, wanted="None")
+
+
+def lexsort(keys: Any, axis: int = -1) -> TracedTensor:
+    """The indices that sort by several keys, of which the last one counts first.
+
+    >>> lexsort(([9, 4, 0, 4], [1, 1, 5, 0])).tolist()
+    [3, 1, 0, 2]
+    """
+    given = [operand(k) for k in keys]
+    if not given:
+        raise ShapeError("no keys", operation="lexsort", position=0, got=keys, wanted="at least one key")
+    given = list(broadcast_arrays(*given))
+    if given[0].type.ndim == 0:
+        return operand(0)
+    at = axis_of("lexsort", axis, given[0].type.ndim)
+    order = _permutation(given[0], at)
+    for key in given[1:]:  # sorting is stable: what came before decides between equals
+        order = _picked(order, _permutation(_picked(key, order, at), at), at)
+    return order
+
+
+def sort_complex(a: Any) -> TracedTensor:
+    """The elements as complex numbers, sorted by real and then imaginary part along the last axis.
+
+    >>> sort_complex([3.0, 1.0]).tolist()
+    [(1+0j), (3+0j)]
+    """
+    x = operand(a)
+    return sort(as_code(x, "c8" if x.type.code in ("f4", "c8") else "c16"))
 
 
 def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: None = None) -> TracedTensor:
@@ -117,9 +159,7 @@ def top_k(x: Any, k: int, axis: int = -1) -> TopK:
     n = x.type.shape[at]
     if k < 0 or (isinstance(n, int) and k > n):
         raise BoundsError("k is out of range", operation="top_k", position=1, got=k, wanted=f"0 <= k <= {n}")
-    # Backwards, so that of equal elements the last one is the first of the sorted.
-    backwards = flip(_permutation(flip(x, at), at), at)
-    indices = n - 1 - getitem(backwards, (*(slice(None),) * at, slice(0, k)))
+    indices = getitem(_backwards(x, at), (*(slice(None),) * at, slice(0, k)))
     return TopK(_picked(x, indices, at), indices)
 
 
@@ -140,7 +180,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Trac
     return made
 
 
-# -- unique, counts: evaluated ----------------------------------------------------------------------------------------
+# -- unique: evaluated -----------------------------------------------------------------------------------------------
 
 
 def unique(
@@ -151,11 +191,12 @@ def unique(
     axis: Any = None,
     *,
     equal_nan: bool = True,
+    sorted: bool = True,
 ) -> Any:
     """The different elements (slices along an axis) in order; then, if asked for, where the first of each is, which one
     each element is, and how many there are of each.
 
-    Evaluates `ar`. The values have a derivative: each is its first occurrence.
+    Evaluates `ar`. They are `sorted` in any case. The values have a derivative: each is its first occurrence.
 
     >>> unique([3.0, 1.0, 3.0]).tolist()
     [1.0, 3.0]
@@ -167,6 +208,22 @@ def unique(
     extra = [(return_index, first), (return_inverse, inverse), (return_counts, counts)]
     found = [operand(a) for wanted, a in extra if wanted]
     return (values, *found) if found else values
+
+
+class UniqueAll(NamedTuple):
+    """What `unique_all` gives."""
+
+    values: TracedTensor
+    indices: TracedTensor
+    inverse_indices: TracedTensor
+    counts: TracedTensor
+
+
+class UniqueInverse(NamedTuple):
+    """What `unique_inverse` gives."""
+
+    values: TracedTensor
+    inverse_indices: TracedTensor
 
 
 class UniqueCounts(NamedTuple):
@@ -195,57 +252,24 @@ def unique_counts(x: Any) -> UniqueCounts:
     return UniqueCounts(*unique(x, return_counts=True, equal_nan=False))
 
 
-def bincount(x: Any, weights: Any = None, minlength: int = 0) -> TracedTensor:
-    """How often each number from 0 on occurs in a vector, or the sum of its weights; evaluates x.
+def unique_inverse(x: Any) -> UniqueInverse:
+    """The different elements in order, every NaN for itself, and which of them each element of x is.
 
-    >>> bincount([0, 2, 2], weights=[1.0, 0.5, 0.25]).tolist()
-    [1.0, 0.0, 0.75]
+    >>> unique_inverse([3, 1, 3]).inverse_indices.tolist()
+    [1, 0, 1]
     """
-    index = operand(x)
-    if index.type.inexact or index.type.ndim != 1:
-        raise ShapeError(
-            "wrong operand", operation="bincount", position=0, got=index.type, wanted="a vector of integers"
-        )
-    given = value(as_code(index, "i8"))
-    if given.size and given.min() < 0:
-        raise BoundsError("negative number", operation="bincount", position=0, got=given.min(), wanted="numbers >= 0")
-    if weights is None:
-        return operand(np.bincount(given, minlength=minlength))
-    return _weighed("bincount", given, operand(weights), max(int(given.max(initial=-1)) + 1, minlength))
+    x = operand(x)
+    values, inverse = unique(x, return_inverse=True, equal_nan=False)
+    return UniqueInverse(values, reshape(inverse, x.type.shape))
 
 
-def _weighed(name: str, index: Any, weights: TracedTensor, n: int) -> TracedTensor:
-    """The sums of the weights of equal indices."""
-    if weights.type.shape != index.shape:
-        wanted = f"shape {index.shape}"
-        raise ShapeError(
-            "weights do not fit", operation=name, position="weights", got=weights.type.shape, wanted=wanted
-        )
-    code = "f8" if not weights.type.is_complex else "c16"
-    made: TracedTensor = apply("scatter_add", operand(index), as_code(weights, code), n=n)
-    return made
+def unique_all(x: Any) -> UniqueAll:
+    """The different elements in order, every NaN for itself; where the first of each is, which of them each element of
+    x is, and how many there are of each.
 
-
-def histogram(
-    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
-) -> tuple[TracedTensor, TracedTensor]:
-    """How many elements (or what sum of weights) fall into each bin, and the edges of the bins; evaluates a.
-
-    >>> counts, edges = histogram([1.0, 2.0, 1.5], bins=2)
-    >>> counts.tolist(), edges.tolist()
-    ([1, 2], [1.0, 1.5, 2.0])
+    >>> unique_all([3, 1, 3]).indices.tolist()
+    [1, 0]
     """
-    given, bins = value(ravel(a)), bins if isinstance(bins, int | str) else value(bins)
-    try:
-        counts, edges = np.histogram(given, bins, range)
-    except (ValueError, TypeError) as error:
-        raise ShapeError(str(error), operation="histogram", position="bins") from None
-    found = operand(counts)
-    if weights is not None:
-        place = np.searchsorted(edges, given, side="right") - 1
-        place[given == edges[-1]] = len(edges) - 2
-        inside = np.flatnonzero((place >= 0) & (place < len(edges) - 1))
-        found = _weighed("histogram", place[inside], take(ravel(weights), inside), len(edges) - 1)
-    if density:
-        found = found / np.diff(edges) / found.sum()
-    return found, operand(edges)
+    x = operand(x)
+    values, first, inverse, counts = unique(x, True, True, True, equal_nan=False)
+    return UniqueAll(values, first, reshape(inverse, x.type.shape), counts)

@@ -7,9 +7,12 @@ Holds: every product is one operation, `contract`, for each pair of operands. Si
 
 from __future__ import annotations
 
+import operator
 import string
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from nbgraph.api.elementwise import conj
 from nbgraph.api.shapes import diagonal, ravel, squeeze, transpose
@@ -27,8 +30,8 @@ from nbgraph.contraction import (
 )
 from nbgraph.errors import ShapeError
 from nbgraph.op import REGISTRY
-from nbgraph.promote import along, as_code, common, record2
-from nbgraph.trace import Node
+from nbgraph.promote import along, as_code, common, operand, record2
+from nbgraph.trace import Node, concrete_size
 from nbgraph.types import TensorType
 
 if TYPE_CHECKING:
@@ -159,6 +162,20 @@ def einsum(*operands: Any, optimize: Any = "auto") -> TracedTensor:
     return made
 
 
+def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> tuple[list[Any], str]:
+    """The order in which an einsum contracts, to be given as `optimize`, and a description of what it costs.
+
+    >>> einsum_path("ij,jk,kl->il", [[1]], [[1]], [[1]])[0]
+    ['einsum_path', (0, 1), (0, 1)]
+    """
+    subscripts, given = _string_form(operands)
+    nodes = [operand(x) for x in given]
+    shapes = [tuple(concrete_size(d, "a size of a path") for d in n.type.shape) for n in nodes]
+    blanks = [np.broadcast_to(np.zeros((), n.type.dtype), shape) for n, shape in zip(nodes, shapes, strict=True)]
+    found: Any = np.einsum_path(subscripts, *blanks, optimize=optimize)
+    return found  # type: ignore[no-any-return]
+
+
 class Product(NamedTuple):
     """A step that contracts two values."""
 
@@ -193,8 +210,9 @@ def _string_form(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     if operands and isinstance(operands[0], str):
         return operands[0], operands[1:]
     *_, last = operands or (None,)
-    labels = list(operands[1::2]) if len(operands) % 2 == 0 else [*operands[1:-1:2], last]
-    if len(operands) < 2 or not all(_is_label_list(part) for part in labels):
+    given = list(operands[1::2]) if len(operands) % 2 == 0 else [*operands[1:-1:2], last]
+    labels = [_label_list(part) for part in given]
+    if len(operands) < 2 or not all(isinstance(part, list) for part in labels):
         wanted = "subscripts as a string, or lists of labels after the operands"
         raise ShapeError("wrong arguments", operation="einsum", got=f"{len(operands)} arguments", wanted=wanted)
     names = {part for each in labels for part in each if part is not Ellipsis}
@@ -204,8 +222,13 @@ def _string_form(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     return ",".join(terms[:n]) + (f"->{terms[n]}" if len(terms) > n else ""), operands[: 2 * n : 2]
 
 
-def _is_label_list(part: Any) -> bool:
-    return isinstance(part, list | tuple) and not any(isinstance(p, Node) for p in part)
+def _label_list(part: Any) -> Any:
+    """The labels of a list, tuple, range or vector of integers of them; None of anything else."""
+    if isinstance(part, np.ndarray):
+        return part.tolist() if part.ndim == 1 and part.dtype.kind in "iu" else None
+    if not isinstance(part, list | tuple | range) or any(isinstance(p, Node) for p in part):
+        return None
+    return [operator.index(p) if isinstance(p, np.integer) else p for p in part]
 
 
 def _letter(i: int) -> str:

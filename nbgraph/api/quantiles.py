@@ -16,7 +16,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from nbgraph.api.elementwise import clip, where
 from nbgraph.api.gather import take_along_axis, value
-from nbgraph.api.logic import isnan, logical_not
+from nbgraph.api.logic import isnan, logical_and, logical_not, logical_or
 from nbgraph.api.ordering import sort
 from nbgraph.api.reductions import any, sum
 from nbgraph.api.rounding import floor, rint
@@ -34,6 +34,7 @@ _POSITIONS = {
     "linear": (1.0, 1.0), "lower": (1.0, 1.0), "higher": (1.0, 1.0), "midpoint": (1.0, 1.0), "nearest": (1.0, 1.0),
     "interpolated_inverted_cdf": (0.0, 1.0), "hazen": (0.5, 0.5), "weibull": (0.0, 0.0),
     "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8),
+    "inverted_cdf": (0.0, 1.0), "averaged_inverted_cdf": (0.0, 1.0), "closest_observation": (-0.5, 1.5),
 }  # fmt: skip
 
 
@@ -41,7 +42,8 @@ def quantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
     """The values that a fraction q of the elements lies below, along `axis`: of shape (*q.shape, *rest).
 
     Between two elements `method` decides, "linear" "lower" "higher" "midpoint" "nearest", or where the position is:
-    "hazen" "weibull" "median_unbiased" "normal_unbiased" "interpolated_inverted_cdf".
+    "hazen" "weibull" "median_unbiased" "normal_unbiased" "interpolated_inverted_cdf"; or none of it is mixed:
+    "inverted_cdf" "averaged_inverted_cdf" "closest_observation".
 
     >>> quantile([1.0, 2.0, 4.0], [0.5, 0.75]).tolist()
     [2.0, 3.0]
@@ -158,7 +160,8 @@ def _of_rows(x: TracedTensor, q: Any, method: str, skips: bool) -> TracedTensor:
 def _position(n: TracedTensor, q: Any, method: str) -> tuple[TracedTensor, TracedTensor]:
     """The element below each fraction, and the weight of the next one."""
     alpha, beta = _POSITIONS[method]
-    at = clip(n * q + (alpha + q * (1 - alpha - beta)) - 1, 0, n - 1)
+    virtual = n * q + (alpha + q * (1 - alpha - beta)) - 1
+    at = clip(virtual, 0, n - 1)
     below = floor(at)
     between = at > below
     weights: dict[str, Any] = {
@@ -166,5 +169,11 @@ def _position(n: TracedTensor, q: Any, method: str) -> tuple[TracedTensor, Trace
         "higher": lambda: where(between, 1.0, 0 * at),
         "midpoint": lambda: where(between, 0.5, 0 * at),
         "nearest": lambda: rint(at) - below,
+        "inverted_cdf": lambda: where(between, 1.0, 0 * at),
+        "averaged_inverted_cdf": lambda: where(between, 1.0, where(virtual < 0, 0.0, 0.5 + 0 * at)),
+        # of the two at equal distance the even one, counted from 1
+        "closest_observation": lambda: where(
+            logical_or(virtual < 0, logical_and(at == below, below % 2 == 1)), 0.0, 1.0 + 0 * at
+        ),
     }
     return below, weights.get(method, lambda: at - below)()

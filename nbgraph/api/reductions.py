@@ -11,7 +11,9 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
-from nbgraph.promote import along, apply, as_code, operand
+from nbgraph.api import elementwise, shapes
+from nbgraph.errors import ShapeError
+from nbgraph.promote import along, apply, as_code, operand, to_inexact
 from nbgraph.types import code_of
 
 if TYPE_CHECKING:
@@ -36,70 +38,107 @@ def _keep(made: TracedTensor, ndim: int, axis: Any) -> TracedTensor:
     return along("expand_dims", made, axes) if axes else made
 
 
-def sum(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The sum of elements.
+def _chosen(x: Any, where: Any, rest: Any) -> TracedTensor:
+    """x with a value in place of what is left out."""
+    return operand(x) if where is True else elementwise.where(where, x, rest)
+
+
+def sum(
+    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> TracedTensor:
+    """The sum of elements; of those only for which `where` holds, added to `initial`, if they are given.
 
     >>> sum([[1, 2], [3, 4]], axis=0).tolist()
     [4, 6]
     """
-    return _reduce("sum", a, axis, keepdims, dtype)
+    made = _reduce("sum", a if where is True else _chosen(a, where, 0), axis, keepdims, dtype)
+    return made if initial is None else elementwise.add(made, initial)
 
 
-def prod(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The product of elements; its derivative is exact where elements are zero.
+def prod(
+    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> TracedTensor:
+    """The product of elements (of those for which `where` holds, and of `initial`); its derivative is exact where
+    elements are zero.
 
     >>> prod([2.0, 3.0]).item()
     6.0
     """
-    return _reduce("prod", a, axis, keepdims, dtype)
+    made = _reduce("prod", a if where is True else _chosen(a, where, 1), axis, keepdims, dtype)
+    return made if initial is None else elementwise.multiply(made, initial)
 
 
-def mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The arithmetic mean; NaN of no elements.
+def mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
+    """The arithmetic mean (of the elements for which `where` holds); NaN of no elements.
 
     >>> mean([1, 2]).item()
     1.5
     """
-    return _reduce("mean", a, axis, keepdims, dtype)
+    if where is True:
+        return _reduce("mean", a, axis, keepdims, dtype)
+    x = to_inexact(operand(a)) if dtype is None else as_code(operand(a), code_of(dtype))
+    counted = sum(shapes.broadcast_to(as_code(operand(where), "b1"), x.type.shape), axis, None, keepdims)
+    return elementwise.divide(sum(x, axis, None, keepdims, None, where), as_code(counted, x.type.real_code))
 
 
-def max(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The largest element of a real array; NaN wins.
+def max(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> TracedTensor:
+    """The largest element of a real array; NaN wins. `initial` counts as one more, and stands for those for which
+    `where` does not hold.
 
     >>> max([[1, 2], [4, 3]], axis=1).tolist()
     [2, 4]
     """
-    return _reduce("max", a, axis, keepdims)
+    if initial is None and where is True:
+        return _reduce("max", a, axis, keepdims)
+    return _extremum("max", a, axis, keepdims, initial, where)
 
 
-def min(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The smallest element of a real array; NaN wins.
+def min(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> TracedTensor:
+    """The smallest element of a real array; NaN wins. `initial` counts as one more, and stands for those for which
+    `where` does not hold.
 
     >>> min([[1, 2], [4, 3]], axis=1, keepdims=True).tolist()
     [[1], [3]]
     """
-    return _reduce("min", a, axis, keepdims)
+    if initial is None and where is True:
+        return _reduce("min", a, axis, keepdims)
+    return _extremum("min", a, axis, keepdims, initial, where)
 
 
 amax, amin = max, min
 
 
-def any(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
-    """Whether some element is nonzero.
+def _extremum(name: str, a: Any, axis: Any, keepdims: bool, initial: Any, where: Any) -> TracedTensor:
+    if initial is None:
+        wanted = "a value for what is left out"
+        raise ShapeError("`where` needs `initial`", operation=name, position="initial", got=None, wanted=wanted)
+    x = _chosen(a, where, initial)
+    ndim, edge = x.type.ndim, as_code(operand(initial), x.type.code)
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    if not axes:
+        return elementwise.maximum(x, edge) if name == "max" else elementwise.minimum(x, edge)
+    for k in sorted((shapes._axis(name, i, ndim) for i in axes), reverse=True):
+        border = shapes.broadcast_to(edge, (*x.type.shape[:k], 1, *x.type.shape[k + 1 :]))
+        x = along(name, apply("concatenate", x, border, axis=k), k)
+    return _keep(x, ndim, axis) if keepdims else x
+
+
+def any(a: Any, axis: Any = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
+    """Whether some element (of those for which `where` holds) is nonzero.
 
     >>> any([0, 1]).item()
     True
     """
-    return _reduce("any", a, axis, keepdims)
+    return _reduce("any", a if where is True else _chosen(a, where, False), axis, keepdims)
 
 
-def all(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
-    """Whether every element is nonzero.
+def all(a: Any, axis: Any = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
+    """Whether every element (of those for which `where` holds) is nonzero.
 
     >>> all([0, 1]).item()
     False
     """
-    return _reduce("all", a, axis, keepdims)
+    return _reduce("all", a if where is True else _chosen(a, where, True), axis, keepdims)
 
 
 def argmax(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import promote
-from nbgraph.api.elementwise import OPS, negative, subtract, where
-from nbgraph.promote import as_code, binary, inexact_binary, operand, record1, record2, to_inexact
+from nbgraph.api.elementwise import OPS, abs, negative, subtract, where
+from nbgraph.promote import as_code, binary, common, inexact_binary, operand, record1, record2, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -171,3 +171,26 @@ def nextafter(x1: Any, x2: Any) -> TracedTensor:
     2.220446049250313e-16
     """
     return inexact_binary(OPS["nextafter"], x1, x2)
+
+
+# -- whole numbers ----------------------------------------------------------------------------------------------------
+
+
+def gcd(x1: Any, x2: Any) -> TracedTensor:
+    """The greatest common divisor of integers.
+
+    >>> gcd([12, 20], 18).tolist()
+    [6, 2]
+    """
+    return binary(OPS["gcd"], x1, x2)
+
+
+def lcm(x1: Any, x2: Any) -> TracedTensor:
+    """The least common multiple of integers, not negative.
+
+    >>> lcm([4, 0], 6).tolist()
+    [12, 0]
+    """
+    x, y = common(x1, x2)
+    divisor = gcd(x, y)
+    return abs(floor_divide(x, where(divisor == 0, 1, divisor)) * y)

@@ -66,14 +66,25 @@ def _axis(name: str, axis: Any, ndim: int) -> int:
 # -- other shapes -----------------------------------------------------------------------------------------------------
 
 
-def reshape(a: Any, shape: Any) -> TracedTensor:
+def reshape(a: Any, shape: Any, order: str = "C", *, copy: Any = None) -> TracedTensor:
     """The same elements, in row-major order, under another shape; one size may be -1.
+
+    With the order "F" the first index runs fastest. `copy` is of no account: tensors are immutable.
 
     >>> reshape([1, 2, 3, 4], (2, -1)).tolist()
     [[1, 2], [3, 4]]
     """
+    if order != "C" and _is_column_major("reshape", order):
+        return transpose(reshape(transpose(a), _shape_of(shape)[::-1]))
     made: TracedTensor = apply("reshape", operand(a), shape=_shape_of(shape))
     return made
+
+
+def _is_column_major(name: str, order: str) -> bool:
+    """Whether it is "F"; a tensor has no order of its own, so that "A" and "K" are "C"."""
+    if order not in ("C", "F", "A", "K"):
+        raise ShapeError("unknown order", operation=name, got=repr(order), wanted="'C', 'F', 'A' or 'K'")
+    return order == "F"
 
 
 def _shape_of(given: Any) -> Shape:
@@ -82,23 +93,23 @@ def _shape_of(given: Any) -> Shape:
     return tuple([d if type(d) is int or type(d) is DimExpr else operator.index(d) for d in given])
 
 
-def ravel(a: Any) -> TracedTensor:
-    """One dimension of all elements, in row-major order.
+def ravel(a: Any, order: str = "C") -> TracedTensor:
+    """One dimension of all elements, in row-major order, or column-major for "F".
 
     >>> ravel([[1, 2], [3, 4]]).tolist()
     [1, 2, 3, 4]
     """
     a = operand(a)
-    return a if a.type.ndim == 1 else reshape(a, -1)
+    return a if a.type.ndim == 1 else reshape(a, -1, order)
 
 
-def broadcast_to(a: Any, shape: Any) -> TracedTensor:
-    """a repeated to a shape.
+def broadcast_to(array: Any, shape: Any) -> TracedTensor:
+    """An array repeated to a shape.
 
     >>> broadcast_to([1, 2], (2, 2)).tolist()
     [[1, 2], [1, 2]]
     """
-    made: TracedTensor = apply("broadcast_to", operand(a), shape=_shape_of(shape))
+    made: TracedTensor = apply("broadcast_to", operand(array), shape=_shape_of(shape))
     return made
 
 
@@ -241,6 +252,28 @@ def flip(m: Any, axis: Any = None) -> TracedTensor:
     return along("flip", operand(m), axis)
 
 
+def rollaxis(a: Any, axis: int, start: int = 0) -> TracedTensor:
+    """The axis moved back to before the one that is at `start`.
+
+    >>> rollaxis([[[1, 2]]], 2).shape
+    (2, 1, 1)
+    """
+    a = operand(a)
+    n = a.type.ndim
+    axis, start = _axis("rollaxis", axis, n), _axis("rollaxis", start, n + 1) if start != n else n
+    return moveaxis(a, axis, start - 1 if axis < start else start)
+
+
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[TracedTensor, ...]:
+    """The slices along an axis.
+
+    >>> [s.tolist() for s in unstack([[1, 2], [3, 4]], axis=1)]
+    [[1, 3], [2, 4]]
+    """
+    x = operand(x)
+    return tuple(moveaxis(x, _axis("unstack", axis, x.type.ndim), 0))
+
+
 # -- joining ----------------------------------------------------------------------------------------------------------
 
 
@@ -290,23 +323,23 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
     return made
 
 
-def hstack(arrays: Any) -> TracedTensor:
+def hstack(tup: Any, *, dtype: Any = None) -> TracedTensor:
     """Arrays side by side: along axis 1, vectors along axis 0.
 
     >>> hstack([[1, 2], [3]]).tolist()
     [1, 2, 3]
     """
-    nodes = [atleast_1d(n) for n in _joined("hstack", arrays, None)]
+    nodes = [atleast_1d(n) for n in _joined("hstack", tup, dtype)]
     return concatenate(nodes, 0 if nodes[0].type.ndim == 1 else 1)
 
 
-def vstack(arrays: Any) -> TracedTensor:
+def vstack(tup: Any, *, dtype: Any = None) -> TracedTensor:
     """Arrays on top of each other, vectors as rows.
 
     >>> vstack([[1, 2], [3, 4]]).tolist()
     [[1, 2], [3, 4]]
     """
-    return concatenate([atleast_2d(n) for n in _joined("vstack", arrays, None)], 0)
+    return concatenate([atleast_2d(n) for n in _joined("vstack", tup, dtype)], 0)
 
 
 # -- diagonals --------------------------------------------------------------------------------------------------------
@@ -340,12 +373,22 @@ def diag(v: Any, k: int = 0) -> TracedTensor:
     return made
 
 
+def diagflat(v: Any, k: int = 0) -> TracedTensor:
+    """A matrix with the flattened v on its k-th diagonal.
+
+    >>> diagflat([[1], [2]]).tolist()
+    [[1, 0], [0, 2]]
+    """
+    return diag(ravel(v), k)
+
+
 @named
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TracedTensor:
-    """The sum along a diagonal over two axes.
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> TracedTensor:
+    """The sum along a diagonal over two axes, in `dtype`.
 
     >>> trace([[1, 2], [3, 4]]).item()
     5
     """
     d = diagonal(a, offset, axis1, axis2)
-    return along("sum", d, -1)
+    made = along("sum", d if dtype is None else as_code(d, code_of(dtype)), -1)
+    return made if dtype is None else as_code(made, code_of(dtype))

@@ -1,17 +1,22 @@
-"""Convolution, correlation and linear interpolation of vectors, with NumPy's names.
+"""Convolution, correlation, linear interpolation, unwrapped angles, with NumPy's names.
 
 In: anything array-like. Out: a `TracedTensor`, differentiable by every operand.
 """
 
 from __future__ import annotations
 
+import builtins
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.api.elementwise import conj, maximum, minimum, where
-from nbgraph.api.gather import take, value
+from nbgraph.api.cumulative import cumsum, diff
+from nbgraph.api.elementwise import abs, conj, maximum, minimum, where
+from nbgraph.api.gather import axis_of, take, value
+from nbgraph.api.logic import logical_and
 from nbgraph.api.ordering import argsort, searchsorted
+from nbgraph.api.rounding import floor_divide, remainder
 from nbgraph.api.shapes import concatenate, flip
 from nbgraph.dims import dim_max, dim_min
 from nbgraph.errors import ShapeError
@@ -63,6 +68,27 @@ def _vectors(name: str, a: Any, v: Any) -> list[TracedTensor]:
     return given
 
 
+def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * math.pi) -> TracedTensor:
+    """Angles with jumps of more than half a period along an axis (or of `discont`, if that is more) taken out, by
+    adding multiples of the period. Integers stay integers where the period is one.
+
+    >>> unwrap([0, 3, 6, 1], period=6).tolist()
+    [0, 3, 6, 7]
+    """
+    x, turn = common(p, period)
+    jumps = diff(x, axis=axis)
+    whole = not x.type.inexact
+    half, odd = (floor_divide(turn, 2), remainder(turn, 2)) if whole else (turn / 2, 1.0)
+    # In [-half, half), where a jump of half a period up stays one up.
+    near = remainder(jumps + half, turn) - half
+    if not whole or value(odd).item() == 0:
+        near = where(logical_and(near == -half, jumps > 0), half, near)
+    correction = where(abs(jumps) < (half if discont is None else discont), 0, near - jumps)
+    at = axis_of("unwrap", axis, x.type.ndim)
+    first, rest = (slice(None),) * at + (slice(0, 1),), (slice(None),) * at + (slice(1, None),)
+    return concatenate([x[first], x[rest] + cumsum(correction, at)], at)
+
+
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> TracedTensor:
     """The piecewise linear function through the points (xp, fp), xp ascending, at x; `left` and `right` outside.
 
@@ -77,7 +103,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         got = f"{ps.type.shape} and {fs.type.shape}"
         raise ShapeError("points do not fit", operation="interp", got=got, wanted="two vectors of one size, not empty")
     if period is not None:
-        xs, ps, fs = _periodic(xs, ps, fs, abs(period))
+        xs, ps, fs = _periodic(xs, ps, fs, builtins.abs(period))
         left = right = None
     n = ps.type.shape[0]
     low, high = fs[0] if left is None else left, fs[-1] if right is None else right

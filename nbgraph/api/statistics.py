@@ -13,9 +13,10 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import promote
+from nbgraph.api import reductions
 from nbgraph.api.elementwise import conj, maximum, multiply, real, sqrt, where
-from nbgraph.api.logic import isnan, logical_not, not_equal
-from nbgraph.api.reductions import all, max, mean, min, prod, sum
+from nbgraph.api.logic import isnan, logical_and, logical_not, logical_or, not_equal
+from nbgraph.api.reductions import all, argmax, argmin, max, mean, min, prod, sum
 from nbgraph.api.shapes import broadcast_to, reshape
 from nbgraph.errors import ShapeError
 from nbgraph.promote import as_code, operand, to_inexact
@@ -28,28 +29,65 @@ if TYPE_CHECKING:
 
 
 def var(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: Any = None
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
 ) -> TracedTensor:
-    """The variance: the sum of |a - mean(a)|**2 over n - ddof. `correction` is another name of `ddof`.
+    """The variance: the sum of |a - mean(a)|**2 over n - ddof, of the elements for which `where` holds.
+
+    `correction` is another name of `ddof`; `mean` may be given, with the dimensions of `keepdims=True`.
 
     >>> var([1.0, 2.0, 4.0], ddof=1).item()
     2.333333333333333
     """
     x = to_inexact(operand(a)) if dtype is None else as_code(operand(a), code_of(dtype))
-    deviation = x - mean(x, axis, keepdims=True)
-    total = sum(_modulus_squared(deviation), axis, keepdims=keepdims)
-    return promote.divide(total, _degrees_of_freedom(x, axis, ddof if correction is None else correction))
+    ddof = ddof if correction is None else correction
+    if where is True:
+        deviation = x - (reductions.mean(x, axis, keepdims=True) if mean is None else mean)
+        total = sum(_modulus_squared(deviation), axis, keepdims=keepdims)
+        return promote.divide(total, _degrees_of_freedom(x, axis, ddof))
+    kept = broadcast_to(as_code(operand(where), "b1"), x.type.shape)
+    return _variance(x, kept, axis, ddof, keepdims, mean)
+
+
+def _variance(x: TracedTensor, kept: TracedTensor, axis: Any, ddof: float, keepdims: bool, mean: Any) -> TracedTensor:
+    """Of what is kept; NaN where that are not more than ddof elements."""
+    if mean is None:
+        filled = sum(where(kept, x, 0), axis, keepdims=True)
+        mean = promote.divide(filled, _count_of(x, kept, axis, True))
+    total = sum(_modulus_squared(where(kept, x - mean, 0)), axis, keepdims=keepdims)
+    left = _count_of(x, kept, axis, keepdims) - ddof
+    return promote.divide(total, where(left > 0, left, math.nan))
+
+
+def _count_of(x: TracedTensor, kept: TracedTensor, axis: Any, keepdims: bool) -> TracedTensor:
+    """How many are kept, in the real dtype that belongs to x."""
+    return as_code(sum(kept, axis, keepdims=keepdims), REAL_OF.get(x.type.code, x.type.code))
 
 
 def std(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: Any = None
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
 ) -> TracedTensor:
     """The standard deviation, the root of `var`; where it is 0 so is its derivative.
 
     >>> std([1.0, 3.0]).item()
     1.0
     """
-    return _root(var(a, axis, dtype, ddof, keepdims, correction=correction))
+    return _root(var(a, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
 def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
@@ -127,94 +165,137 @@ def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTen
 # -- NaN left out -----------------------------------------------------------------------------------------------------
 
 
-def _filled(a: Any, value: float) -> tuple[TracedTensor, TracedTensor | None]:
-    """The operand with a value in place of NaN, and where there is none (None: it cannot have any)."""
+def _filled(a: Any, value: float, kept: Any = True) -> tuple[TracedTensor, TracedTensor | None]:
+    """The operand with a value in place of what is left out, and where that is (None: nowhere)."""
     x = operand(a)
-    if not x.type.inexact:
-        return x, None
-    missing = isnan(x)
-    return where(missing, value, x), missing
+    missing = isnan(x) if x.type.inexact else None
+    if kept is not True:
+        out = logical_not(kept)
+        missing = out if missing is None else logical_or(missing, out)
+    return (x, None) if missing is None else (where(missing, value, x), missing)
 
 
-def nansum(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The sum of what is not NaN.
+def nansum(
+    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> TracedTensor:
+    """The sum of what is not NaN. `initial`, `where` as for `sum`.
 
     >>> nansum([1.0, float("nan"), 2.0]).item()
     3.0
     """
-    return sum(_filled(a, 0)[0], axis, dtype, keepdims)
+    return sum(_filled(a, 0)[0], axis, dtype, keepdims, initial, where)
 
 
-def nanprod(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The product of what is not NaN.
+def nanprod(
+    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> TracedTensor:
+    """The product of what is not NaN. `initial`, `where` as for `prod`.
 
     >>> nanprod([2.0, float("nan"), 3.0]).item()
     6.0
     """
-    return prod(_filled(a, 1)[0], axis, dtype, keepdims)
+    return prod(_filled(a, 1)[0], axis, dtype, keepdims, initial, where)
 
 
-def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The mean of what is not NaN; NaN where there is nothing else.
+def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
+    """The mean of what is not NaN (and for which `where` holds); NaN where there is nothing else.
 
     >>> nanmean([1.0, float("nan"), 2.0]).item()
     1.5
     """
-    x, missing = _filled(a, 0)
+    x, missing = _filled(a, 0, where)
     if missing is None:
         return mean(x, axis, dtype, keepdims)
-    return promote.divide(sum(x, axis, dtype, keepdims), _present(x, missing, axis, keepdims))
+    x = to_inexact(x)
+    kept = broadcast_to(logical_not(missing), x.type.shape)
+    return promote.divide(sum(x, axis, dtype, keepdims), _count_of(x, kept, axis, keepdims))
 
 
 def nanvar(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: Any = None
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
 ) -> TracedTensor:
-    """The variance of what is not NaN; NaN where that are not more than ddof elements.
+    """The variance of what is not NaN; NaN where that are not more than ddof elements. Otherwise as `var`.
 
     >>> nanvar([1.0, float("nan"), 3.0]).item()
     1.0
     """
     x = to_inexact(operand(a)) if dtype is None else as_code(operand(a), code_of(dtype))
-    missing = isnan(x)
-    deviation = where(missing, 0, x - nanmean(x, axis, keepdims=True))
-    total = sum(_modulus_squared(deviation), axis, keepdims=keepdims)
-    left = _present(x, missing, axis, keepdims) - (ddof if correction is None else correction)
-    return promote.divide(total, where(left > 0, left, math.nan))
+    kept = logical_not(isnan(x))
+    kept = kept if where is True else broadcast_to(logical_and(kept, where), x.type.shape)
+    return _variance(x, kept, axis, ddof if correction is None else correction, keepdims, mean)
 
 
 def nanstd(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: Any = None
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
 ) -> TracedTensor:
     """The root of `nanvar`; where it is 0 so is its derivative.
 
     >>> nanstd([1.0, float("nan"), 3.0]).item()
     1.0
     """
-    return _root(nanvar(a, axis, dtype, ddof, keepdims, correction=correction))
+    return _root(nanvar(a, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
-def _present(x: TracedTensor, missing: TracedTensor, axis: Any, keepdims: bool) -> TracedTensor:
-    """How many are not NaN, in the real dtype that belongs to x."""
-    return as_code(sum(logical_not(missing), axis, keepdims=keepdims), REAL_OF.get(x.type.code, x.type.code))
-
-
-def nanmax(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The largest of what is not NaN; NaN where there is nothing else.
+def nanmax(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> TracedTensor:
+    """The largest of what is not NaN; NaN where there is nothing else. `initial`, `where` as for `max`.
 
     >>> nanmax([1.0, float("nan"), 2.0]).item()
     2.0
     """
-    x, missing = _filled(a, -math.inf)
-    made = max(x, axis, keepdims)
-    return made if missing is None else where(all(missing, axis, keepdims), math.nan, made)
+    return _extremum(max, -math.inf, a, axis, keepdims, initial, where)
 
 
-def nanmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
-    """The smallest of what is not NaN; NaN where there is nothing else.
+def nanmin(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> TracedTensor:
+    """The smallest of what is not NaN; NaN where there is nothing else. `initial`, `where` as for `min`.
 
     >>> nanmin([1.0, float("nan"), 2.0]).item()
     1.0
     """
-    x, missing = _filled(a, math.inf)
-    made = min(x, axis, keepdims)
-    return made if missing is None else where(all(missing, axis, keepdims), math.nan, made)
+    return _extremum(min, math.inf, a, axis, keepdims, initial, where)
+
+
+def _extremum(f: Any, filler: float, a: Any, axis: Any, keepdims: bool, initial: Any, kept: Any) -> TracedTensor:
+    x, missing = _filled(a, filler)
+    made: TracedTensor = f(x, axis, keepdims, initial, kept)
+    nothing = initial is None and missing is not None
+    return where(all(missing, axis, keepdims), math.nan, made) if nothing else made
+
+
+def nanargmax(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The index of the largest of what is not NaN; -1 where there is nothing else (NumPy raises an error).
+
+    >>> nanargmax([1.0, float("nan"), 2.0]).item()
+    2
+    """
+    return _place(argmax, -math.inf, a, axis, keepdims)
+
+
+def nanargmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+    """The index of the smallest of what is not NaN; -1 where there is nothing else (NumPy raises an error).
+
+    >>> nanargmin([1.0, float("nan"), 2.0]).item()
+    0
+    """
+    return _place(argmin, math.inf, a, axis, keepdims)
+
+
+def _place(search: Any, filler: float, a: Any, axis: Any, keepdims: bool) -> TracedTensor:
+    x, missing = _filled(a, filler)
+    found: TracedTensor = search(x, axis, keepdims)
+    return found if missing is None else where(all(missing, axis, keepdims), -1, found)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.api.elementwise import conj, multiply, subtract
+from nbgraph.api.products import matmul
 from nbgraph.api.reductions import sum
-from nbgraph.api.shapes import _axis, expand_dims, flip, moveaxis, reshape, stack
+from nbgraph.api.shapes import _axis, expand_dims, flip, moveaxis, reshape, squeeze, stack
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, common, operand
 
@@ -67,6 +68,33 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> TracedTensor:
     if n != m:
         raise ShapeError("sizes differ", operation="vecdot", position=1, got=m, wanted=n)
     return as_code(sum(conj(x) * y, axis), x.type.code)
+
+
+@named
+def matvec(x1: Any, x2: Any, /) -> TracedTensor:
+    """Matrices [..., m, n] times vectors [..., n]; batch dimensions broadcast.
+
+    >>> matvec([[1, 2], [3, 4]], [1, 1]).tolist()
+    [3, 7]
+    """
+    return squeeze(matmul(x1, expand_dims(_vector("matvec", x2, 1), -1)), -1)
+
+
+@named
+def vecmat(x1: Any, x2: Any, /) -> TracedTensor:
+    """Vectors [..., m], conjugated, times matrices [..., m, n]; batch dimensions broadcast.
+
+    >>> vecmat([1, 1], [[1, 2], [3, 4]]).tolist()
+    [4, 6]
+    """
+    return squeeze(matmul(expand_dims(conj(_vector("vecmat", x1, 0)), -2), x2), -2)
+
+
+def _vector(name: str, a: Any, position: int) -> TracedTensor:
+    v = operand(a)
+    if v.type.ndim == 0:
+        raise ShapeError("wrong rank", operation=name, position=position, got=(), wanted="a vector")
+    return v
 
 
 def vander(x: Any, N: Any = None, increasing: bool = False) -> TracedTensor:

@@ -140,6 +140,13 @@ def zeta(s: float, q: float) -> float:
     return hurwitz_zeta(s, q)
 
 
+def greatest_common_divisor(a: Any, b: Any) -> Any:
+    """Euclid's algorithm; not negative."""
+    while b != 0:
+        a, b = b, a % b
+    return abs(a)
+
+
 #: In an order in which each uses only those before it.
 HELPERS = (
     float_remainder,
@@ -153,4 +160,5 @@ HELPERS = (
     zeta_of_positive,
     hurwitz_zeta,
     zeta,
+    greatest_common_divisor,
 )
