@@ -19,6 +19,7 @@ BENCHMARKS = {
     "functions": "bench.functions",
     "calls": "bench.calls",
     "kernels": "bench.kernels",
+    "linalg": "bench.linalg",
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench import harness, report
-from bench.cases import Case, every_case
+from bench.cases import FAMILIES, Case, every_case
 
 SUMMARY = "reductions, rows, products, networks, permutations: compiled programs against NumPy, torch and JAX"
 
@@ -28,11 +28,11 @@ Row = dict[str, Any]
 # -- in the measuring process ----------------------------------------------------------------------------------------
 
 
-def measure(library: str, names: Sequence[str], repeats: int, budget: float) -> Iterator[Row]:
+def measure(library: str, families: Sequence[str], names: Sequence[str], repeats: int, budget: float) -> Iterator[Row]:
     """A row for each case that the library has."""
     from bench import libraries
 
-    known = every_case()
+    known = every_case(families)
     for name in names:
         case = known[name]
         if library not in case.functions:
@@ -82,14 +82,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the results here")
 
 
-def run(options: argparse.Namespace) -> int:
-    known = every_case()
+def run(options: argparse.Namespace, families: Sequence[str] = FAMILIES, benchmark: str = "kernels") -> int:
+    known = every_case(families)
     chosen = [name for name in known if name.startswith(tuple(options.only.split(",")))]
     if options.list:
         print("\n".join(chosen))
         return 0
     libraries = ["nbgraph", *(name for name in options.libraries.split(",") if name != "nbgraph")]
-    sizes = {"names": chosen, "repeats": options.repeats, "budget": options.seconds}
+    sizes = {"families": families, "names": chosen, "repeats": options.repeats, "budget": options.seconds}
     found: dict[str, dict[str, Row]] = {}
     for library in libraries:
         results, failure = harness.isolated("bench.kernels:measure", library=library, **sizes)
@@ -97,7 +97,10 @@ def run(options: argparse.Namespace) -> int:
         if failure:
             print(f"{library}: {failure}", file=sys.stderr)
     rows = [_row(known[name], found) for name in chosen]
-    _print(rows, libraries, {name: known[name] for name in chosen}, options)
+    _print(rows, libraries)
+    if options.json:
+        result = {"benchmark": benchmark, "environment": harness.environment(), "rows": rows}
+        report.write_json(result, options.json)
     return 1 if any(row["ms"]["nbgraph"] is None for row in rows) else 0
 
 
@@ -129,9 +132,8 @@ def _agree(a: Sequence[float], b: Sequence[float]) -> bool:
     return all(math.isclose(x, y, rel_tol=1e-3, abs_tol=1e-3 * max(a[1], b[1])) for x, y in zip(a, b, strict=True))
 
 
-def _print(rows: list[Row], libraries: list[str], cases: dict[str, Case], options: argparse.Namespace) -> None:
-    environment = harness.environment()
-    print(report.environment_text(environment | {"in_use": {}}))
+def _print(rows: list[Row], libraries: list[str]) -> None:
+    print(report.environment_text(harness.environment() | {"in_use": {}}))
     cells = [
         [
             row["name"],
@@ -145,10 +147,8 @@ def _print(rows: list[Row], libraries: list[str], cases: dict[str, Case], option
     ]
     head = ["case", *(f"{library} ms" for library in libraries), "ratio", "target", "", "remark"]
     report.table(head, cells, text_columns=("case", "", "remark"))
-    for family in dict.fromkeys(name.split("/")[0] for name in cases):
+    for family in dict.fromkeys(row["name"].split("/")[0] for row in rows):
         print(f"{family}: geometric means of the ratios to {_means(rows, family, libraries[1:])}")
-    if options.json:
-        report.write_json({"benchmark": "kernels", "environment": environment, "rows": rows}, options.json)
 
 
 def _time(ms: float | None) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from nbgraph.dims import DimExpr
 from nbgraph.errors import ShapeError
 from nbgraph.op import Sizes
-from nbgraph.types import Shape, Size
+from nbgraph.types import Shape, Size, are_lasting
 
 Labels = tuple[int, ...]
 
@@ -100,7 +100,8 @@ def plan_einsum(subscripts: str, shapes: Sequence[Shape], optimize: Any = "auto"
     """
     if not isinstance(optimize, str | bool):
         optimize = tuple(tuple(step) for step in optimize if not isinstance(step, str))
-    return _plan(subscripts, tuple(map(tuple, shapes)), optimize)
+    plan = _plan if all(map(are_lasting, shapes)) else _plan.__wrapped__
+    return plan(subscripts, tuple(map(tuple, shapes)), optimize)
 
 
 @lru_cache(maxsize=4096)

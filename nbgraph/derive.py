@@ -14,12 +14,14 @@ from heapq import heappop, heappush
 from typing import Any
 
 from nbgraph import inline, repeats
+from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.parts import Part, plain_call
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
 from nbgraph.repeats import EACH, SAME, Run, call_environment, repeat, result, run_from, slot_node, type_at
 from nbgraph.seal import commit, draft
+from nbgraph.settle import settle
 from nbgraph.trace import (
     LOCK,
     AliasCall,
@@ -45,7 +47,9 @@ def key_of(node: Node) -> Key:
 
 
 def seal(nodes: Sequence[Node]) -> None:
-    """Seals the open operations below nodes without running them."""
+    """Seals the open operations below nodes without running them (but for what decides sizes)."""
+    if ALIVE:
+        settle(nodes, partly=True)
     with LOCK:
         for d in draft(nodes):
             commit(d, None)
@@ -241,6 +245,8 @@ def _result(call: FragmentCall, slot: int, like: Any, active: bool) -> Node:
 def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node | None]:
     """Cotangents of `wrt` from (output, cotangent) pairs; None where an output does not depend on it at all,
     a zero node where it does and the derivative is exactly zero."""
+    if ALIVE:
+        settle([n for pair in outputs for n in pair], partly=True)
     if len(outputs) == 1 and outputs[0][0].op is not None:
         recorded = inline.gradient(*outputs[0], wrt) if wrt else None
         if recorded is not None:
@@ -356,6 +362,8 @@ def _is_active(path: Path, calls: Sequence[FragmentCall], pattern: Sequence[int]
 
 def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node | None]:
     """Tangents of `outputs` from (node, tangent) pairs; None where an output does not depend on any of them."""
+    if ALIVE:
+        settle([*outputs, *(n for pair in wrt for n in pair)], partly=True)
     with LOCK:
         seal([t for _, t in wrt])
         path = Path(outputs, [w for w, _ in wrt])

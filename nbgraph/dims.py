@@ -224,12 +224,12 @@ class DimExpr(_Frozen):
     def __rmod__(self, other: Size) -> Size:
         return _arithmetic(_modulo, other, self)
 
-    def __pow__(self, exponent: int) -> Size:
+    def __pow__(self, exponent: Any) -> Any:
         if isinstance(exponent, float | complex):
-            self.__float__()
+            return float(self) ** exponent
         if not isinstance(exponent, int) or exponent < 0:
             return NotImplemented
-        return _product([self] * exponent)
+        return _product([self] * int(exponent))
 
     def __neg__(self) -> Size:
         return _multiply(self, -1)
@@ -237,26 +237,41 @@ class DimExpr(_Frozen):
     def __pos__(self) -> DimExpr:
         return self
 
-    def __truediv__(self, other: object) -> Any:
-        return self.__float__() if isinstance(other, int | float | complex | DimExpr) else NotImplemented
+    def __truediv__(self, other: Any) -> Any:
+        return float(self) / _number(other) if isinstance(other, _NUMBERS) else NotImplemented
 
-    __rtruediv__ = __truediv__
+    def __rtruediv__(self, other: Any) -> Any:
+        return _number(other) / float(self) if isinstance(other, _NUMBERS) else NotImplemented
 
-    def __index__(self) -> NoReturn:
-        self._refuse("an int")
+    def __index__(self) -> int:
+        return self._asked("an int")
 
-    __int__ = __index__
+    def __float__(self) -> float:
+        return float(
+            self._asked("a float", "nbg.asarray(size) is the size as a tensor, for arithmetic with any numbers")
+        )
 
-    def __float__(self) -> NoReturn:
-        self._refuse("a float", "nbg.asarray(size) is the size as a tensor, for arithmetic with any numbers")
+    def __bool__(self) -> bool:
+        return self._asked("a truth value") != 0
 
-    def __bool__(self) -> NoReturn:
-        self._refuse("a truth value")
+    def __lt__(self, other: SupportsIndex) -> bool:
+        return self._asked("the outcome of a comparison") < operator.index(other)
 
-    def __lt__(self, other: object) -> NoReturn:
-        self._refuse("the outcome of a comparison")
+    def __le__(self, other: SupportsIndex) -> bool:
+        return self._asked("the outcome of a comparison") <= operator.index(other)
 
-    __le__ = __gt__ = __ge__ = __lt__
+    def __gt__(self, other: SupportsIndex) -> bool:
+        return self._asked("the outcome of a comparison") > operator.index(other)
+
+    def __ge__(self, other: SupportsIndex) -> bool:
+        return self._asked("the outcome of a comparison") >= operator.index(other)
+
+    def _asked(self, wanted: str, hint: str = "") -> int:
+        """The number, where all names are of sizes that can be asked for (`nbgraph.decided`)."""
+        ask = {name: getattr(name, "ask", None) for name in self.names}
+        if not all(ask.values()):
+            self._refuse(wanted, hint)
+        return evaluate(self, {name: known() for name, known in ask.items() if known})
 
     def _refuse(self, wanted: str, hint: str = "") -> NoReturn:
         raise ConcretizationError(
@@ -388,16 +403,19 @@ def _monomial(powers: dict[_Atom, int]) -> Monomial:
     return tuple(sorted(((a, p) for a, p in powers.items() if p), key=lambda factor: factor[0].key))
 
 
-def _arithmetic(f: Callable[[Size, Size], Size], left: Size, right: Size) -> Size:
-    """Take ints of any kind (NumPy's too); leave the rest to the other operand, and let no float in."""
+def _arithmetic(f: Callable[[Any, Any], Size], left: Any, right: Any) -> Any:
+    """Take ints of any kind (NumPy's too); with a float, ask for the number; leave the rest to the other operand."""
     try:
         sizes = _as_size(left), _as_size(right)
     except TypeError:
-        for size, other in ((left, right), (right, left)):
-            if isinstance(other, float | complex):
-                float(size)
-        return NotImplemented  # type: ignore[no-any-return]
+        if isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS):
+            return _WITH_FLOATS[f](_number(left), _number(right))
+        return NotImplemented
     return f(*sizes)
+
+
+def _number(x: Any) -> Any:
+    return float(x) if isinstance(x, DimExpr) else x
 
 
 def _as_size(x: Size | SupportsIndex) -> Size:
@@ -622,6 +640,16 @@ _OPERATIONS: Final[dict[str, Callable[..., Size]]] = {
     MODULO: _modulo,
     MIN: dim_min,
     MAX: dim_max,
+}
+
+
+_NUMBERS: Final = (int, float, complex, DimExpr)
+_WITH_FLOATS: Final[dict[Any, Callable[[Any, Any], Any]]] = {
+    _add: operator.add,
+    _subtract: operator.sub,
+    _multiply: operator.mul,
+    _floordiv: operator.floordiv,
+    _modulo: operator.mod,
 }
 
 

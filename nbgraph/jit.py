@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph.captures import Guards
+from nbgraph.decided import ALIVE
 from nbgraph.derive import seal
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
@@ -27,6 +28,7 @@ from nbgraph.opened import region_of
 from nbgraph.promote import WEAK, operand, weak
 from nbgraph.record_call import STALE, Recorder, recorder
 from nbgraph.seal import plan_of
+from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import SCALAR, Node, _next_seq, formal
 from nbgraph.trees import flatten, unflatten
@@ -161,6 +163,8 @@ class Traced:
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if is_tracing():  # part of what is being traced
             return self.f(*args, **kwargs)
+        if ALIVE:  # the call is sealed as it is recorded
+            settle([x for x in flatten((args, kwargs))[0] if isinstance(x, Node) and not x.type.lasting], partly=True)
         if self.nums or self.names:
             args, kwargs = self._with_statics(args, kwargs)
         nodes: list[Any] = []

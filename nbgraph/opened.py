@@ -12,11 +12,14 @@ from operator import attrgetter
 from typing import Any
 
 from nbgraph.derive import seal, vjp
+from nbgraph.dims import DimExpr
+from nbgraph.errors import ConcretizationError
 from nbgraph.fragment import size_at
 from nbgraph.op import REGISTRY
 from nbgraph.parts import ReplayCall, plain_call
 from nbgraph.repeats import call_environment
 from nbgraph.trace import LOCK, AliasCall, FragmentCall, Node, Projection, RepeatCall, SumCall, record
+from nbgraph.types import are_lasting
 
 _seq = attrgetter("seq")
 _INSIDE = (FragmentCall, SumCall, AliasCall, RepeatCall, ReplayCall)
@@ -29,6 +32,14 @@ def region_of(outputs: Sequence[Node], start: int) -> tuple[list[Node], list[Nod
         outputs = _opened(outputs, start)
         region, closed = _walk(outputs, start)
         assert not closed
+    for node in region:
+        if not are_lasting(node.sizes):
+            size = next(d for d in node.sizes if type(d) is DimExpr)
+            raise ConcretizationError(
+                f"the size {size} is decided by data of the traced function",
+                got=node.type,
+                hint="decide it outside of the function, whose operations are one call",
+            )
     return region, list(outputs)
 
 

@@ -14,8 +14,10 @@ import uuid
 import weakref
 from typing import Any
 
+from nbgraph.decided import ALIVE
 from nbgraph.derive import vjp
 from nbgraph.parts import plain_call
+from nbgraph.settle import settle
 from nbgraph.trace import (
     LOCK,
     AliasCall,
@@ -49,6 +51,8 @@ def reduce(node: Node) -> Any:
     >>> y.grad(x).item()
     6.0
     """
+    if ALIVE:
+        settle([node], partly=True)
     things = _below(node)
     number = {id(t): k for k, t in enumerate(things)}
     return rebuild, ((_PROCESS, [_row(t, number) for t in things]), number[id(node)])

@@ -23,7 +23,7 @@ from nbgraph.op import REGISTRY, Op
 from nbgraph.trace import Node, constant_of, infer, is_weak, record_as, scalar
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
-from nbgraph.types import CODES, DTYPES, TensorType
+from nbgraph.types import CODES, DTYPES, TensorType, are_lasting
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -154,9 +154,10 @@ def _bound(key: Any, types: tuple[TensorType, ...], params: Any) -> Any:
     """The operation that a name and keywords mean, its sizes, and its type."""
     op, sizes = REGISTRY[key[0]].bind(types, **params)
     found = op, sizes, infer(op, types, sizes)
-    if len(_BOUND) >= _BOUND_LIMIT:
-        _BOUND.clear()
-    _BOUND[key] = found
+    if all(t.lasting for t in types) and are_lasting(sizes):
+        if len(_BOUND) >= _BOUND_LIMIT:
+            _BOUND.clear()
+        _BOUND[key] = found
     return found
 
 

@@ -87,12 +87,13 @@ class Program:
 
 
 class Bound:
-    """A program at concrete sizes: sizes of every operation, types of the outputs, room for machine words."""
+    """A program at concrete sizes: types of the fragment's inputs, sizes of every operation, types of the outputs, room
+    for machine words."""
 
-    __slots__ = ("env", "native", "out_types", "program", "sizes")
+    __slots__ = ("env", "in_types", "native", "out_types", "program", "sizes")
 
     def __init__(self, program: Program, types: Sequence[TensorType], words: Sequence[Size]) -> None:
-        self.program = program
+        self.program, self.in_types = program, tuple(types)
         self.env: Mapping[Any, Any] = program.fragment.environment(types, words)
         body = program.body
         body_words = [size_at(w, self.env) for w in program.words]

@@ -23,6 +23,7 @@ from nbgraph.errors import ConcretizationError, ShapeError
 from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, changing, defers, forward, reflected
 from nbgraph.promote import record1, record2
+from nbgraph.settle import refresh
 from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
 from nbgraph.types import Shape, Size, TensorType, code_of
 
@@ -91,7 +92,12 @@ class TracedTensor(Node):
 
     @property
     def shape(self) -> Shape:
-        """The sizes: ints, or `DimExpr` where a size is known only when it runs."""
+        """The sizes: ints, or `DimExpr` where a size is known only when it runs.
+
+        A size that the data decides is an int once it was evaluated; until then `int` of it evaluates it.
+        """
+        if not self.type.concrete:
+            refresh(self)
         return self.type.shape
 
     @property
@@ -102,7 +108,7 @@ class TracedTensor(Node):
     @property
     def size(self) -> Size:
         """The number of elements."""
-        return self.type.size if self.type.concrete else math.prod(self.type.shape)
+        return self.type.size if self.type.concrete else math.prod(self.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -25,11 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.decided import HOOKS, names_of
 from nbgraph.dims import DimExpr
 from nbgraph.errors import ConcretizationError, DtypeError, user_frame
 from nbgraph.fragment import Fragment
 from nbgraph.op import Op, Sizes
-from nbgraph.types import CODES, DTYPES, Shape, TensorType, type_of_array
+from nbgraph.types import CODES, DTYPES, Shape, TensorType, are_lasting, type_of_array
 
 #: Guards every change of structure (seals, commits). Recording needs no lock: it only makes new nodes.
 LOCK = threading.RLock()
@@ -339,10 +340,16 @@ def infer(op: Op, types: tuple[TensorType, ...], sizes: Shape) -> Any:
     found = _INFERRED.get(key)
     if found is None:
         found = op.infer(CX, types, sizes)
+        _note(key, found, types, sizes)
+    return found
+
+
+def _note(key: Any, found: Any, types: tuple[TensorType, ...], sizes: Shape = ()) -> None:
+    """Remembers a result type, unless a size of this graph alone is in it."""
+    if all(t.lasting for t in types) and are_lasting(sizes):
         if len(_INFERRED) > _INFERRED_LIMIT:
             _INFERRED.clear()
         _INFERRED[key] = found
-    return found
 
 
 def record1(op: Op, a: Node) -> Node:
@@ -350,7 +357,8 @@ def record1(op: Op, a: Node) -> Node:
     key = (op, a.type)
     t = _INFERRED.get(key)
     if t is None:
-        t = _INFERRED[key] = infer(op, (a.type,), ())
+        t = infer(op, (a.type,), ())
+        _note(key, t, (a.type,))
     made = object.__new__(_handle)
     node: Node = made
     node.op, node.inputs, node.sizes, node.type = op, (a,), (), t
@@ -365,7 +373,8 @@ def record2(op: Op, a: Node, b: Node) -> Node:
     key = (op, a.type, b.type)
     t = _INFERRED.get(key)
     if t is None:
-        t = _INFERRED[key] = infer(op, (a.type, b.type), ())
+        t = infer(op, (a.type, b.type), ())
+        _note(key, t, (a.type, b.type))
     made = object.__new__(_handle)
     node: Node = made
     node.op, node.inputs, node.sizes, node.type = op, (a, b), (), t
@@ -450,6 +459,8 @@ def sum_of(nodes: Sequence[Node]) -> Node:
 
 def alias_of(node: Node) -> Node:
     """A new identity for the same value; differentiable whatever the node is made of."""
+    if not node.type.concrete:
+        HOOKS.settle([node], partly=True)
     made = new_node(node.type, node.type.inexact)
     made.call = AliasCall(node)
     return made
@@ -495,7 +506,9 @@ def value_of(node: Node) -> Any:
 
 
 def concrete_size(d: Any, what: str) -> int:
-    """An int from a size, or `ConcretizationError` naming it."""
+    """An int from a size, or `ConcretizationError` naming it; one that the data decides is evaluated."""
     if isinstance(d, DimExpr):
+        if len(names_of([d])) == len(d.names):
+            return int(d)
         raise ConcretizationError(f"{what} is {d}, known only when sizes are bound")
     return int(d)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,8 +79,13 @@ class TensorType:
     True
     """
 
-    __slots__ = ("code", "concrete", "dtype", "inexact", "itemsize", "klass", "nbytes", "ndim", "shape", "size")
+    __slots__ = (
+        "__weakref__", "code", "concrete", "dtype", "inexact", "itemsize", "klass", "lasting", "nbytes", "ndim",
+        "shape", "size",
+    )  # fmt: skip
     _table: ClassVar[dict[tuple[str, Shape], TensorType]] = {}
+    #: Those with symbols, whose names may be of values of some graph.
+    _symbolic: ClassVar[weakref.WeakValueDictionary[tuple[str, Shape], TensorType]] = weakref.WeakValueDictionary()
 
     code: str
     dtype: np.dtype[Any]
@@ -91,6 +97,8 @@ class TensorType:
     size: int
     nbytes: int
     klass: TypeClass
+    #: Whether tables may keep it: it names no value of a graph (`nbgraph.decided`).
+    lasting: bool
 
     def __new__(cls, code: str, shape: Shape) -> TensorType:
         found = cls._table.get((code, shape))
@@ -99,7 +107,7 @@ class TensorType:
     @classmethod
     def _make(cls, code: str, shape: Shape) -> TensorType:
         with _LOCK:
-            found = cls._table.get((code, shape))
+            found = cls._table.get((code, shape)) or cls._symbolic.get((code, shape))
             if found is not None:
                 return found
             self = object.__new__(cls)
@@ -108,9 +116,10 @@ class TensorType:
             self.concrete = all(type(d) is int for d in shape)
             self.size = math.prod(shape) if self.concrete else -1  # type: ignore[arg-type]
             self.nbytes = self.size * self.itemsize if self.concrete else -1
+        self.lasting = are_lasting(shape)
         self.klass = TypeClass(code, tuple(type(d) is int and d == 1 for d in shape))
         with _LOCK:
-            return cls._table.setdefault((code, shape), self)
+            return (cls._table if self.concrete else cls._symbolic).setdefault((code, shape), self)
 
     def __reduce__(self) -> Any:
         return TensorType, (self.code, self.shape)
@@ -134,6 +143,11 @@ class TensorType:
 
     def __repr__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+def are_lasting(shape: Shape) -> bool:
+    """Whether no size is named by a value of a graph."""
+    return not any(hasattr(name, "ask") for d in shape if type(d) is DimExpr for name in d.names)
 
 
 def type_of_array(a: np.ndarray[Any, Any]) -> TensorType:

@@ -263,7 +263,7 @@ def test_the_languages_protocols() -> None:
     assert [10, 20, 30][leaf(1)] == 20 and list(range(leaf(2))) == [0, 1]
     with pytest.raises(TypeError, match=r"x = x.at\[index\].set\(value\)"):
         t[0] = 1.0
-    with pytest.raises(TypeError, match="nbg.delete"):
+    with pytest.raises(TypeError, match=r"nbg\.delete"):
         del t[0]
     x = t
     x += 1.0

@@ -1,4 +1,4 @@
-"""What `python -m bench kernels` measures: families of cases, a file a family.
+"""What `python -m bench kernels` and `python -m bench linalg` measure: families of cases, a file a family.
 
 A family is a module with `cases() -> iterable of Case`. Nothing heavy is imported before a case is asked for its data
 or its functions.
@@ -32,10 +32,10 @@ class Case:
     scale: float = 1.0
 
 
-def every_case() -> dict[str, Case]:
+def every_case(families: Sequence[str] = FAMILIES) -> dict[str, Case]:
     """All cases by name, in the order of the table."""
-    families = (importlib.import_module(f"{__name__}.{family}") for family in FAMILIES)
-    return {case.name: case for family in families for case in family.cases()}
+    modules = (importlib.import_module(f"{__name__}.{family}") for family in families)
+    return {case.name: case for module in modules for case in module.cases()}
 
 
 def normal(*shapes: tuple[int, ...], code: str = "f8", seed: int = 0) -> list[Any]:

@@ -24,20 +24,29 @@ _pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer_of.restype, _pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
 
+#: Files of the extension modules that were loaded for their capsules.
+LOADED: list[str] = []
+
+
 @cache
 def _capsules(module: str) -> dict[str, Any]:
     """The capsules of an extension module of `scipy.linalg`, loaded without the package: 3 ms, not 150."""
     name = f"scipy.linalg.{module}"
     if name in sys.modules:
-        return dict(sys.modules[name].__pyx_capi__)
+        return _capsules_of(sys.modules[name])
     package = find_spec("scipy.linalg")
     spec = package and PathFinder.find_spec(name, package.submodule_search_locations)
     if not (spec and spec.loader):
-        return dict(import_module(name).__pyx_capi__)
+        return _capsules_of(import_module(name))
     made = module_from_spec(spec)
     spec.loader.exec_module(made)
     sys.modules.pop(name, None)  # whoever imports it later gets the same module, in its place in the package
-    return dict(made.__pyx_capi__)
+    return _capsules_of(made)
+
+
+def _capsules_of(module: Any) -> dict[str, Any]:
+    LOADED.append(module.__file__)
+    return dict(module.__pyx_capi__)
 
 
 @cache

@@ -162,6 +162,11 @@ def externals(name: str, dtype: str) -> tuple[str, ...]:
     return _declared(name, dtype).externals(dtype)
 
 
+def uses_blas(name: str) -> bool:
+    """Whether kernel `name` calls routines of BLAS or LAPACK."""
+    return any(externals(name, dtype) for dtype in dtypes(name))
+
+
 def workspace(name: str, dtype: str, *extents: Any) -> Any:
     """Bytes of workspace for one call: `solve` takes (n, nrhs), `eigh` and `eigvalsh` take (n,), `svd` takes
     (m, n, k), `qr` takes (m, n, p), the others need none.

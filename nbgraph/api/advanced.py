@@ -3,7 +3,8 @@
 In: an index in NumPy's sense. Out: a `Plan`: the basic index to apply first, the axes that arrays then pick along, and
 the place of their dimensions in the result; it picks elements, or combines others into their place.
 Holds: NumPy's rules. Arrays broadcast together; their dimensions stand where the arrays do, or first, if a slice is
-between them. A mask is evaluated, since it decides a size. What is known to be out of bounds raises at once.
+between them. How many elements a mask holds for is a size that the data decides. What is known to be out of bounds
+raises at once.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nbgraph.api.creation import asarray
+from nbgraph.api.masks import indices_where
 from nbgraph.api.shapes import broadcast_shapes, broadcast_to, reshape, transpose
-from nbgraph.engine import evaluate
 from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.promote import apply, as_code, operand
 from nbgraph.trace import Node, value_of
@@ -187,7 +188,7 @@ def _indices(item: Any, shape: Shape, axis: int) -> list[TracedTensor]:
         if type(d) is int and type(shape[k]) is int and d != shape[k]:
             got, wanted = f"a mask of shape {item.type.shape}", f"size {shape[k]} for axis {k}"
             raise BoundsError("mask does not fit", operation="getitem", got=got, wanted=wanted)
-    return [operand(i) for i in np.nonzero(evaluate([item])[0])]
+    return list(indices_where(item))
 
 
 def index_array(item: Any, operation: str = "getitem") -> TracedTensor:

@@ -1,8 +1,8 @@
 """Picking elements by index arrays, with NumPy's names: take, choose, select, delete, insert, nonzero.
 
-In: anything array-like. Out: a `TracedTensor`. Holds: what NumPy writes into its argument is a new tensor here. Masks
-and conditions that decide a size are evaluated; what is picked by them has a derivative. An index out of bounds raises
-`BoundsError`: at once where it is known, else when it is evaluated.
+In: anything array-like. Out: a `TracedTensor`. Holds: what NumPy writes into its argument is a new tensor here. How
+many elements a mask holds for is a size that the data decides (`nbgraph.decided`); what is picked has a derivative. An
+index out of bounds raises `BoundsError`: at once where it is known, else when it is evaluated.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nbgraph.api.advanced import Plan, broadcast_value, check_bounds, combined, 
 from nbgraph.api.elementwise import astype, maximum, minimum
 from nbgraph.api.elementwise import where as _where
 from nbgraph.api.indexing import getitem
+from nbgraph.api.masks import indices_where
 from nbgraph.api.rounding import remainder
 from nbgraph.api.shapes import (
     broadcast_arrays,
@@ -208,12 +209,12 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> TracedTensor:
 
 
 def nonzero(a: Any) -> tuple[TracedTensor, ...]:
-    """The indices of the elements that are not zero, an array for each dimension; evaluates a.
+    """The indices of the elements that are not zero, an array for each dimension.
 
     >>> [i.tolist() for i in nonzero([[0, 7], [8, 9]])]
     [[0, 1, 1], [1, 0, 1]]
     """
-    return constants(np.nonzero(value(a)))
+    return indices_where(operand(a))
 
 
 @overload
@@ -238,42 +239,43 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 
 def flatnonzero(a: Any) -> TracedTensor:
-    """The indices of the elements of the flattened array that are not zero; evaluates a.
+    """The indices of the elements of the flattened array that are not zero.
 
     >>> flatnonzero([0, 7, 8]).tolist()
     [1, 2]
     """
-    return operand(np.flatnonzero(value(a)))
+    return indices_where(ravel(a))[0]
 
 
 def argwhere(a: Any) -> TracedTensor:
-    """The indices of the elements that are not zero, a row each; evaluates a.
+    """The indices of the elements that are not zero, a row each.
 
     >>> argwhere([[0, 7], [8, 0]]).tolist()
     [[0, 1], [1, 0]]
     """
-    return operand(np.argwhere(value(a)))
+    found = nonzero(a)
+    return stack(found, 1) if found else operand(np.argwhere(value(a)))
 
 
 def compress(condition: Any, a: Any, axis: Any = None) -> TracedTensor:
-    """The slices along an axis (None: elements of the flattened array) where a condition, which is evaluated, holds.
+    """The slices along an axis (None: elements of the flattened array) where a condition holds.
 
     >>> compress([False, True], [[1, 2], [3, 4]], axis=0).tolist()
     [[3, 4]]
     """
-    mask = value(condition)
-    if mask.ndim != 1:
-        raise ShapeError("wrong rank", operation="compress", position=0, got=mask.shape, wanted="one dimension")
-    return take(a, np.flatnonzero(mask), axis)
+    mask = operand(condition)
+    if mask.type.ndim != 1:
+        raise ShapeError("wrong rank", operation="compress", position=0, got=mask.type.shape, wanted="one dimension")
+    return take(a, flatnonzero(mask), axis)
 
 
 def extract(condition: Any, arr: Any) -> TracedTensor:
-    """The elements of arr where a condition, which is evaluated, holds.
+    """The elements of arr where a condition holds.
 
     >>> extract([[True, False], [False, True]], [[1, 2], [3, 4]]).tolist()
     [1, 4]
     """
-    return take(ravel(arr), np.flatnonzero(value(condition)))
+    return take(ravel(arr), flatnonzero(condition))
 
 
 def choose(a: Any, choices: Any, mode: str = "raise") -> TracedTensor:

@@ -48,6 +48,8 @@ def _rows(t: TensorType) -> Any:
     n = t.shape[0] if t.ndim else 0
     op = REGISTRY["slice"]((("int",), *((("all",),) * (t.ndim - 1))))
     known = (op, n, t.with_shape(t.shape[1:])) if type(n) is int else (op, 0, t)
+    if not t.lasting:
+        return known
     if len(_ROWS) >= _LIMIT:
         _ROWS.clear()
     _ROWS[t] = known
@@ -136,7 +138,7 @@ _LIMIT = 20_000
 
 
 def _basic(index: Any, t: TensorType) -> Region:
-    key = _hashable(index)
+    key = _hashable(index) if t.lasting else None
     found = None if key is None else _BASIC.get((t, key))
     if found is None:
         found = _region(index, t)

@@ -60,12 +60,14 @@ def matmul(x1: Any, x2: Any) -> TracedTensor:
 
 
 def _plan_matmul(x: TracedTensor, y: TracedTensor) -> Any:
-    product = matmul_labels(x.type.shape, y.type.shape)
+    lasting = x.type.lasting and y.type.lasting
+    product = (matmul_labels if lasting else matmul_labels.__wrapped__)(x.type.shape, y.type.shape)
     plain = x.type.code == y.type.code and not product.squeeze_a and not product.squeeze_b
     plan = (product.squeeze_a, product.squeeze_b, _CONTRACT(product.a, product.b, product.out), plain)
-    if len(MATMULS) >= _MATMULS_LIMIT:
-        MATMULS.clear()
-    MATMULS[x.type, y.type] = plan
+    if lasting:
+        if len(MATMULS) >= _MATMULS_LIMIT:
+            MATMULS.clear()
+        MATMULS[x.type, y.type] = plan
     return plan
 
 
@@ -156,7 +158,9 @@ def einsum(*operands: Any, optimize: Any = "auto") -> TracedTensor:
         raise ShapeError("no operands", operation="einsum", got=operands, wanted="subscripts and operands")
     if not isinstance(optimize, str | bool):
         optimize = tuple(p if isinstance(p, str) else tuple(p) for p in optimize)
-    for step in _einsum_steps(subscripts, optimize, *[v.type for v in values]):
+    types = [v.type for v in values]
+    steps_of = _einsum_steps if all(t.lasting for t in types) else _einsum_steps.__wrapped__
+    for step in steps_of(subscripts, optimize, *types):
         values.append(_einsum_step(step, values))
     made: TracedTensor = values[-1]
     return made

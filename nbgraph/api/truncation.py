@@ -1,8 +1,8 @@
 """Parts whose size or place the data decides: truncate, its adjoint pad_to_match, dynamic_slice.
 
-In: anything array-like; sizes are ints, `DimExpr` or 0-d integer tensors. Out: a `TracedTensor`. Holds: a size that is
-a tensor is evaluated on the spot and has no derivative; what is cut has derivatives of any order. Sizes are run-time
-words, so other sizes compile nothing anew.
+In: anything array-like; sizes are ints, `DimExpr` or 0-d integer tensors. Out: a `TracedTensor`. Holds: nothing is
+evaluated; a size that is a tensor without a value yet is a symbol until then (`nbgraph.decided`). It has no derivative;
+what is cut has derivatives of any order. Sizes are run-time words, so other sizes compile nothing anew.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from nbgraph.api.arranging import pad
 from nbgraph.api.creation import arange
 from nbgraph.api.elementwise import maximum, minimum, where
 from nbgraph.api.gather import axis_of, take
+from nbgraph.decided import size_of
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.promote import operand
-from nbgraph.trace import concrete_size
+from nbgraph.trace import Node, value_of
 from nbgraph.types import Size
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
 
 def truncate(x: Any, size: Any, axis: int = 0) -> TracedTensor:
-    """The first `size` slices along an axis; size is an int, a `DimExpr` or a 0-d integer tensor, which is evaluated.
+    """The first `size` slices along an axis; size is an int, a `DimExpr` or a 0-d integer tensor.
 
-    Its adjoint is `pad_to_match`. Raises `BoundsError` for a size below 0 or above that of the axis.
+    Its adjoint is `pad_to_match`. Raises `BoundsError` for a size below 0 or above that of the axis: at once where it
+    is known, else when it is evaluated.
 
     >>> import nbgraph as nbg
     >>> truncate([1.0, 2.0, 3.0], nbg.asarray(2)).tolist()
@@ -64,7 +66,7 @@ def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTe
     """The part of x of shape `size` at `start`, whose entries may be 0-d integer tensors and are not evaluated.
 
     As in `jax.lax.dynamic_slice` a negative start counts from the end, and one with which the part would not fit is
-    brought to the nearest with which it does. Entries of `size` are as for `truncate`. Sizes of x are ints.
+    brought to the nearest with which it does. Entries of `size` are as for `truncate`.
 
     >>> import nbgraph as nbg
     >>> dynamic_slice([1.0, 2.0, 3.0, 4.0], (nbg.asarray(3),), (2,)).tolist()
@@ -76,8 +78,7 @@ def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTe
         got, wanted = (start, size), f"sequences: a start and a size for each of {x.type.ndim} axes"
         raise ShapeError("does not fit", operation="dynamic_slice", got=got, wanted=wanted)
     for axis, (first, length) in enumerate(zip(start, size, strict=True)):
-        n = concrete_size(x.type.shape[axis], "the size")
-        length = concrete_size(_size("dynamic_slice", length), "the size of the part")
+        n, length = x.type.shape[axis], _size("dynamic_slice", length)
         _check("dynamic_slice", length, n)
         first = operand(first)
         if first.type.ndim or first.type.code not in ("i4", "i8"):
@@ -91,6 +92,8 @@ def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTe
 def _size(name: str, size: Any) -> Size:
     if isinstance(size, DimExpr):
         return size
+    if isinstance(size, Node) and size.type.ndim == 0 and size.type.code in ("i4", "i8"):
+        return size_of(size, value_of(size))
     try:
         return operator.index(size)
     except TypeError:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
@@ -29,14 +30,17 @@ from nbgraph.engine.routes import drop_history, run_again
 from nbgraph.engine.schedule import ChainRow, Key, Row, Schedule, draft_slots
 from nbgraph.engine.series import row as row_of
 from nbgraph.engine.stats import Counters, Stats
+from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
 from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
+from nbgraph.settle import settle, values_below
 from nbgraph.ssa import Bound, Program, exact_program, program_for
 from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, value_of
+from nbgraph_kernels.blas_threads import AtMost
 
 Array = np.ndarray[Any, Any]
 Results = dict[Key, Array]
@@ -50,8 +54,9 @@ class Engine:
 
     `jit`: "auto" interprets a structure with NumPy until compiling it pays, "always" compiles at first sight,
     "never" only interprets. `cache_dir`: the folder that keeps compiled code for later processes, None for none; left
-    out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads` is kept for large operations on
-    several threads; nothing reads it yet.
+    out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads`: how many BLAS and LAPACK may
+    use, by machine code and by NumPy; the number that the process had is put back after each run. (The libraries have
+    one number for all: where engines run at once in several threads, the smallest counts.)
 
     >>> import nbgraph as nbg
     >>> engine = nbg.Engine(jit="never")
@@ -65,7 +70,11 @@ class Engine:
     def __init__(self, jit: str = "auto", cache_dir: Any = ..., threads: int = 1) -> None:
         if jit not in JIT_MODES:
             raise NbgraphError("unknown mode", operation="Engine", got=jit, wanted=" or ".join(JIT_MODES))
+        if type(threads) is not int or threads < 1:
+            raise NbgraphError("no number of threads", operation="Engine", got=threads, wanted="an int from 1 on")
         self.jit, self.cache_dir, self.threads = jit, folder_path(cache_dir), threads
+        #: The context in which products and factorisations run.
+        self.blas = AtMost(threads)
         self.counters = Counters()
         self._lock = threading.RLock()
         self._seen: dict[Fragment, None] = {}
@@ -98,6 +107,11 @@ class Engine:
         """Runs every row; results by key."""
         coming = Counter(step.call.fragment for step in schedule.steps if type(step.call) is FragmentCall)
         batch = Batch(self.native, schedule, results)
+        with self.blas:
+            self._run_steps(schedule, results, coming, batch)
+            batch.flush()
+
+    def _run_steps(self, schedule: Schedule, results: Results, coming: Counter[Fragment], batch: Batch) -> None:
         for step in schedule.steps:
             if type(step) is ChainRow:
                 self._run_chain(schedule, step, results, batch)
@@ -110,7 +124,6 @@ class Engine:
             else:
                 self._run_step(schedule, step, results, coming[step.call.fragment], batch)
                 coming[step.call.fragment] -= 1
-        batch.flush()
 
     def _run_chain(self, schedule: Schedule, row: ChainRow, results: Results, batch: Batch) -> None:
         batch.flush()
@@ -262,6 +275,8 @@ def value(node: Node, engine: Engine | None = None) -> Array:
     a: Array | None = node.data
     if a is None:
         engine = engine or default_engine()
+        if ALIVE:
+            settle([node], engine)
         a = run_again(node, engine)
         if a is None:
             a = evaluate([node], engine)[0]
@@ -277,6 +292,8 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
     else:
         values = [value_of(n) for n in nodes]
         if any(v is None for v in values):
+            if ALIVE:
+                settle(nodes, engine)
             values = _evaluate_open(nodes, engine)
     for a in values:
         a.setflags(write=False)
@@ -330,7 +347,9 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
     program = program_for(call.fragment, frozenset(slots))
     engine.counters.evals += 1
     bound = program.bind(tuple(map(_type, call.inputs)), call.words)
-    outs = engine.call(call, bound, arrays, 1, program.accumulators({}, bound.out_types) if program.summed else ())
+    totals = program.accumulators({}, bound.out_types) if program.summed else ()
+    with limit_for(engine, [bound]) or UNLIMITED:
+        outs = engine.call(call, bound, arrays, 1, totals)
     position = program.position
     values = {slot: outs[position[slot]] for slot in slots}
     with LOCK:
@@ -341,12 +360,18 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
 def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
     """With placeholders bound: nothing is remembered, the values belong to this call."""
     bound, sizes = bind_arrays(bindings)
-    with LOCK:
-        schedule = Schedule(nodes, draft(nodes), bound, sizes)
-    results: Results = {}
+
+    def run(nodes: Sequence[Node]) -> list[Array]:
+        with LOCK:
+            schedule = Schedule(nodes, draft(nodes), bound, sizes)
+        results: Results = {}
+        engine.run(schedule, results)
+        return values_of(schedule.targets, results)
+
+    if ALIVE:
+        values_below(nodes, sizes, lambda node: run([node])[0])
     engine.counters.evals += 1
-    engine.run(schedule, results)
-    return [np.array(a) for a in values_of(schedule.targets, results)]
+    return [np.array(a) for a in run(nodes)]
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:
@@ -433,3 +458,6 @@ def default_engine() -> Engine:
         with _DEFAULT_LOCK:
             _DEFAULT = _DEFAULT or Engine()
     return _DEFAULT
+
+
+HOOKS.run = evaluate

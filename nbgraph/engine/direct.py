@@ -16,6 +16,7 @@ from numpy import empty
 from nbgraph.engine.arena import ALIGN
 from nbgraph.engine.native import Native, entry_point, placed_for
 from nbgraph.engine.tape import Tape
+from nbgraph.engine.threads import limit_for
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
 
@@ -51,6 +52,7 @@ class Direct:
         self._template = np.array([*head, *[x for word in words for x in word], *checks], np.int64)
         self._entry = entry_point("checked_entry")[0]
         self._nbytes = placed.workspace + ALIGN if placed.workspace else 0
+        self._limit = limit_for(native.engine, [bound], placed.workspace)
         self._idle: list[Array] = []
 
     def __call__(self, arrays: tuple[Any, ...]) -> list[Array] | None:
@@ -64,7 +66,11 @@ class Direct:
             workspace = empty(self._nbytes, np.uint8)
         objects = (self._template, workspace, *arrays, *self._constants, *outs)
         start = perf_counter()
-        status = self._entry(id(objects) + _ITEMS)
+        if self._limit is None:
+            status = self._entry(id(objects) + _ITEMS)
+        else:
+            with self._limit:
+                status = self._entry(id(objects) + _ITEMS)
         seconds = perf_counter() - start
         self._idle.append(workspace)
         if status:

@@ -18,6 +18,7 @@ from nbgraph.engine.arena import ALIGN, Arena
 from nbgraph.engine.image import FAILED, Image
 from nbgraph.engine.native import Native, entry_point
 from nbgraph.engine.tape import Tape, runs_of
+from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.fragment import size_at
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
@@ -49,6 +50,7 @@ class Replay:
         self._outputs = [(v, known[v], arena.place[v]) for v in tape.outputs]
         self._operations = sum(b.program.n_ops for b in self._bounds)
         self.entry = entry_point("replay")[0]
+        self._limit = limit_for(native.engine, self._bounds, self.image.nbytes) or UNLIMITED
         self._idle: list[_Memory] = []
 
     def __call__(self, arrays: tuple[Any, ...]) -> list[Array] | None:
@@ -61,7 +63,8 @@ class Replay:
             memory = _Memory(self.image)
         objects = (memory.bytes, *arrays)
         start = time.perf_counter()
-        status = self.entry(id(objects) + _ITEMS)
+        with self._limit:
+            status = self.entry(id(objects) + _ITEMS)
         self._native.engine.counters.run_seconds += time.perf_counter() - start
         if status:
             self._fail(memory, status)

@@ -18,6 +18,7 @@ from numpy import empty
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.errors import NbgraphError
 from nbgraph.ssa import Bound
 
@@ -39,11 +40,12 @@ def runner_for(engine: Any, key: Any, bound: Bound) -> Runner | None:
 class Runner:
     """A program at sizes, and who counts its runs."""
 
-    __slots__ = ("bound", "counters", "engine", "fits", "key", "operations")
+    __slots__ = ("bound", "counters", "engine", "fits", "key", "limit", "operations")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         self.engine, self.key, self.bound, self.fits = engine, key, bound, True
         self.counters, self.operations = engine.counters, bound.program.n_ops
+        self.limit = limit_for(engine, [bound])
 
     def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
         """Runs the program; counts it."""
@@ -64,6 +66,7 @@ class Compiled(Runner):
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
         self.outs: list[tuple[Any, Any]] = [(t.shape, t.dtype) for t in bound.out_types]
         self.workspace = placed.workspace
+        self.limit = limit_for(engine, [bound], placed.workspace)
         self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
         rest = [word for value, relative in placed.rest for word in (value, int(relative))]
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
@@ -73,7 +76,11 @@ class Compiled(Runner):
         memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
         objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
         start = perf_counter()
-        status = self.entry(id(objects) + _ITEMS)
+        if self.limit is None:
+            status = self.entry(id(objects) + _ITEMS)
+        else:
+            with self.limit:
+                status = self.entry(id(objects) + _ITEMS)
         seconds = perf_counter() - start
         if status:
             return None
@@ -96,7 +103,8 @@ class Interpreted(Runner):
     def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
         start = perf_counter()
         try:
-            outs = interpreter.run(self.bound, arrays)
+            with self.limit or UNLIMITED:
+                outs = interpreter.run(self.bound, arrays)
         except OperationFailed as failure:
             if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError):
                 raise failure.error from None

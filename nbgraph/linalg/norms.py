@@ -88,7 +88,8 @@ def _euclidean(x: TracedTensor, axes: tuple[int, ...], keepdims: bool) -> Traced
         if len(axes) == x.type.ndim:
             if len(_WHOLE) >= _WHOLE_LIMIT:
                 _WHOLE.clear()
-            _WHOLE[x.type] = op
+            if x.type.lasting:
+                _WHOLE[x.type] = op
         made = record1(op, x)
     return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
 

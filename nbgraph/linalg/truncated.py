@@ -1,6 +1,6 @@
 """Singular values and vectors up to a rank that the data decides.
 
-In: a matrix. Out: an `SVDResult`. Holds: the rank is evaluated on the spot and has no derivative.
+In: a matrix. Out: an `SVDResult`. Holds: nothing is evaluated; the rank is a symbol until then, without a derivative.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph.api import truncate
+from nbgraph.api import maximum, minimum, truncate
 from nbgraph.dims import dim_min
 from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.linalg.decompositions import SVDResult, svd
@@ -19,8 +19,9 @@ from nbgraph.linalg.stacks import matrix
 def svd_truncated(a: Any, rtol: float = 0.0, max_rank: int | None = None, *, broadening: float = 0.0) -> SVDResult:
     """U[m, r], S[r] and Vh[r, n] of the singular values above rtol times the largest, at most `max_rank` of them.
 
-    r is at least 1 where a has a singular value at all, so that a product of factors keeps its shape. It is evaluated
-    on the spot and is inactive: derivatives are those of the kept part at a fixed rank. `broadening` is as in `svd`.
+    r is at least 1 where a has a singular value at all, so that a product of factors keeps its shape. The data decides
+    it when the factors are evaluated (`int(S.shape[0])` does that too), and it is inactive: derivatives are those of
+    the kept part at a fixed rank. `broadening` is as in `svd`.
     Raises `ShapeError` for stacks of matrices, whose ranks may differ, `BoundsError` for max_rank < 1.
 
     >>> svd_truncated([[4.0, 0.0], [0.0, 1e-9]], rtol=1e-6).S.tolist()
@@ -39,9 +40,9 @@ def svd_truncated(a: Any, rtol: float = 0.0, max_rank: int | None = None, *, bro
         )
     u, s, vh = svd(a, full_matrices=False, broadening=broadening)
     most = dim_min(*a.type.shape)
-    rank = most
-    if rtol > 0 and most != 0:
-        rank = max(1, int((s > rtol * s[0]).sum()))
-    if max_rank is not None:
-        rank = dim_min(rank, max_rank)
+    if rtol == 0 or most == 0:
+        rank: Any = most if max_rank is None else dim_min(most, max_rank)
+    else:
+        rank = maximum((s > rtol * s[0]).sum(), 1)
+        rank = rank if max_rank is None else minimum(rank, int(max_rank))
     return SVDResult(truncate(u, rank, 1), truncate(s, rank), truncate(vh, rank))

@@ -1,0 +1,104 @@
+"""How many threads the BLAS that SciPy carries, and the one that NumPy carries, use.
+
+In:    a number of threads.
+Out:   `AtMost`, a context in which they use no more than that.
+Holds: the number belongs to the process, so where contexts overlap in several threads of Python the smallest counts;
+       when the last is left, what was found at the first is put back. OpenBLAS only: of another library nothing is
+       known, and it is left alone. numba is not imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from . import pointers
+
+#: Names that distributors give OpenBLAS's functions: before and after.
+_AFFIXES = [(before, after) for before in ("scipy_openblas", "openblas") for after in ("", "64_", "_64_")]
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """The number of threads of one library: read, and set."""
+
+    get: Callable[[], int]
+    set: Callable[[int], Any]
+
+
+class AtMost:
+    """A context in which BLAS uses at most `n` threads. One object may be entered many times, by many threads.
+
+    >>> from nbgraph_kernels.blas_threads import AtMost, controls
+    >>> with AtMost(1):
+    ...     {control.get() for control in controls()} <= {1}
+    True
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __enter__(self) -> None:
+        with _LOCK:
+            _WANTED.append(self.n)
+            for control in controls():
+                now = control.get()
+                _FOUND.setdefault(control, now)
+                if now != min(_WANTED):
+                    control.set(min(_WANTED))
+
+    def __exit__(self, *exception: object) -> None:
+        with _LOCK:
+            _WANTED.remove(self.n)
+            for control, found in _FOUND.items():
+                now = min(_WANTED, default=found)
+                if control.get() != now:
+                    control.set(now)
+            if not _WANTED:
+                _FOUND.clear()
+
+
+_LOCK = threading.Lock()
+#: What the contexts that are entered ask for, and what was found when the first was.
+_WANTED: list[int] = []
+_FOUND: dict[Control, int] = {}
+
+
+def controls() -> list[Control]:
+    """Of the libraries that are loaded: a library that is not cannot compute."""
+    files = (_numpy_file(), _scipy_file())
+    return [found for file in files if file and (found := _control(file)) is not None]
+
+
+@cache
+def _numpy_file() -> str | None:
+    return getattr(sys.modules.get("numpy._core._multiarray_umath"), "__file__", None)
+
+
+def _scipy_file() -> str | None:
+    """An extension module that SciPy's BLAS was loaded for."""
+    if pointers.LOADED:
+        return pointers.LOADED[0]
+    return getattr(sys.modules.get("scipy.linalg._fblas"), "__file__", None)
+
+
+@cache
+def _control(file: str) -> Control | None:
+    """That of the library which the extension module `file`, loaded already, is linked with."""
+    try:
+        library = ctypes.CDLL(file)  # a symbol is looked for in the libraries it needs, too
+    except OSError:
+        return None
+    for before, after in _AFFIXES:
+        get = getattr(library, f"{before}_get_num_threads{after}", None)
+        put = getattr(library, f"{before}_set_num_threads{after}", None)
+        if get and put:
+            get.argtypes, get.restype = [], ctypes.c_int
+            put.argtypes, put.restype = [ctypes.c_int], None
+            return Control(get, put)
+    return None

@@ -1,0 +1,205 @@
+"""Sizes that the data decides become numbers, and what was recorded under them becomes calls.
+
+In: nodes that are about to be run or differentiated. Out: nothing; below them no size is left whose value can be known.
+Holds: oldest first, each size is evaluated after what was recorded before it is sealed, so a graph of any number of
+such sizes is walked once, and no value is computed twice. Shape rules run again at the numbers: what does not fit is an
+error that names the operation. A node's type changes only when it is sealed: a size that turns out as 1 is no
+structure of what was recorded while it was open. A size that depends on an unbound placeholder stays a symbol; it gets
+its value with each eval, like the sizes of placeholders (`values_below`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+from nbgraph.decided import ALIVE, HOOKS, Decided, names_of
+from nbgraph.dims import DimExpr, substitute
+from nbgraph.errors import BindingError, BoundsError, NbgraphError
+from nbgraph.seal import commit, draft
+from nbgraph.trace import LOCK, Node, Pack, Projection, infer, value_of
+from nbgraph.types import Shape, Size, TensorType
+
+_seq = attrgetter("seq")
+
+
+def settle(nodes: Sequence[Node], engine: Any = None, partly: bool = False) -> None:
+    """Decides the sizes below nodes, running on `engine` what they need; seals all that depends on them.
+
+    `partly`: sizes that depend on an unbound placeholder stay as they are.
+    """
+    region = _open_below(nodes) if ALIVE else []
+    names = sorted(_names(region), key=_seq)
+    if not names:
+        return
+    done = 0
+    try:
+        for name in names:
+            if name.value is None:
+                start, done = done, _first_from(region, name.seq, done)
+                _seal(region[start:done])
+                decide(name, engine)
+    except BindingError:
+        if partly:
+            return
+        raise
+    _seal(region[done:])
+
+
+def decide(name: Decided, engine: Any = None) -> int:
+    """The value of a size, evaluated if it is not known."""
+    node = name.node
+    if name.value is None and node is not None:
+        value = value_of(node)
+        if value is None:
+            (value,) = HOOKS.run([node], engine)
+        name.value = _checked(int(value))
+        name.node = None
+    assert name.value is not None
+    return name.value
+
+
+def _checked(value: int) -> int:
+    if value < 0:
+        raise BoundsError("a size that the data decides is negative", got=value, wanted="a size >= 0")
+    return value
+
+
+def refresh(node: Node) -> None:
+    """Seals a node whose type has symbols, if all of them are known by now."""
+    names = names_of(node.type.shape)
+    if names and all(n.value is not None or value_of(n.node) is not None for n in names):
+        settle([node], partly=True)
+
+
+def values_below(nodes: Sequence[Node], sizes: dict[Any, int], run: Callable[[Node], Any]) -> None:
+    """Adds to `sizes` those that the data decides below nodes; `run` gives the value of a node under some bindings."""
+    for name in sorted(_names(_unknown_below(nodes)), key=_seq):
+        sizes[name] = _checked(int(run(name.node))) if name.value is None else name.value
+
+
+# -- walks ------------------------------------------------------------------------------------------------------------
+
+
+def _open_below(nodes: Iterable[Node]) -> list[Node]:
+    """The open nodes below nodes, oldest first."""
+    return _below(nodes, lambda n: n.inputs if n.op is not None else ())
+
+
+def _unknown_below(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes without a value below nodes, those of calls that have not run among them, oldest first."""
+    return _below(nodes, lambda n: n.inputs if n.op is not None else getattr(n.call, "inputs", ()))
+
+
+def _below(nodes: Iterable[Node], operands: Callable[[Node], Sequence[Node]]) -> list[Node]:
+    stack, seen, found = list(nodes), set[int](), list[Node]()
+    while stack:
+        node = stack.pop()
+        if id(node) in seen or node.data is not None:
+            continue
+        seen.add(id(node))
+        below = operands(node)
+        if node.op is not None or below:
+            found.append(node)
+            stack.extend(below)
+    found.sort(key=_seq)
+    return found
+
+
+def _names(nodes: Iterable[Node]) -> set[Decided]:
+    """The names of sizes decided by data that nodes were recorded with."""
+    found: set[Decided] = set()
+    for n in nodes:
+        for sizes in (n.sizes, getattr(n.call, "words", ()), () if n.type.concrete else n.type.shape):
+            if sizes:
+                found |= names_of(sizes)
+    return found
+
+
+def _first_from(region: Sequence[Node], seq: int, start: int) -> int:
+    """The first place from `start` on of a node that is younger than `seq`."""
+    while start < len(region) and region[start].seq <= seq:
+        start += 1
+    return start
+
+
+# -- sealing ----------------------------------------------------------------------------------------------------------
+
+
+def _seal(nodes: Sequence[Node]) -> None:
+    """Writes the numbers into nodes whose sizes are known, and seals them."""
+    with LOCK:
+        nodes = [n for n in nodes if n.op is not None and n.data is None]
+        known = {n: n.value for n in _names(nodes) if n.value is not None}
+        changes = _at_numbers(nodes, known)
+        parts = [nodes] if _holds_beside_one(nodes, known) else _one_by_one(nodes)
+        for node, t, sizes in changes:
+            node.sizes = sizes
+            if isinstance(node, Pack):
+                node.types, node.type = t, t[0]
+            else:
+                node.type = t
+        for part in parts:
+            for d in draft(part):
+                commit(d, None)
+
+
+#: A size that is equal to no other one.
+_LIKE_NO_OTHER = 2**61 - 1
+
+
+def _holds_beside_one(nodes: Sequence[Node], known: Mapping[Any, int]) -> bool:
+    """Whether the operations mean at the numbers what they meant when recorded: a size that turned out as 1, which may
+    broadcast now, is compared with no other size."""
+    if 1 not in known.values():
+        return True
+    try:
+        _at_numbers(nodes, {name: _LIKE_NO_OTHER if value == 1 else value for name, value in known.items()}, False)
+    except NbgraphError:
+        return False
+    return True
+
+
+def _one_by_one(nodes: Sequence[Node]) -> list[list[Node]]:
+    """Each operation for itself: to every one its operands are what they turned out as. Results stay together."""
+    groups: dict[int, list[Node]] = {}
+    for n in nodes:
+        if not isinstance(n, Pack):
+            groups.setdefault(id(n.inputs[0] if type(n.op) is Projection else n), []).append(n)
+    return list(groups.values())
+
+
+def _at_numbers(nodes: Sequence[Node], known: Mapping[Any, int], bounds: bool = True) -> list[tuple[Node, Any, Shape]]:
+    """The nodes that change, with their types and sizes at the numbers; nothing changes yet, as a rule may raise.
+
+    Without `bounds` what is taken may leave what it is taken from.
+    """
+    changed: dict[int, Any] = {}
+    found = []
+    for n in nodes:
+        sizes = tuple([_at(d, known) for d in n.sizes])
+        if n.type.concrete and sizes == n.sizes and not any(id(i) in changed for i in n.inputs):
+            continue
+        if type(n.op) is Projection:
+            pack = n.inputs[0]
+            t = changed.get(id(pack), getattr(pack, "types", ()))[n.op.index]
+        else:
+            types: tuple[TensorType, ...] = tuple([changed.get(id(i), i.type) for i in n.inputs])
+            try:
+                t = infer(n.op, types, sizes)  # type: ignore[arg-type]
+            except BoundsError:
+                if bounds:
+                    raise
+                t = n.type.with_shape(tuple([_at(d, known) for d in n.type.shape]))
+        changed[id(n)] = t
+        found.append((n, t, sizes))
+    return found
+
+
+def _at(d: Size, known: Mapping[Any, int]) -> Size:
+    return substitute(d, known) if type(d) is DimExpr else d
+
+
+HOOKS.decide = decide
+HOOKS.settle = settle
