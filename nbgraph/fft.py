@@ -316,9 +316,10 @@ def fftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -
     >>> fftfreq(4).tolist()
     [0.0, 0.25, -0.5, -0.25]
     """
-    k = counted(n) if isinstance(n, DimExpr) else None
-    found = np.fft.fftfreq(n, d) if k is None else divide(where(k < (n + 1) // 2, k, k - n), multiply(n, d))
-    return asarray(found, dtype, device=device)
+    if not isinstance(n, DimExpr):
+        return asarray(np.fft.fftfreq(n, d), dtype, device=device)
+    k = counted(n)
+    return asarray(divide(where(k < (n + 1) // 2, k, k - n), multiply(n, d)), dtype, device=device)
 
 
 def rfftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
@@ -327,6 +328,6 @@ def rfftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) 
     >>> rfftfreq(4).tolist()
     [0.0, 0.25, 0.5]
     """
-    symbolic = isinstance(n, DimExpr)
-    found = divide(counted(n // 2 + 1), multiply(n, d)) if symbolic else np.fft.rfftfreq(n, d)
-    return asarray(found, dtype, device=device)
+    if not isinstance(n, DimExpr):
+        return asarray(np.fft.rfftfreq(n, d), dtype, device=device)
+    return asarray(divide(counted(n // 2 + 1), multiply(n, d)), dtype, device=device)
