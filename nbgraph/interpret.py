@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph.fragment import Fragment, at_sizes, size_at
+from nbgraph.memory import empty
 from nbgraph.types import TensorType, type_of_array
 
 Array = np.ndarray[Any, Any]
@@ -31,6 +32,6 @@ def interpret(fragment: Fragment, arrays: Sequence[Array], words: Sequence[int] 
 
 def own(value: Any, t: TensorType) -> Array:
     """A value as an array of exactly type `t`, in memory of its own."""
-    result = np.empty(t.shape, t.dtype)
+    result = empty(t.shape, t.dtype)
     result[...] = value
     return result

@@ -149,6 +149,16 @@ class Op:
         else None. The interpreter of the first tier calls it."""
         return None
 
+    def function_into(self) -> Any:
+        """As `function_of_operands`, with an argument `out`, an array of the result's type that it fills; or None."""
+        function = self.function_of_operands()
+        return function if isinstance(function, np.ufunc) and function.nout == 1 else None
+
+    def function_adding(self) -> Any:
+        """A function (total, operands one by one) that adds a large result to `total` in less time than making it and
+        adding it take; or None."""
+        return None
+
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         """Tangent of the result (a tuple where there are several results); `None` is an exact zero."""
         raise DifferentiationError(

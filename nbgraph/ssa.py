@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.keys import GlobalValKey
 from nbgraph.materialize import MaterializedGraph, close, materialize
+from nbgraph.memory import zeros
 from nbgraph.op import Sizes
 from nbgraph.passes import COMMON, LOWERING, Pass
 from nbgraph.types import Size, TensorType
@@ -77,7 +76,7 @@ class Program:
         found = []
         for p, slot in enumerate(self.summed, first):
             t = types[p]
-            found.append(totals[slot] if slot in totals else np.zeros(t.shape, t.dtype))
+            found.append(totals[slot] if slot in totals else zeros(t.shape, t.dtype))
         return found
 
     def __str__(self) -> str:
@@ -87,20 +86,24 @@ class Program:
 
 
 class Bound:
-    """A program at concrete sizes: types of the fragment's inputs, sizes of every operation, types of the outputs, room
-    for machine words."""
+    """A program at concrete sizes: sizes of every operation, types of the outputs, room for what the tiers make of it.
 
-    __slots__ = ("env", "in_types", "native", "out_types", "program", "sizes")
+    `in_types` are those of the fragment's inputs; `env` are the sizes in the symbols of the fragment, `body_env` in
+    those of the body.
+    """
+
+    __slots__ = ("body_env", "env", "in_types", "native", "out_types", "program", "sizes", "straight")
 
     def __init__(self, program: Program, types: Sequence[TensorType], words: Sequence[Size]) -> None:
         self.program, self.in_types = program, tuple(types)
         self.env: Mapping[Any, Any] = program.fragment.environment(types, words)
         body = program.body
         body_words = [size_at(w, self.env) for w in program.words]
-        env = body.environment([types[i] for i in program.picks], body_words)
+        env = self.body_env = body.environment([types[i] for i in program.picks], body_words)
         self.sizes = [tuple(size_at(s, env) for s in instr.sizes) for instr in body.instrs]
         self.out_types = [at_sizes(body.types[o], env) for o in body.outputs]
         self.native: dict[Any, Any] = {}
+        self.straight: dict[Any, Any] = {}
 
 
 def check_sizes(f: Fragment, types: Sequence[TensorType], words: Sequence[Size]) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import memory
 from nbgraph.decided import HOOKS, names_of
 from nbgraph.dims import DimExpr
 from nbgraph.errors import ConcretizationError, DtypeError, user_frame
@@ -298,7 +299,7 @@ def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
     Copies unless the array is read-only through its whole chain of bases.
     """
     if type(value) is np.ndarray and code is None and value.dtype in CODES and value.flags.writeable:
-        a = value.copy()
+        a = memory.copy(value)
         a.setflags(write=False)
         return a
     try:
@@ -308,7 +309,7 @@ def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
     if a.dtype not in CODES:
         a = _widened(a, value)
     if not (a.flags.c_contiguous and a.flags.aligned and _is_immutable(a)):
-        a = np.array(a, order="C", copy=True, subok=False)
+        a = memory.copy(a)
         a.setflags(write=False)
     return a
 
@@ -331,7 +332,7 @@ def _is_immutable(a: np.ndarray[Any, Any]) -> bool:
         if base.flags.writeable:
             return False
         base = base.base
-    return base is None or isinstance(base, bytes)
+    return base is None or isinstance(base, bytes | memory.Block)
 
 
 def infer(op: Op, types: tuple[TensorType, ...], sizes: Shape) -> Any:

@@ -132,6 +132,23 @@ def law_function_of_operands(sample: Sample) -> None:
             np.testing.assert_array_equal(got, want)
 
 
+def law_function_into(sample: Sample) -> None:
+    """What fills an array, and what adds to one, do that with the reference's values."""
+    into, adding = sample.op.function_into(), sample.op.function_adding()
+    if into is not None or adding is not None:
+        (want,) = reference(sample)
+        with np.errstate(all="ignore"):
+            if into is not None and want.ndim:
+                out = np.empty(want.shape, want.dtype)
+                assert into(*sample.args, out=out) is out
+                np.testing.assert_array_equal(out, want)
+            if adding is not None:
+                total = np.ones(want.shape, want.dtype)
+                wanted = total + want
+                adding(total, *sample.args)
+                np.testing.assert_allclose(total, wanted, rtol=1e-5)
+
+
 def scattered(a: Array) -> Array:
     """The same values with gaps, in column-major order and backwards."""
     base = np.zeros(tuple(2 * d + 1 for d in a.shape[::-1]), a.dtype)

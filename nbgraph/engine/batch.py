@@ -16,6 +16,7 @@ import numpy as np
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native, entry_point, placed_for
 from nbgraph.engine.schedule import Key, Schedule
+from nbgraph.memory import empty
 from nbgraph.ssa import Bound
 from nbgraph.trace import FragmentCall
 from nbgraph.types import TensorType
@@ -57,7 +58,7 @@ class Batch:
         if structure != self.structure:
             return False
         bound = self._calls[-1][1]
-        outs, position = [np.empty(t.shape, t.dtype) for t in bound.out_types], bound.program.position
+        outs, position = [empty(t.shape, t.dtype) for t in bound.out_types], bound.program.position
         for slot in structure[1]:
             self.results[id(call), slot] = outs[position[slot]]
         self._append(call, bound, arrays, outs)
@@ -93,7 +94,7 @@ class Batch:
             wanted = keys.get(p, [])
             passing = wanted and all(self.schedule.is_passing(key) for key in wanted)
             spare = self._spare.get(t) if passing else None
-            a = spare.pop() if spare else np.empty(t.shape, t.dtype)
+            a = spare.pop() if spare else empty(t.shape, t.dtype)
             for key in wanted:
                 self.results[key] = a
             outs.append(a)

@@ -34,6 +34,7 @@ from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
+from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
@@ -139,7 +140,7 @@ class Engine:
         if others:
             batch.flush()
         for a in values_of(others, results):
-            total = np.array(a) if total is None else np.add(total, a, out=total)
+            total = copy(a) if total is None else np.add(total, a, out=total)
         results[id(call), 0] = total
         with self._lock:
             self.counters.operations += len(call.inputs) - 1
@@ -231,9 +232,7 @@ class Engine:
         if self.ready(program, coming):
             return self.native.run_bound(bound, arrays, totals)
         start = time.perf_counter()
-        outs = interpreter.run(bound, arrays)
-        for total, out in zip(totals, outs[len(outs) - len(totals) :], strict=True):
-            np.add(total, out, out=total)
+        outs = interpreter.run(bound, arrays, totals)
         self.count_interpreted(program, time.perf_counter() - start)
         return outs
 

@@ -11,11 +11,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
 from nbgraph.engine.arena import ALIGN
 from nbgraph.engine.native import Native, entry_point, placed_for
 from nbgraph.engine.tape import Tape
+from nbgraph.memory import allocator
 from nbgraph.engine.threads import limit_for
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
@@ -40,7 +40,7 @@ class Direct:
         self._native, self._bound, self._constants = native, bound, tuple(constants)
         self._counters, self._operations = native.engine.counters, bound.program.n_ops
         self._n_arguments, self._n_given = len(types) - len(constants), len(types)
-        self._outs = [(t.shape, t.dtype) for t in bound.out_types]
+        self._outs = [(allocator(t.shape, t.dtype), t.shape, t.dtype) for t in bound.out_types]
         self._outputs = [v if v < len(types) else len(types) + call.dests.index(v) for v in tape.outputs]
         self._in_order = self._outputs == list(range(len(types), len(types) + len(self._outs)))
         words = [(call.sources[i], _ARRAY) for i in code.picks]
@@ -59,11 +59,11 @@ class Direct:
         """The outputs, none of which shares memory with anything; None if the arrays are not what it was made for."""
         if len(arrays) != self._n_arguments:
             return None
-        outs = [empty(shape, dtype) for shape, dtype in self._outs]
+        outs = [new(shape, dtype) for new, shape, dtype in self._outs]
         try:
             workspace = self._idle.pop()
         except IndexError:  # in use by another thread, or the first call
-            workspace = empty(self._nbytes, np.uint8)
+            workspace = np.empty(self._nbytes, np.uint8)
         objects = (self._template, workspace, *arrays, *self._constants, *outs)
         start = perf_counter()
         if self._limit is None:

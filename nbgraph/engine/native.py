@@ -17,7 +17,6 @@ from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy import empty
 
 from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Word
@@ -27,6 +26,7 @@ from nbgraph.engine.objects import Objects
 from nbgraph.engine.tiers import Ledger
 from nbgraph.errors import describe, user_frame
 from nbgraph.fragment import size_at
+from nbgraph.memory import empty
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Bound, Program
 

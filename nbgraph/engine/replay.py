@@ -20,6 +20,7 @@ from nbgraph.engine.native import Native, entry_point
 from nbgraph.engine.tape import Tape, runs_of
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.fragment import size_at
+from nbgraph.memory import copy
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
 
@@ -76,7 +77,7 @@ class Replay:
     def _output(self, memory: _Memory, arrays: Sequence[Array], v: int, t: TensorType, at: int) -> Array:
         if at < 0:
             return np.array(arrays[v] if v < len(arrays) else self._constants[v - len(arrays)])
-        return memory.view(t, at).copy()
+        return copy(memory.view(t, at))
 
     def _fail(self, memory: _Memory, status: int) -> None:
         """Raises the error of the call that failed."""

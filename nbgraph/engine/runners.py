@@ -13,13 +13,13 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy import empty
 
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.errors import NbgraphError
+from nbgraph.memory import allocator
 from nbgraph.ssa import Bound
 
 Array = np.ndarray[Any, Any]
@@ -64,7 +64,9 @@ class Compiled(Runner):
         n_objects = len(code.picks) + len(bound.out_types)
         self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
-        self.outs: list[tuple[Any, Any]] = [(t.shape, t.dtype) for t in bound.out_types]
+        self.outs: list[tuple[Any, Any, Any]] = [
+            (allocator(t.shape, t.dtype), t.shape, t.dtype) for t in bound.out_types
+        ]
         self.workspace = placed.workspace
         self.limit = limit_for(engine, [bound], placed.workspace)
         self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
@@ -72,7 +74,7 @@ class Compiled(Runner):
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
 
     def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
-        outs = [empty(shape, dtype) for shape, dtype in self.outs]
+        outs = [new(shape, dtype) for new, shape, dtype in self.outs]
         memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
         objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
         start = perf_counter()

@@ -19,6 +19,7 @@ import numpy as np
 from nbgraph.engine.chains import Chain, chain_from
 from nbgraph.errors import BindingError
 from nbgraph.fragment import at_sizes, size_at
+from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
@@ -285,7 +286,7 @@ class Schedule:
         made = self.totals.get(id(call))
         if made is None:
             t = at_sizes(call.inputs[0].type, self.sizes)
-            made = self.totals[id(call)] = np.zeros(t.shape, t.dtype)
+            made = self.totals[id(call)] = zeros(t.shape, t.dtype)
         return made
 
     def _merge(self, rows: Sequence[Any]) -> list[Any]:

@@ -103,7 +103,7 @@ class Contract(Op):
         return tuple((*self.a, *self.b).index(x) for x in self.out)
 
     @cached_property
-    def _run(self) -> Callable[[Any, Any], Any]:
+    def _run(self) -> Callable[..., Any]:
         return _numpy_plan(self.a, self.b, self.out)
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
@@ -131,6 +131,13 @@ class Contract(Op):
 
     def function_of_operands(self) -> Any:
         return self._run
+
+    def function_into(self) -> Any:
+        g = self.groups
+        return self._run if not g.k or _is_dot(g) else None
+
+    def function_adding(self) -> Any:
+        return _adding_plan(self.groups, self.a, self.b, self.out)
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         (x, y), (dx, dy) = ins, tangents
@@ -324,27 +331,50 @@ def _merge(labels: Labels, *groups: Labels) -> bool:
 # -- the same with NumPy, planned once an operation -----------------------------------------------------------------
 
 
-def _numpy_plan(a: Labels, b: Labels, out: Labels) -> Callable[[Any, Any], Any]:
+def _numpy_plan(a: Labels, b: Labels, out: Labels) -> Callable[..., Any]:
     """A function of two arrays with as few NumPy calls as the labels permit."""
     g = Groups.of(a, b, out)
     if not g.k:
         return _product_plan(a, b, out)
-    if not g.batch and len(g.k) == 1 and len(g.m) <= 1 and len(g.n) <= 1:
+    if _is_dot(g):
         return _dot_plan(a, b, out, g)
     if not g.m and not g.n:
         return _inner_plan(a, b, out, g)
     return _matmul_plan(a, b, out, g)
 
 
-def _product_plan(a: Labels, b: Labels, out: Labels) -> Callable[[Any, Any], Any]:
+def _is_dot(g: Groups) -> bool:
+    return not g.batch and len(g.k) == 1 and len(g.m) <= 1 and len(g.n) <= 1
+
+
+def _product_plan(a: Labels, b: Labels, out: Labels) -> Callable[..., Any]:
     left, right = _view(a, out), _view(b, out)
     if left is None and right is None:
         return np.multiply
     if left is None:
-        return lambda x, y: np.multiply(x, right(y))  # type: ignore[misc]
+        return lambda x, y, out=None: np.multiply(x, right(y), out)  # type: ignore[misc]
     if right is None:
-        return lambda x, y: np.multiply(left(x), y)
-    return lambda x, y: np.multiply(left(x), right(y))
+        return lambda x, y, out=None: np.multiply(left(x), y, out)
+    return lambda x, y, out=None: np.multiply(left(x), right(y), out)
+
+
+def _adding_plan(g: Groups, a: Labels, b: Labels, out: Labels) -> Callable[[Any, Any, Any], None] | None:
+    """A function that adds an outer product to what is there; None where the product is another one."""
+    turned = out == g.n + g.m
+    if g.batch or g.k or not (out == g.m + g.n or turned) or a != g.m or b != g.n:
+        return None
+    from nbgraph_kernels.rank_one import add_outer, takes
+
+    def add(total: Any, x: Any, y: Any) -> None:
+        if turned:
+            x, y = y, x
+        matrix = total.reshape(x.size, y.size)
+        if takes(matrix):
+            add_outer(matrix, x.reshape(-1), y.reshape(-1))
+        else:
+            np.add(matrix, np.multiply(x.reshape(-1, 1), y.reshape(-1)), matrix)
+
+    return add
 
 
 def _view(labels: Labels, order: Labels) -> Callable[[Any], Any] | None:
@@ -360,17 +390,17 @@ def _view(labels: Labels, order: Labels) -> Callable[[Any], Any] | None:
     return lambda x: x.transpose(axes)[index]
 
 
-def _dot_plan(a: Labels, b: Labels, out: Labels, g: Groups) -> Callable[[Any, Any], Any]:
+def _dot_plan(a: Labels, b: Labels, out: Labels, g: Groups) -> Callable[..., Any]:
     """Vectors and matrices: `numpy.dot`, the operands turned and exchanged as `out` wants it."""
     if a[-1] == g.k[0] and b[0] == g.k[0] and out == g.m + g.n:
         return np.dot
     if len(a) == 1 or len(b) == 1:
-        return lambda x, y: np.dot(y, x)
+        return lambda x, y, out=None: np.dot(y, x, out)
     if out == g.m + g.n:
         left, right = a[0] in g.k, b[1] in g.k
-        return lambda x, y: np.dot(x.T if left else x, y.T if right else y)
+        return lambda x, y, out=None: np.dot(x.T if left else x, y.T if right else y, out)
     left, right = a[0] not in g.k, b[1] not in g.k
-    return lambda x, y: np.dot(y.T if right else y, x.T if left else x)
+    return lambda x, y, out=None: np.dot(y.T if right else y, x.T if left else x, out)
 
 
 def _inner_plan(a: Labels, b: Labels, out: Labels, g: Groups) -> Callable[[Any, Any], Any]:

@@ -1,0 +1,129 @@
+"""Memory of large arrays: lent once at a time, given back when nothing refers to it, bounded."""
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+import nbgraph as nbg
+from nbgraph import memory
+
+LARGE = (memory.SMALLEST // 8,)
+DOUBLE = np.dtype(float)
+
+
+@pytest.fixture(autouse=True)
+def nothing_waits():
+    gc.collect()
+    memory.release()
+    yield
+    memory.release()
+
+
+def address(a):
+    return a.ctypes.data
+
+
+@pytest.mark.parametrize("code", ["f4", "f8", "c8", "c16", "i4", "i8", "b1"])
+def test_arrays_are_as_numpy_makes_them(code):
+    dtype = np.dtype(code)
+    for shape in ((), (0, 3), (3, 4), (2, memory.SMALLEST), (memory.SMALLEST // dtype.itemsize,)):
+        for make in (memory.empty, memory.zeros):
+            a = make(shape, dtype)
+            assert (a.shape, a.dtype, a.strides) == (shape, dtype, np.empty(shape, dtype).strides)
+            assert a.dtype is dtype and memory.is_own(a) and a.flags.aligned and a.flags.writeable
+        assert not a.any()
+
+
+def test_memory_is_lent_again_once_nothing_refers_to_it():
+    a = memory.empty(LARGE, DOUBLE)
+    place, view = address(a), a[3:]
+    del a
+    b = memory.empty(LARGE, DOUBLE)
+    assert address(b) != place and not memory.is_own(view)
+    del view
+    assert address(memory.empty(LARGE, DOUBLE)) == place
+
+
+def test_zeros_are_zeros_in_used_memory():
+    memory.empty(LARGE, DOUBLE).fill(3)
+    assert not memory.zeros(LARGE, DOUBLE).any()
+
+
+def test_every_size_has_its_memory():
+    for nbytes in (*range(memory.SMALLEST, 2 * memory.SMALLEST, 4099), memory.LARGEST - 1, memory.LARGEST):
+        size = memory.size_for(nbytes)
+        assert nbytes <= size < 1.26 * nbytes and size in memory._WAITING
+
+
+def test_what_waits_is_bounded():
+    arrays = [memory.empty((memory.LARGEST // 8,), DOUBLE) for _ in range(3)]  # not touched, so of no pages
+    arrays.clear()
+    assert sum(len(d) for d in memory._WAITING.values()) == 1
+    memory.release()
+    assert not any(memory._WAITING.values())
+
+
+def test_released_where_there_is_no_memory(monkeypatch):
+    kept = memory.empty(LARGE, DOUBLE)
+    del kept
+    empty, failures = np.empty, []
+
+    def scarce(*args):
+        if not failures:
+            failures.append(args)
+            raise MemoryError
+        return empty(*args)
+
+    monkeypatch.setattr(memory.np, "empty", scarce)
+    assert memory.empty((4 * LARGE[0],), DOUBLE).size == 4 * LARGE[0]
+    assert failures and not memory._WAITING[memory.SMALLEST]
+
+
+def test_threads_never_share():
+    wrong = []
+
+    def work(k):
+        for _ in range(200):
+            a = memory.empty(LARGE, DOUBLE)
+            a.fill(k)
+            if a[0] != k or a[-1] != k or a.sum() != k * a.size:
+                wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_values_stay_what_they_were(jit):
+    """Large values of a loop, kept, dropped and differentiated through: none is overwritten while it can be seen."""
+    engine = nbg.Engine(jit=jit)
+    n = 192
+    a0 = np.random.default_rng(0).random((n, n)) / n
+    a = nbg.TracedTensor.from_tensor(a0)
+    x, kept, want = nbg.constant(np.ones((n, n))), [], np.ones((n, n))
+    for k in range(6):
+        x = (a @ x + x) * 0.5
+        want = (a0 @ want + want) * 0.5
+        value = x.eval(engine)
+        if k % 2:
+            kept.append((value, want))
+    gradient = (x * x).sum().grad(a).eval(engine)
+    again = (x * x).sum().grad(a).eval(engine)
+    np.testing.assert_array_equal(gradient, again)
+    for value, wanted in kept:
+        np.testing.assert_allclose(value, wanted, rtol=1e-12)
+
+
+def test_values_cannot_be_written_to():
+    x = nbg.TracedTensor.from_tensor(np.ones(LARGE))
+    value = (x + 1).eval(nbg.Engine(jit="never"))
+    assert not value.flags.writeable
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        value.setflags(write=True)
+    assert nbg.constant(value).eval() is value  # so it need not be copied
