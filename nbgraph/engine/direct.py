@@ -15,8 +15,8 @@ import numpy as np
 from nbgraph.engine.arena import ALIGN
 from nbgraph.engine.native import Native, entry_point, placed_for
 from nbgraph.engine.tape import Tape
-from nbgraph.memory import allocator
 from nbgraph.engine.threads import limit_for
+from nbgraph.memory import allocator
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
 
