@@ -127,7 +127,8 @@ def test_a_size_behaves_as_a_number_where_it_is_one() -> None:
     assert (x.size, nbg.size(x), nbg.shape(x), n == y.shape[0], n == 3) == (3 * n, 3 * n, (n, 3), True, False)
     asked: list[Callable[[], Any]] = [
         lambda: len(x), lambda: int(n), lambda: bool(n), lambda: float(n), lambda: n > 2, lambda: n <= 2,
-        lambda: range(n), lambda: n * 2.0, lambda: 2.0 - n, lambda: n / 2, lambda: 1 / n, lambda: n**0.5, lambda: list(x), lambda: [1][n],
+        lambda: range(n), lambda: n * 2.0, lambda: 2.0 - n, lambda: n / 2, lambda: 1 / n,
+        lambda: n**0.5, lambda: list(x), lambda: [1][n],
     ]  # fmt: skip
     for ask in asked:
         with pytest.raises(ConcretizationError):
