@@ -66,9 +66,14 @@ def bind_sizes(pairs: Iterable[tuple[TensorType, Array, str]]) -> dict[Any, int]
 
 
 def refuse_superfluous(bindings: Iterable[Node], targets: Iterable[Node], calls: Sequence[Any]) -> None:
-    """Raises where a placeholder is bound that nothing to be computed reads, nor one of its sizes."""
-    reached = {id(_origin(node)) for node in chain(targets, *(call.inputs for call in calls))}
-    sizes = {name for call in calls for word in getattr(call, "words", ()) for name in symbols(word)}
+    """Raises where a placeholder is bound that nothing to be computed reads, nor shares the name of a size with.
+
+    (Of a linear function of it the gradient reads nothing but sizes.)
+    """
+    read = [_origin(node) for node in chain(targets, *(call.inputs for call in calls))]
+    reached = set(map(id, read))
+    sizes = {name for node in read for d in node.type.shape for name in symbols(d)}
+    sizes.update(name for call in calls for word in getattr(call, "words", ()) for name in symbols(word))
     for node in bindings:
         if id(node) not in reached and not any(symbols(d) & sizes for d in node.type.shape):
             raise BindingError(
