@@ -191,8 +191,14 @@ def common(*xs: Any) -> list[TracedTensor]:
     """Operands in their common dtype."""
     if len(xs) == 2:
         x, y = xs
-        if isinstance(x, Node) and isinstance(y, Node) and x.type.code == y.type.code:
-            return list(xs)
+        if isinstance(x, Node):
+            if isinstance(y, Node):
+                if x.type.code == y.type.code:
+                    return [x, y]  # type: ignore[list-item]
+            elif type(y) in (float, int) and x.type.inexact:  # a number takes the dtype of what it meets
+                return [x, weak(y, x.type.code)]  # type: ignore[list-item]
+        elif type(x) in (float, int) and isinstance(y, Node) and y.type.inexact:
+            return [weak(x, y.type.code), y]  # type: ignore[list-item]
     elif all(isinstance(x, Node) for x in xs) and len({x.type.code for x in xs}) == 1:
         return list(xs)
     known = [x if type(x) in WEAK or type(x) is DimExpr else operand(x) for x in xs]

@@ -76,19 +76,17 @@ def draft(targets: Sequence[Node]) -> list[Draft]:
 def _open_region(targets: Iterable[Node]) -> list[Node]:
     """The open nodes below `targets` in recording order, which is a topological one."""
     stack = [t for t in targets if t.op is not None and not _is_sealed(t)]
-    seen: set[int] = set()
+    seen = set(map(id, stack))
     region: list[Node] = []
     while stack:
         node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
         if type(node.op) is Projection and node.inputs[0].op is None:
             _adopt(node)
             continue
         region.append(node)
         for i in node.inputs:
-            if i.op is not None and not _is_sealed(i):
+            if i.op is not None and id(i) not in seen and (i.data is None or not _is_sealed(i)):
+                seen.add(id(i))
                 stack.append(i)
     region.sort(key=_seq)
     return region

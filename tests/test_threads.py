@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 import threading
 import time
@@ -218,3 +220,38 @@ def test_compiled_code_lets_other_threads_run() -> None:
     thread.join()
     assert counted > 100
     assert most < 0.8 * seconds, f"stopped for {most:.3f} s of {seconds:.3f} s"
+
+
+# -- threads that Python did not start --------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX threads")
+def test_a_thread_that_python_did_not_start() -> None:
+    """A callback from a thread of the C library runs a compiled program, a recorded loop and a gradient."""
+    engine = nbg.Engine(jit="always")
+    x = nbg.TracedTensor.placeholder(("n",), name="x")
+    program = engine.compile([nbg.sin(x) * x], [x])
+    given, found, errors = np.linspace(0, 1, 7), [], []
+
+    def work(_: int | None) -> int:
+        try:
+            found.append(program(given))
+            a = nbg.TracedTensor.from_tensor(given)
+            y = (nbg.sin(a) * a).sum()
+            found.append([y.eval(engine), y.grad(a).eval(engine)])
+        except BaseException as error:  # nothing may leave a callback
+            errors.append(error)
+        return 0
+
+    library = ctypes.CDLL(None)
+    callback = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(work)
+    for _ in range(2):
+        handle = ctypes.c_ulong()
+        assert library.pthread_create(ctypes.byref(handle), None, callback, None) == 0
+        library.pthread_join.argtypes = [ctypes.c_ulong, ctypes.c_void_p]
+        assert library.pthread_join(handle, None) == 0
+    assert not errors
+    for got, (value, gradient) in zip(found[::2], found[1::2], strict=True):
+        np.testing.assert_allclose(np.asarray(got).reshape(-1), np.sin(given) * given, rtol=1e-14)
+        np.testing.assert_allclose(value, (np.sin(given) * given).sum(), rtol=1e-14)
+        np.testing.assert_allclose(gradient, np.cos(given) * given + np.sin(given), rtol=1e-14)

@@ -48,24 +48,26 @@ class Compiled:
     symbol: str = ENTRY
 
 
-def compile_words(*functions: Callable[..., Any], fastmath: Any = False) -> Compiled:
+def compile_words(*functions: Callable[..., Any], fastmath: Any = False, builtin: bool = False) -> Compiled:
     """Compile functions of `w` as one, and load it: they run in turn until one returns something else than 0.
 
     They may use the intrinsics of `words`, numbers, loops, and helpers made with `lowering.helper`. Numba's time grows
     with the square of a function's length, so that several compile faster than a long one.
-    `fastmath` is Numba's: a flag, or a set of LLVM flag names such as `{"contract"}`.
+    `fastmath` is Numba's: a flag, or a set of LLVM flag names such as `{"contract"}`. `builtin`: the function is
+    `int64 f(int64, int64*, int64)` instead, what `python_api` makes a function of Python of.
     Raises Numba's own errors for what cannot be typed (making an array is such), `ValueError` for code that
     may raise or needs a runtime.
     """
-    object_code = emit(*functions, fastmath=fastmath)
+    object_code = emit(*functions, fastmath=fastmath, builtin=builtin)
     address, keepalive = load(object_code, ENTRY)
     return Compiled(address, len(object_code), keepalive, object_code)
 
 
-def emit(*functions: Callable[..., Any], fastmath: Any = False) -> bytes:
-    """Object code of `compile_words`, with the C function `int64 f(int64*)` named `ENTRY`; not loaded."""
+def emit(*functions: Callable[..., Any], fastmath: Any = False, builtin: bool = False) -> bytes:
+    """Object code of `compile_words`, with the C function named `ENTRY`; not loaded."""
+    arguments = (types.int64, _WORDS, types.int64) if builtin else (_WORDS,)
     with global_compiler_lock:
-        lowered = [lower(function, (_WORDS,), types.int64, fastmath) for function in functions]
+        lowered = [lower(function, arguments, types.int64, fastmath) for function in functions]
         names = [ENTRY] if len(lowered) == 1 else [f"{ENTRY}_{k}" for k in range(len(lowered))]
         for each, name in zip(lowered, names, strict=True):
             _add_entry(each, name)
@@ -87,10 +89,10 @@ def _add_entry(lowered: Lowered, name: str) -> None:
     inner.attributes.add("alwaysinline")  # else LLVM leaves a long one by itself, and does not see its status
     word = ir.IntType(64)
     raised = ir.Function(lowered.module, ir.FunctionType(ir.VoidType(), []), _RAISED)
-    entry = ir.Function(lowered.module, _ENTRY_TYPE, name)
+    entry = ir.Function(lowered.module, ir.FunctionType(word, [a.type for a in inner.args[2:]]), name)
     builder = ir.IRBuilder(entry.append_basic_block())
     result, exception = builder.alloca(word), builder.alloca(inner.args[1].type.pointee)
-    status = builder.call(inner, [result, exception, entry.args[0]])
+    status = builder.call(inner, [result, exception, *entry.args])
     with builder.if_then(builder.icmp_signed("!=", status, status.type(0)), likely=False):
         builder.call(raised, [])
     builder.ret(builder.load(result))

@@ -51,6 +51,27 @@ class _Declaration:
     externals: Callable[[str], tuple[str, ...]] = lambda dtype: ()
     workspace: Callable[..., Any] = lambda dtype, *sizes: 0
     fastmath: frozenset[str] = frozenset()
+    builtin: bool = False  # see `compile.compile_words`
+
+    def build(self, name: str, dtype: str) -> Callable[[Any], int]:
+        """The Python function of the kernel."""
+        made: Callable[[Any], int] = import_module(f".{self.module}", __package__).build(name, dtype)
+        return made
+
+
+@dataclass(frozen=True)
+class _Outside(_Declaration):
+    """A kernel that a user declared: `function(dtype)` gives the Python function; dtypes are whatever it takes.
+
+    Raises `TypeError` for one that does not compile.
+    """
+
+    function: Callable[[str], Callable[[Any], int]] | None = None
+
+    def build(self, name: str, dtype: str) -> Callable[[Any], int]:
+        """The Python function of the kernel."""
+        assert self.function is not None
+        return self.function(dtype)
 
 
 def _matmul_externals(dtype: str) -> tuple[str, ...]:
@@ -139,12 +160,21 @@ _DECLARATIONS = {
     "objects_entry": _Declaration("driver", ("",)),
     "repeat": _Declaration("driver", ("",)),
     "patch": _Declaration("driver", ("",)),
-    "checked_entry": _Declaration("checked", ("",)),
+    "builtin": _Declaration("builtin", ("",), builtin=True),
     "replay": _Declaration("replay", ("",)),
 }
 
 _LOCK = threading.RLock()
 _MADE: dict[tuple[str, str], Kernel] = {}
+
+
+def declare(name: str, function: Callable[[str], Callable[[Any], int]]) -> None:
+    """Declares a kernel from outside of this package: `function(dtype)` gives the Python function over words.
+
+    The name says what it is: object code is kept on disk under it, so that another function has to have another one.
+    """
+    with _LOCK:
+        _DECLARATIONS.setdefault(name, _Outside("", (), function=function))
 
 
 def names() -> tuple[str, ...]:
@@ -214,8 +244,17 @@ def install(name: str, dtype: str, object_code: bytes, symbol: str) -> Kernel:
 def _compile(name: str, dtype: str) -> Kernel:
     declared = _declared(name, dtype)
     with first_compile():
-        function = import_module(f".{declared.module}", __package__).build(name, dtype)
-        code = import_module(".compile", __package__).compile_words(function, fastmath=set(declared.fastmath))
+        function = declared.build(name, dtype)
+        try:
+            code = import_module(".compile", __package__).compile_words(
+                function, fastmath=set(declared.fastmath), builtin=declared.builtin
+            )
+        except Exception as error:
+            if type(declared) is not _Outside:
+                raise
+            raise TypeError(
+                f"kernel {name} for {dtype}: it may read, write and loop, not allocate or raise: {error}"
+            ) from error
     return Kernel(
         name,
         dtype,
@@ -232,7 +271,7 @@ def _declared(name: str, dtype: str | None = None) -> _Declaration:
     declared = _DECLARATIONS.get(name)
     if declared is None:
         raise LookupError(f"no kernel {name!r}; there are {', '.join(names())}")
-    if dtype is not None and dtype not in declared.dtypes:
+    if dtype is not None and type(declared) is not _Outside and dtype not in declared.dtypes:
         raise LookupError(
             f"kernel {name!r} does not exist for dtype {dtype!r}; it does for {', '.join(declared.dtypes)}"
         )

@@ -115,6 +115,20 @@ def call_at(typingctx: Any, address: Any, table: Any) -> Any:
 
 
 @intrinsic
+def c_function(typingctx: Any, address: Any, args: Any) -> Any:
+    """Call the C function at `address` with the `int64` words in the tuple `args`: ints, addresses. Gives its result,
+    or whatever the register holds if it has none."""
+
+    def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        count = len(sig.args[1])
+        kind = ir.FunctionType(_I64, [_I64] * count).as_pointer()
+        words = [builder.extract_value(values[1], position) for position in range(count)]
+        return builder.call(builder.inttoptr(values[0], kind), words)
+
+    return signature(types.int64, types.int64, types.UniTuple(types.int64, len(args))), generate
+
+
+@intrinsic
 def fortran(typingctx: Any, address: Any, args: Any) -> Any:
     """Call the Fortran subroutine at `address`; every `int64` in the tuple `args` is the address of one
     argument.

@@ -1,4 +1,4 @@
-"""The same elements in other places: repeated, turned, split, joined and padded, with NumPy's names.
+"""The same elements in other places: repeated, turned, split and joined, with NumPy's names.
 
 In: anything array-like. Out: a `TracedTensor` (a list of them where it is split). Holds: counts, shifts and widths are
 run-time sizes where they are numbers.
@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.api.creation import counted, full
-from nbgraph.api.elementwise import maximum, minimum
 from nbgraph.api.gather import axis_of, flat, take, value
 from nbgraph.api.indexing import getitem
-from nbgraph.api.rounding import remainder
 from nbgraph.api.shapes import (
     atleast_1d,
     atleast_2d,
@@ -30,9 +27,9 @@ from nbgraph.api.shapes import (
     reshape,
     swapaxes,
 )
-from nbgraph.dims import DimExpr, dim_max, dim_min
+from nbgraph.dims import DimExpr, dim_min
 from nbgraph.errors import ShapeError
-from nbgraph.promote import apply, as_code, operand
+from nbgraph.promote import apply, operand
 from nbgraph.trace import concrete_size
 from nbgraph.types import Size
 
@@ -312,90 +309,3 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
     [[[[1]]], [[[2]]]]
     """
     return split(_at_least("dsplit", ary, 3), indices_or_sections, 2)
-
-
-# -- padded -----------------------------------------------------------------------------------------------------------
-
-#: Modes in which every element of the border is one of the array's.
-_COPYING = ("edge", "reflect", "symmetric", "wrap")
-
-
-def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0, **kwargs: Any) -> TracedTensor:
-    """A border around the array: `pad_width` is a number, (before, after), or such a pair for each axis.
-
-    `mode`: "constant" (with `constant_values`, given as `pad_width` is), "edge", "reflect", "symmetric", "wrap".
-
-    >>> pad([1, 2, 3], 1).tolist(), pad([1, 2, 3], (0, 2), "reflect").tolist()
-    ([0, 1, 2, 3, 0], [1, 2, 3, 2, 1])
-    """
-    x = operand(array)
-    widths = _pairs("pad_width", pad_width, x.type.ndim)
-    for before, after in widths:
-        if any(isinstance(w, int) and w < 0 for w in (before, after)):
-            raise ShapeError("negative width", operation="pad", position=1, got=(before, after), wanted="widths >= 0")
-    if mode == "constant" and not kwargs:
-        values = _pairs("constant_values", constant_values, x.type.ndim)
-        for axis, ((before, after), ends) in enumerate(zip(widths, values, strict=True)):
-            x = _constant_border(x, axis, before, after, *ends)
-        return x
-    if mode not in _COPYING or kwargs:
-        got = f"mode {mode!r}" + "".join(f", {k}={v!r}" for k, v in kwargs.items())
-        wanted = f"'constant' or one of {_COPYING}, without further arguments"
-        raise ShapeError("unknown mode", operation="pad", got=got, wanted=wanted)
-    for axis, width in enumerate(widths):
-        if width != (0, 0):
-            n = x.type.shape[axis]
-            if n == 0:
-                raise ShapeError("nothing to copy", operation="pad", position=0, got=x.type.shape, wanted="elements")
-            x = take(x, _border_places(mode, n, *width), axis)
-    return x
-
-
-def _border_places(mode: str, n: Size, before: Size, after: Size) -> Any:
-    """For each place along an axis with its border, which of the n elements is copied there."""
-    if all(isinstance(s, int) for s in (n, before, after)):
-        return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload, arg-type]
-    k = counted(before + n + after) - before
-    if mode == "edge":
-        return maximum(minimum(k, n - 1), 0)
-    if mode == "wrap":
-        return remainder(k, n)
-    # There and back again: reflection leaves out the second visit of either end.
-    twice = 1 if mode == "reflect" else 0
-    there = remainder(k, dim_max(2 * n - 2 * twice, 1))
-    return minimum(there, 2 * n - 1 - twice - there)
-
-
-def _pairs(name: str, given: Any, ndim: int) -> list[tuple[Any, Any]]:
-    """A pair for each axis."""
-    rows = given if isinstance(given, tuple | list | np.ndarray) else (given,)
-    if all(isinstance(row, tuple | list | np.ndarray) for row in rows):
-        pairs = [tuple(row) if len(row) == 2 else (row[0], row[0]) for row in rows]
-        pairs = pairs * ndim if len(pairs) == 1 else pairs
-    else:
-        pairs = [(rows[0], rows[-1])] * ndim
-        if len(rows) > 2:
-            pairs = []
-    if len(pairs) != ndim:
-        wanted = f"a number, a pair, or {ndim} pairs"
-        raise ShapeError("does not fit", operation="pad", position=name, got=given, wanted=wanted)
-    return [(_width(a), _width(b)) for a, b in pairs] if name == "pad_width" else pairs
-
-
-def _width(w: Any) -> Size:
-    return w if isinstance(w, DimExpr) else operator.index(w)
-
-
-def _constant_border(x: TracedTensor, axis: int, before: Size, after: Size, low: Any, high: Any) -> TracedTensor:
-    if before == 0 and after == 0:
-        return x
-    shape = x.type.shape
-    size = before + shape[axis] + after
-    if not (isinstance(low, int | float) and low is high and low == 0):
-        ends = [
-            full((*shape[:axis], width, *shape[axis + 1 :]), as_code(operand(v), x.type.code))
-            for width, v in ((before, low), (after, high))
-        ]
-        return concatenate([ends[0], x, ends[1]], axis)
-    made: TracedTensor = apply("pad_slice", x, axis=axis, start=before, size=size)
-    return made

@@ -21,9 +21,10 @@ import numpy as np
 from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Word
 from nbgraph.codegen.storage import Temporary
+from nbgraph.dims import symbols
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.objects import Objects
-from nbgraph.engine.tiers import Ledger
+from nbgraph.engine.tiers import DRIVERS, Ledger
 from nbgraph.errors import describe, user_frame
 from nbgraph.fragment import size_at
 from nbgraph.memory import empty
@@ -77,6 +78,27 @@ class Placed:
         return self._at
 
 
+def words_apart(
+    code: Code, bound: Bound, words: Sequence[Sequence[Any]], moving: Sequence[int]
+) -> dict[int, list[int]]:
+    """Of calls whose words differ at the positions `moving`: by place among the words after the arrays, what it is at
+    each call, for those that differ."""
+    outer, inner = dict(bound.env), _body_environment(code, bound)
+    names = {("w", k) for k in moving}
+    mine = [(k, w) for k, w in enumerate(code.words) if not names.isdisjoint(symbols(w))]
+    names = {("w", k) for k, _ in mine}
+    first = code.n_inputs + len(bound.out_types)
+    sizes = [(p, what[1]) for p, what in enumerate(code.machine.source.words[first:]) if what[0] == "size"]
+    sizes = [(p, d) for p, d in sizes if not names.isdisjoint(symbols(d))]
+    found: dict[int, list[int]] = {p: [] for p, _ in sizes}
+    for row in words:
+        outer.update({("w", k): row[k] for k in moving})
+        inner.update({("w", k): size_at(w, outer) for k, w in mine})
+        for p, d in sizes:
+            found[p].append(int(size_at(d, inner)))
+    return found
+
+
 def _body_environment(code: Code, bound: Bound) -> Any:
     """Sizes in the symbols of the lowered body."""
     env: dict[Any, Any] = {("w", k): size_at(w, bound.env) for k, w in enumerate(code.words)}
@@ -111,6 +133,11 @@ def _address(kind: str, *what: str) -> int:
     if kind == "external":
         return kernels.address(what[0])
     return kernels.kernel(what[0], what[1]).address
+
+
+def entry_address(name: str) -> int:
+    """The address of a driver kernel."""
+    return _address("kernel", name, "")
 
 
 @cache
@@ -163,6 +190,7 @@ class Native:
                 return True
         if program in self._refused or not ledger.pays(coming):
             return False
+        ledger.pay()
         return self._try(program)
 
     def _try(self, program: Program) -> bool:
@@ -266,10 +294,6 @@ class Native:
         """What a status of a program's code says."""
         op = self.codes[program].machine.source.failing[(status >> 24) - 1]
         return OperationFailed.from_status(op, status & 0xFFFFFF)
-
-
-#: The kernels that calls are made with.
-DRIVERS = ("entry", "objects_entry", "objects_driver", "repeat")
 
 
 def compile_program(program: Program) -> Code:

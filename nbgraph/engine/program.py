@@ -18,6 +18,7 @@ import numpy as np
 from nbgraph.engine.binding import as_input, bind_sizes, telling
 from nbgraph.engine.direct import Direct
 from nbgraph.engine.failure import OperationFailed
+from nbgraph.engine.quick import Quick, never
 from nbgraph.engine.recipe import Recipe, recipe_for
 from nbgraph.engine.replay import Replay, bind_calls
 from nbgraph.engine.tape import Tape, runs_of
@@ -52,19 +53,24 @@ class CompiledProgram:
         for p in self.programs:
             engine.see(p.fragment)
             engine.native.compile(p)
-        engine.native.objects.make_kernel("checked_entry" if len(self._tape.calls) == 1 else "replay", "")
+        engine.native.objects.make_kernel("builtin" if len(self._tape.calls) == 1 else "replay", "")
         self._arrange = _arranger(recipe.structure)
         self._plans: dict[tuple[TensorType, ...], _Plan] = {}
-        self._last: _Plan = lambda arrays: None
+        self._quick: Any = never  # a builtin function of arrays, where what was run last is one
+        self._last: _Plan = never
 
     def __call__(self, *arrays: Any) -> Any:
+        outs = self._quick(*arrays)
+        if type(outs) is not list:
+            outs = self._run(arrays)
+        return outs if self._arrange is None else self._arrange(outs)
+
+    def _run(self, arrays: tuple[Any, ...]) -> list[Array]:
         try:
             outs = self._last(arrays)
-            if outs is None:
-                outs = self._general(arrays)
+            return self._general(arrays) if outs is None else outs
         except OperationFailed as failure:
             raise failure.named(None) from failure.error
-        return outs if self._arrange is None else self._arrange(outs)
 
     def _general(self, arrays: tuple[Any, ...]) -> list[Array]:
         """The outputs for arrays that are not like the last ones: what is wrong with them is said here."""
@@ -82,7 +88,7 @@ class CompiledProgram:
             if len(self._plans) >= _KEPT:
                 self._plans.clear()
             self._plans[types] = run
-        self._last = run
+        self._last, self._quick = run, getattr(run, "quick", never)
         # A dtype may be equal to ours and another object.
         outs = run(tuple([a if a.dtype is t.dtype else a.view(t.dtype) for a, t in zip(values, types, strict=True)]))
         assert outs is not None
@@ -94,9 +100,10 @@ class CompiledProgram:
         known = [*types, *map(type_of_array, constants)]
         if len(tape.calls) == 1:
             (bound,), _ = bind_calls(tape, known, sizes)
-            run = Direct(native, tape, constants, known, bound)
-            if run.fits:
-                return run
+            for way in (Quick, Direct):
+                run = way(native, tape, constants, known, bound)
+                if run.fits:
+                    return run
         return Replay(native, tape, constants, known, sizes)
 
     # -- what it shows ---------------------------------------------------------------------------------------------

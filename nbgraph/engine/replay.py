@@ -56,7 +56,7 @@ class Replay:
 
     def __call__(self, arrays: tuple[Any, ...]) -> list[Array] | None:
         """The outputs, none of which shares memory with anything; None if the arrays are not what it was made for."""
-        if not _fit(arrays, self._given):
+        if not fit(arrays, self._given):
             return None
         try:
             memory = self._idle.pop()
@@ -87,7 +87,7 @@ class Replay:
         raise self._native.failure(self._bounds[call].program, status)
 
 
-def _fit(arrays: tuple[Any, ...], given: Sequence[tuple[Any, Any]]) -> bool:
+def fit(arrays: tuple[Any, ...], given: Sequence[tuple[Any, Any]]) -> bool:
     """Whether arrays are of these shapes and dtypes, and as machine code reads them."""
     if len(arrays) != len(given):
         return False

@@ -17,6 +17,7 @@ import numpy as np
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.engine.quick import never, quick_function
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.errors import NbgraphError
 from nbgraph.memory import allocator
@@ -55,7 +56,7 @@ class Runner:
 class Compiled(Runner):
     """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
 
-    __slots__ = ("entry", "outs", "pick", "template", "workspace")
+    __slots__ = ("entry", "outs", "pick", "quick", "template", "workspace")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         super().__init__(engine, key, bound)
@@ -72,8 +73,15 @@ class Compiled(Runner):
         self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
         rest = [word for value, relative in placed.rest for word in (value, int(relative))]
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
+        self.quick: Any = never
+        if engine.native.objects.load_kernel("builtin", ""):  # compiling it takes longer than it would save here
+            types = bound.in_types
+            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)))
 
     def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+        made = self.quick(*arrays)
+        if type(made) is list:
+            return made
         outs = [new(shape, dtype) for new, shape, dtype in self.outs]
         memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
         objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)

@@ -1,7 +1,7 @@
 """Which programs need to be told how many threads to use.
 
 In: bound programs of an engine. Out: the context they run in, or None where nothing would use a second thread.
-Holds: telling BLAS takes 2 us, so programs that are as quick as that are spared. OpenBLAS multiplies alone up to
+Holds: telling BLAS takes 1 to 2 us, so programs that are as quick as that are spared. OpenBLAS multiplies alone up to
 m n k = 64^3, and a matrix and a vector up to 9216 elements; LAPACK's routines use both cores for matrices of any size.
 """
 
@@ -18,8 +18,8 @@ from nbgraph_kernels.registry import uses_blas
 if TYPE_CHECKING:
     from nbgraph_kernels.blas_threads import AtMost
 
-#: Bytes of an array below which products of it are small.
-_SMALL = 32 * 1024
+#: Elements of the largest array in products that OpenBLAS does alone: (m n k)^2 = (m n) (m k) (k n).
+_SMALL = 64**2
 
 
 #: The context of a program that needs no limit.
@@ -30,7 +30,7 @@ def limit_for(engine: Any, bounds: Iterable[Bound], workspace: int = 0) -> AtMos
     """The engine's limit, if one of the programs has products that are not small, or factorisations."""
     for bound in bounds:
         factors, products = _work(bound.program)
-        if factors or (products and (workspace >= _SMALL or _largest(bound) >= _SMALL)):
+        if factors or (products and (workspace > 4 * _SMALL or _largest(bound) > _SMALL)):
             limit: AtMost = engine.blas
             return limit
     return None
@@ -43,5 +43,5 @@ def _work(program: Program) -> tuple[bool, bool]:
 
 
 def _largest(bound: Bound) -> int:
-    """Bytes of the largest input or output."""
-    return max((t.nbytes for t in (*bound.in_types, *bound.out_types)), default=0)
+    """Elements of the largest input or output."""
+    return max((t.size for t in (*bound.in_types, *bound.out_types)), default=0)

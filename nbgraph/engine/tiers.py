@@ -1,13 +1,15 @@
 """Which tier runs a program: NumPy at once, or machine code.
 
-In: what a program has cost so far and is about to cost. Out: whether to compile it now.
-Holds: under `auto` a structure is compiled when the time spent interpreting it reaches the predicted cost of compiling
-it, so the total is never worse than about twice the better choice. The kernels that a program would be the first to
-use are part of that cost, unless they are on disk.
+In: what programs have cost so far and are about to cost. Out: whether to compile one now.
+Holds: under `auto` a program is compiled when the time spent interpreting it reaches what its own code is predicted to
+cost, and the time that programs spent beyond that reaches what they share and nobody has paid yet: the import of the
+compiler, the drivers, the kernels that are neither in this process nor on disk. So the total is never worse than about
+twice the better choice, for one program (rent a ski until the rent is its price) as for many that share a cost.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cached_property
 
@@ -18,12 +20,19 @@ from nbgraph.ssa import Program
 #: Whether a kernel, by name and dtype code, is there already.
 HasKernel = Callable[[str, str], bool]
 
-#: Seconds, a fitted line over lowered programs (`python -m bench compile`): a base, each loop nest, each operation,
-#: each kernel call.
-BASE, PER_NEST, PER_OPERATION, PER_CALL = 0.025, 0.015, 0.0024, 0.03
-#: Seconds to compile a kernel that no program has used yet and that is not on disk.
-FIRST_USE = {"gemm": 0.3, "matmul": 1.0, "solve": 0.2, "eigh": 0.2}
-FIRST_USE_OF_OTHERS = 0.15
+#: Seconds, a fitted line over lowered programs (`python -m bench compile`): a base, each loop nest (kernel calls count
+#: as such), each operation.
+BASE, PER_NEST, PER_OPERATION = 0.02, 0.03, 0.009
+#: Seconds until Numba is imported and has compiled for the first time.
+IMPORT = 0.7
+#: The kernels that calls are made with.
+DRIVERS = ("entry", "objects_entry", "objects_driver", "repeat")
+#: Seconds to compile a kernel that no program has used yet and that is not on disk, measured on one core.
+FIRST_USE = {
+    "entry": 0.04, "objects_entry": 0.09, "objects_driver": 0.07, "repeat": 0.13,
+    "gemm": 1.1, "matmul": 1.4, "permute": 1.0, "fft": 1.7, "expm": 1.1, "sort": 0.8, "argsort": 0.8, "qr": 0.4,
+}  # fmt: skip
+FIRST_USE_OF_OTHERS = 0.25
 
 
 def is_in_process(name: str, code: str) -> bool:
@@ -33,42 +42,78 @@ def is_in_process(name: str, code: str) -> bool:
     return registry.is_made(name, code)
 
 
+class Account:
+    """What the programs of one engine have spent beyond the cost of their own code, and what that has paid for."""
+
+    def __init__(self) -> None:
+        self.excess = 0.0
+        self.paid = 0.0
+
+
 class Ledger:
-    """What one program has cost an engine: interpreting so far, the prediction for compiling.
+    """What one program has cost an engine: interpreting so far, the prediction for its own code.
 
     `is_made` says which kernels need no compiling; the engine's also knows those on disk.
     """
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, account: Account | None = None) -> None:
+        self.program, self.account = program, account or Account()
         self.is_made: HasKernel = is_in_process
         self.spent = 0.0
         self.calls = 0
+        self._shared = (-1.0, 0.0)  # what had been paid when it was looked up, and what it was
 
     @cached_property
-    def predicted(self) -> float:
-        """The predicted seconds of compiling the program."""
-        return predicted_seconds(self.program.lowered()[0], self.is_made)
+    def body(self) -> Fragment:
+        return self.program.lowered()[0]
+
+    @cached_property
+    def own(self) -> float:
+        """The predicted seconds of compiling the program itself."""
+        return own_seconds(self.body)
 
     def record(self, seconds: float, calls: int = 1) -> None:
+        """Notes calls that were interpreted."""
+        before = self._beyond(self.spent)
         self.spent += seconds
         self.calls += calls
+        self.account.excess += self._beyond(self.spent) - before
 
     def pays(self, coming: int) -> bool:
         """Whether compiling pays now, with `coming` further calls known."""
         ahead = max(self.spent, self.spent / self.calls * coming if self.calls else 0.0)
-        return ahead >= BASE and ahead >= self.predicted
+        if ahead < BASE or ahead < self.own:  # the first test needs no prediction
+            return False
+        others = self.account.excess - self._beyond(self.spent) - self.account.paid
+        return others + self._beyond(ahead) >= self.shared()
+
+    def shared(self) -> float:
+        """The predicted seconds of what the program needs besides its own code; looked up again when some was paid."""
+        paid, seconds = self._shared
+        if paid != self.account.paid:
+            seconds = shared_seconds(self.body, self.is_made)
+            self._shared = self.account.paid, seconds
+        return seconds
+
+    def pay(self) -> None:
+        """Notes that the program is being compiled."""
+        self.account.paid += self.shared()
+
+    def _beyond(self, seconds: float) -> float:
+        """How much more that is than the program's own code costs."""
+        return 0.0 if seconds < BASE else max(seconds - self.own, 0.0)
 
 
-def predicted_seconds(body: Fragment, is_made: HasKernel = is_in_process) -> float:
-    """The predicted cost of compiling a lowered body."""
-    total = BASE + PER_NEST + PER_OPERATION * len(body.instrs)
-    for instr in body.instrs:
-        if isinstance(instr.op, Kernel):
-            name, code = instr.op.kernel, body.types[instr.ins[0]].code
-            total += PER_CALL
-            if not is_made(name, code):
-                total += FIRST_USE.get(name, FIRST_USE_OF_OTHERS)
-        elif isinstance(instr.op, (Reduction, Assembly)):
-            total += PER_NEST
-    return total
+def own_seconds(body: Fragment) -> float:
+    """The predicted cost of compiling a lowered body, kernels and drivers not counted."""
+    nests = 1 + sum(isinstance(instr.op, (Kernel, Reduction, Assembly)) for instr in body.instrs)
+    return BASE + PER_NEST * nests + PER_OPERATION * len(body.instrs)
+
+
+def shared_seconds(body: Fragment, is_made: HasKernel = is_in_process) -> float:
+    """The predicted cost of what a lowered body needs besides, and others may need too."""
+    kernels = {(i.op.kernel, body.types[i.ins[0]].code) for i in body.instrs if isinstance(i.op, Kernel)}
+    kernels |= {(name, "") for name in DRIVERS}
+    missing = [name for name, code in kernels if not is_made(name, code)]
+    first = 0.0 if "numba" in sys.modules else IMPORT
+    return first + sum(FIRST_USE.get(name, FIRST_USE_OF_OTHERS) for name in missing)

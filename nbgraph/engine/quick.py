@@ -1,0 +1,111 @@
+"""A short program as a builtin function of Python.
+
+In: code at given sizes, and where its inputs come from. Out: a function: arrays of the arguments -> a list of
+fresh arrays; None where the arrays are not what it was made for; the status of an operation that failed.
+Holds: short because it keeps the interpreter's lock, and has one workspace. No line of Python runs in a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nbgraph.engine.native import Code, Native, entry_address, placed_for
+from nbgraph.engine.tape import Tape
+from nbgraph.engine.threads import limit_for
+from nbgraph.ssa import Bound
+from nbgraph.types import TensorType
+from nbgraph_kernels import python_api
+
+Array = np.ndarray[Any, Any]
+
+#: Bytes of arguments, results and workspace together.
+SHORT = 128 * 1024
+_ALIGN = 64
+_ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
+#: Kinds of words of `nbgraph_kernels.builtin`.
+_PLAIN, _ARGUMENT, _RESULT = 0, 1, 2
+_HEAD = 10  # `nbgraph_kernels.builtin`
+
+
+def never(*arrays: Any) -> Any:
+    """The function of a program that is not short."""
+    return None
+
+
+class Quick:
+    """The only call of a tape: `quick` is the function, `fits` whether there is one. Called with a tuple it gives the
+    arrays or None, and raises what failed."""
+
+    def __init__(
+        self, native: Native, tape: Tape, constants: Sequence[Array], types: Sequence[TensorType], bound: Bound
+    ) -> None:
+        (call,) = tape.calls
+        code = native.codes[bound.program]
+        self._native, self._program, self.quick = native, bound.program, never
+        # Else a result is given, or is twice among the outputs.
+        if list(tape.outputs) == list(call.dests):
+            self.quick = quick_function(native, code, bound, constants, types, call.sources)
+        self.fits = self.quick is not never
+
+    def __call__(self, arrays: tuple[Any, ...]) -> list[Array] | None:
+        outs: Any = self.quick(*arrays)
+        if type(outs) is int:
+            raise self._native.failure(self._program, outs)
+        return outs
+
+
+def quick_function(
+    native: Native,
+    code: Code,
+    bound: Bound,
+    constants: Sequence[Array],
+    types: Sequence[TensorType],
+    sources: Sequence[int],
+) -> Any:
+    """A function of the arguments; `never` where the program is not short, or Python is not one that can do this.
+
+    `sources` number the fragment's inputs among arguments and constants, whose types are `types`.
+    """
+    placed = placed_for(code, bound)
+    nbytes = placed.workspace + sum(t.nbytes for t in (*types, *bound.out_types))
+    n_words = len(code.picks) + len(bound.out_types) + len(placed.rest)
+    if nbytes > SHORT or n_words > _ENTRY_WORDS or not python_api.AVAILABLE:
+        return never
+    if limit_for(native.engine, [bound], placed.workspace) is not None:
+        return never
+    arguments = types[: len(types) - len(constants)]
+    workspace = np.empty(placed.workspace + _ALIGN, np.uint8)
+    base = -(-workspace.ctypes.data // _ALIGN) * _ALIGN
+    given = [(k, _ARGUMENT) for k in range(len(arguments))] + [(c.ctypes.data, _PLAIN) for c in constants]
+    words = [given[sources[i]] for i in code.picks]
+    words += [(p, _RESULT) for p in range(len(bound.out_types))]
+    words += [(value + base if relative else value, _PLAIN) for value, relative in placed.rest]
+    tally = native.engine.counters.tally
+    template = _template(code.machine.address, arguments, words, bound, tally.ctypes.data)
+    address = entry_address("builtin")
+    return python_api.builtin_function(address, template, code, workspace, tally, tuple(constants))
+
+
+def _template(
+    function: int, arguments: Sequence[TensorType], words: Sequence[tuple[int, int]], bound: Bound, tally: int
+) -> Array:
+    """The words of `nbgraph_kernels.builtin`, and the tables that they point to behind them."""
+    outs, called = bound.out_types, python_api.addresses()
+    checks = [c for t in arguments for c in (id(np.ndarray), id(t.dtype), t.ndim, *t.shape)]
+    sources = [x for word in words for x in word]
+    sizes = [d for t in outs for d in t.shape]
+    lengths = [_HEAD + len(called), len(checks), len(sources), len(sizes), 3 * len(outs)]
+    template = np.zeros(sum(lengths), np.int64)
+    first, start = np.cumsum(lengths) - lengths, template.ctypes.data
+    at_checks, at_sources, at_sizes, at_results = [start + 8 * k for k in first[1:].tolist()]
+    results = []
+    for t in outs:
+        results += [id(t.dtype), t.ndim, at_sizes]
+        at_sizes += 8 * t.ndim
+    head = [function, len(arguments), at_checks, id(None), len(words), at_sources]
+    head += [len(outs), at_results, tally, bound.program.n_ops]
+    template[:] = [*head, *called, *checks, *sources, *sizes, *results]
+    return template
