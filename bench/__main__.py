@@ -20,6 +20,7 @@ BENCHMARKS = {
     "calls": "bench.calls",
     "kernels": "bench.kernels",
     "linalg": "bench.linalg",
+    "growing": "bench.growing",
     "shapes": "bench.shapes",
 }
 
