@@ -22,6 +22,7 @@ BENCHMARKS = {
     "linalg": "bench.linalg",
     "accuracy": "bench.accuracy",
     "growing": "bench.growing",
+    "shapes": "bench.shapes",
 }
 
 

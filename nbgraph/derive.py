@@ -58,6 +58,8 @@ def seal(nodes: Sequence[Node]) -> None:
 
 
 _NOTHING: set[int] = set()
+#: So many of a run's newest calls may be pulled back one by one before the rest is, at once.
+_TRIES = 3
 _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
 
 
@@ -331,7 +333,8 @@ def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
     used, carried = run.used, set(run.carried)
     for k, call in enumerate(run.calls):
         rest = run.calls[k:]
-        if len(rest) >= repeats.SHORTEST and _pull_back_at_once(path, run, rest, cts):
+        # What the newest calls do not settle, none of the others will.
+        if k < _TRIES and len(rest) >= repeats.SHORTEST and _pull_back_at_once(path, run, rest, cts):
             return
         if k + 1 < len(run.calls):
             path.active.update((id(run.calls[k + 1]), s) for s in carried)

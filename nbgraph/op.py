@@ -35,7 +35,7 @@ class Sizes:
     """How a shape rule compares sizes while tracing: `same` returns the common size or raises."""
 
     def same(self, a: Size, b: Size) -> Size:
-        if type(a) is int and type(b) is int and a != b:
+        if a is not b and type(a - b) is int and a != b:  # of symbolic sizes, too, where it cannot be otherwise
             raise ShapeError("sizes differ", got=a, wanted=b)
         return b if type(b) is int else a
 

@@ -20,7 +20,7 @@ import nbgraph.ops  # noqa: F401  (registers the operations)
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
 from nbgraph.op import REGISTRY, Op
-from nbgraph.trace import Node, constant_of, infer, is_weak, record_as, scalar
+from nbgraph.trace import Node, array_constant, constant_of, infer, is_weak, record_as, scalar
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
 from nbgraph.types import CODES, DTYPES, TensorType, are_lasting
@@ -113,6 +113,8 @@ def operand(x: Any) -> TracedTensor:
     """
     if isinstance(x, Node):
         return x  # type: ignore[return-value]
+    if type(x) is np.ndarray:
+        return cast("TracedTensor", array_constant(x))
     code = WEAK.get(type(x))
     if code is not None:
         return weak(x, code)

@@ -308,6 +308,21 @@ def constant_of(value: Any, code: str | None = None) -> Node:
     return leaf(own_array(value, code), False)
 
 
+def array_constant(value: np.ndarray[Any, Any]) -> Node:
+    """As `constant_of`, for an ndarray (the hot path)."""
+    code = CODES.get(value.dtype)
+    if code is None or not value.flags.writeable:
+        return constant_of(value)
+    data = memory.copy(value)
+    data.setflags(write=False)
+    made = object.__new__(_handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    node.type, node.active, node.data = TensorType(code, value.shape), False, data
+    node.call, node.slot, node.seq = None, 0, _next_seq()
+    return node
+
+
 def scalar(value: Any, code: str) -> Node:
     """A constant 0-d leaf: a run-time operand, never merged with another one in a fragment."""
     made = object.__new__(_handle)

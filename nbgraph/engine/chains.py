@@ -25,7 +25,7 @@ from nbgraph.engine.series import Kept, Table, all_rows
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
 from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, fitting, linked, pattern_of
-from nbgraph.trace import FragmentCall
+from nbgraph.trace import FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
 _seq = attrgetter("seq")
@@ -63,10 +63,12 @@ class Chain:
         return list(map(self.saved_at, range(len(self.calls))))
 
 
-def chain_from(call: FragmentCall, makers: Makers, waits: Callable[[Any], bool]) -> Chain | None:
+def chain_from(
+    call: FragmentCall, maker: Callable[[Node], Any], makers: Makers, waits: Callable[[Any], bool]
+) -> Chain | None:
     """The chain that ends with a call; None if it would be too short to pay.
 
-    `makers` gives the call None for a node whose value is known; `waits` says whether a call has still to run.
+    `maker` and `makers` give no call for a node whose value is known; `waits` says whether a call has still to run.
     """
     made = [c for c in makers(call.inputs)[0] if c is not None]
     before = max(made, key=_seq, default=None)
@@ -76,7 +78,7 @@ def chain_from(call: FragmentCall, makers: Makers, waits: Callable[[Any], bool])
     calls = linked(
         call,
         pattern.index(max(pattern)),
-        lambda node: makers((node,))[0][0],
+        maker,
         lambda c: c.origin is None and c.active == call.active and waits(c),
     )
     if len(calls) < repeats.SHORTEST:

@@ -172,7 +172,7 @@ class Schedule:
             row = self._found[heappop(self._waiting)[1]]
             if type(row) is ChainRow:  # met as one of its calls
                 continue
-            chain = chain_from(row.call, self._makers, self._waits) if plain and _is_plain(row) else None
+            chain = chain_from(row.call, self._maker, self._makers, self._waits) if plain and _is_plain(row) else None
             if chain is not None:
                 self._enter(chain)
                 continue
@@ -221,6 +221,14 @@ class Schedule:
             self._found[id(call)] = row
             self.chained[id(call)] = chain, k
         self._visit(chain.inputs)
+
+    def _maker(self, node: Node) -> Any:
+        """The call that makes the value of a node; None where that is known."""
+        while node.data is None and node.op is None and type(node.call) is AliasCall:
+            node = node.call.inputs[0]
+        if node.data is not None:
+            return None
+        return node.call if node.op is None else self.home[id(node)][0].call
 
     def _makers(self, nodes: Iterable[Node]) -> tuple[list[Any], list[int]]:
         """The calls that make the values of nodes, None where these are known, and the slots."""
