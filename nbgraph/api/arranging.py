@@ -27,7 +27,7 @@ from nbgraph.api.shapes import (
     reshape,
     swapaxes,
 )
-from nbgraph.dims import DimExpr
+from nbgraph.dims import DimExpr, dim_min
 from nbgraph.errors import ShapeError
 from nbgraph.promote import apply, operand
 from nbgraph.trace import concrete_size
@@ -252,12 +252,12 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Trace
 
 def _bounds(given: Any, d: Size) -> list[Any]:
     if isinstance(given, Sequence | np.ndarray):
-        return [0, *(operator.index(i) for i in given), None]
-    n, parts = concrete_size(d, "the size"), operator.index(given)
+        return [0, *(i if isinstance(i, DimExpr) else operator.index(i) for i in given), None]
+    parts = operator.index(given)
     if parts <= 0:
         raise ShapeError("no pieces", operation="split", position=1, got=parts, wanted="at least one")
-    small, larger = divmod(n, parts)
-    return [k * small + min(k, larger) for k in range(parts + 1)]
+    small, larger = d // parts, d % parts
+    return [*(k * small + dim_min(k, larger) for k in range(parts)), d]
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTensor]:
@@ -267,13 +267,20 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTenso
     [[1, 2], [3, 4]]
     """
     x = _at_least("split", ary, 1)
-    n = x.type.shape[axis_of("split", axis, x.type.ndim)]
-    if not isinstance(indices_or_sections, Sequence | np.ndarray):
-        parts = operator.index(indices_or_sections)
-        if parts <= 0 or concrete_size(n, "the size") % parts:
-            wanted = f"a number that divides {n}"
-            raise ShapeError("pieces are not equal", operation="split", position=1, got=parts, wanted=wanted)
-    return array_split(x, indices_or_sections, axis)
+    at = axis_of("split", axis, x.type.ndim)
+    shape = x.type.shape
+    if isinstance(indices_or_sections, Sequence | np.ndarray):
+        return array_split(x, indices_or_sections, at)
+    parts = operator.index(indices_or_sections)
+    left = shape[at] % parts if parts > 0 else None
+    if left is None or (isinstance(left, int) and left):
+        wanted = f"a number that divides {shape[at]}"
+        raise ShapeError("pieces are not equal", operation="split", position=1, got=parts, wanted=wanted)
+    if left == 0:
+        return array_split(x, parts, at)
+    # Whether the size can be divided is seen when it is known: it has to come out even in this shape.
+    apart = reshape(x, (*shape[:at], parts, shape[at] // parts, *shape[at + 1 :]))
+    return [getitem(apart, (*(slice(None),) * at, k)) for k in range(parts)]
 
 
 def hsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:

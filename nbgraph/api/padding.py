@@ -1,8 +1,8 @@
 """Borders around arrays, with NumPy's `pad`.
 
 In: anything array-like. Out: a `TracedTensor`, not evaluated, differentiable; of integers what has fractions is
-rounded, and evaluated for it. Holds: widths of constant borders are run-time sizes, which may be symbolic; other modes
-ask for numbers.
+rounded, and evaluated for it. Holds: widths of constant borders are run-time sizes, which may be symbolic, as in the
+modes that only copy; other modes ask for numbers.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.api.creation import full
-from nbgraph.api.elementwise import add
+from nbgraph.api.creation import counted, full
+from nbgraph.api.elementwise import add, maximum, minimum
 from nbgraph.api.gather import take, value
 from nbgraph.api.indexing import getitem
 from nbgraph.api.products import tensordot
 from nbgraph.api.quantiles import median
 from nbgraph.api.reductions import max, min
+from nbgraph.api.rounding import remainder
 from nbgraph.api.shapes import broadcast_to, concatenate, expand_dims, moveaxis
-from nbgraph.dims import DimExpr
+from nbgraph.dims import DimExpr, dim_max
 from nbgraph.errors import ShapeError
 from nbgraph.promote import apply, as_code, operand
 from nbgraph.trace import concrete_size
@@ -82,11 +83,11 @@ def _is_odd(kind: Any) -> bool:
 
 def _border(x: TracedTensor, axis: int, width: Any, mode: str, own: dict[str, Any]) -> TracedTensor:
     """x with a border that depends on it, along one axis."""
-    n = concrete_size(x.type.shape[axis], "the size")
-    if n == 0:
+    if x.type.shape[axis] == 0:
         raise ShapeError("nothing to copy", operation="pad", position=0, got=x.type.shape, wanted="elements")
     if mode in _COPYING and not own:
-        return take(x, np.pad(np.arange(n), width, mode=mode), axis)  # type: ignore[call-overload]
+        return take(x, _places(mode, x.type.shape[axis], *width), axis)
+    n = concrete_size(x.type.shape[axis], "the size")
     if mode in _REDUCING:
         return _reduced_border(x, axis, n, width, mode, own.get("stat_length", (n, n)))
     if not x.type.inexact:
@@ -102,6 +103,21 @@ def _border(x: TracedTensor, axis: int, width: Any, mode: str, own: dict[str, An
         return made
     ramp: Any = np.pad(np.zeros(n), width, mode, end_values=[value(e).item() for e in ends])  # type: ignore[call-overload]
     return add(made, as_code(operand(ramp.reshape((-1,) + (1,) * (x.type.ndim - axis - 1))), code))
+
+
+def _places(mode: str, n: Size, before: Size, after: Size) -> Any:
+    """For each place along an axis with its border, which of the n elements is copied there."""
+    if all(isinstance(s, int) for s in (n, before, after)):
+        return np.pad(np.arange(n), (before, after), mode=mode)  # type: ignore[call-overload, arg-type]
+    k = counted(before + n + after) - before
+    if mode == "edge":
+        return maximum(minimum(k, n - 1), 0)
+    if mode == "wrap":
+        return remainder(k, n)
+    # There and back again: reflection leaves out the second visit of either end.
+    twice = 1 if mode == "reflect" else 0
+    there = remainder(k, dim_max(2 * n - 2 * twice, 1))
+    return minimum(there, 2 * n - 1 - twice - there)
 
 
 def _reduced_border(x: TracedTensor, axis: int, n: int, width: Any, mode: str, lengths: Any) -> TracedTensor:

@@ -21,7 +21,7 @@ from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
-from nbgraph.engine.binding import bind_arrays
+from nbgraph.engine.binding import bind_arrays, refuse_superfluous, telling
 from nbgraph.engine.chains import run_chain
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
@@ -370,18 +370,25 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
 def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
     """With placeholders bound: nothing is remembered, the values belong to this call."""
     bound, sizes = bind_arrays(bindings)
+    n_named = len(sizes)
 
-    def run(nodes: Sequence[Node]) -> list[Array]:
+    def scheduled(nodes: Sequence[Node]) -> Schedule:
         with LOCK:
-            schedule = Schedule(nodes, draft(nodes), bound, sizes)
+            return Schedule(nodes, draft(nodes), bound, sizes)
+
+    def run(schedule: Schedule) -> list[Array]:
         results = Results(schedule.chained)
-        engine.run(schedule, results)
+        with telling(sizes):
+            engine.run(schedule, results)
         return values_of(schedule.targets, results)
 
     if ALIVE:
-        values_below(nodes, sizes, lambda node: run([node])[0])
+        values_below(nodes, sizes, lambda node: run(scheduled([node]))[0])
+    schedule = scheduled(nodes)
+    if len(sizes) == n_named:  # else some are read by what decides a size
+        refuse_superfluous(bindings, nodes, [row.call for row in schedule.rows])
     engine.counters.evals += 1
-    return [np.array(a) for a in run(nodes)]
+    return [np.array(a) for a in run(schedule)]
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:
