@@ -20,6 +20,7 @@ BENCHMARKS = {
     "calls": "bench.calls",
     "kernels": "bench.kernels",
     "linalg": "bench.linalg",
+    "accuracy": "bench.accuracy",
     "growing": "bench.growing",
     "shapes": "bench.shapes",
 }

@@ -122,6 +122,7 @@ _DECLARATIONS = {
     "solve_triangular": _Declaration("lapack_triangular", _REAL + _COMPLEX, _triangular_externals),
     "qr": _Declaration("lapack_qr", _REAL + _COMPLEX, _qr_externals, sizes_factors.qr_workspace),
     "lu_factor": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("getrf"), sizes_lu.lu_factor_workspace),
+    "regular_factors": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("getrf"), sizes_lu.regular_factors_workspace),
     "exchange_rows": _Declaration("lapack_lu", (*_REAL, *_COMPLEX, "i4", "i8")),
     "packed_solve": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("trsm")),
     "inv": _Declaration("lapack_lu", _REAL + _COMPLEX, _solve_externals, sizes_lu.inv_workspace),
