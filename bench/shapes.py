@@ -67,11 +67,12 @@ def specialised(program: Any, arrays: list[Any]) -> Any:
     program(*arrays)  # binds it
     for part in program.programs:
         code = program.engine.native.codes[part]
-        (bound,) = part._bound.values()
+        *_, bound = part._bound.values()  # the youngest: of these arrays
         source, rest = code.machine.source, placed_for(code, bound).rest
         first = len(source.words) - len(rest)
         sizes = {k: rest[k - first][0] for k in range(first, len(source.words)) if source.words[k][0] == "size"}
         text = re.sub(r"\bw\[(\d+)\]", lambda m: str(sizes.get(int(m[1]), m[0])), source.text)  # noqa: B023
+        program.engine.kept = [*getattr(program.engine, "kept", ()), code.machine]  # its code may be called yet
         code.machine = runtime.compile_source(source._replace(text=text))
     program._plans.clear()
     program._last = lambda arrays: None
