@@ -205,6 +205,8 @@ class Engine:
         else:
             program = program_for(call.fragment, slots, frozenset(totals))
         types, words = schedule.arguments(call)
+        if schedule.sizes:
+            schedule.check(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = values_of(schedule.sources(call), results)
         if self.ready(program, coming):

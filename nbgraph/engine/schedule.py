@@ -18,13 +18,13 @@ import numpy as np
 
 from nbgraph.engine.chains import Chain, chain_from
 from nbgraph.engine.series import row as row_of
-from nbgraph.errors import BindingError
+from nbgraph.errors import BindingError, ShapeError
 from nbgraph.fragment import at_sizes, size_at
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
-from nbgraph.seal import ONLY_REFERENCE, Draft
+from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.trace import (
     AliasCall,
     Formal,
@@ -159,6 +159,13 @@ class Schedule:
             tuple(at_sizes(t, self.sizes) for t in types),
             tuple(size_at(w, self.sizes) for w in call.words),
         )
+
+    def check(self, call: FragmentCall) -> None:
+        """Raises where sizes that are known only now do not fit in a call, or in what it was derived from."""
+        for a, b in equal_sizes(call):
+            got, wanted = size_at(a, self.sizes), size_at(b, self.sizes)
+            if got != wanted:
+                raise ShapeError("sizes do not fit", got=f"{a} = {got}", wanted=f"{b} = {wanted}")
 
     def _collect(self, targets: Sequence[Node], only_targets: bool) -> list[Any]:
         """Youngest first, so that a chain is met at its end."""
