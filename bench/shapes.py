@@ -22,7 +22,7 @@ SUMMARY = "sizes known only at run time against sizes that are compiled in"
 LOSSES = {
     "elementwise": "lib.sum(lib.tanh(a * b + v) * a - lib.exp(-b * b))",
     "rows": "lib.sum(lib.max(a * v, axis=1) * v + lib.sum(a * b, axis=1) / (1.0 + v * v))",
-    "slices": "lib.sum((a[1:] - a[:-1]) ** 2) + lib.sum(lib.concatenate([b, a], axis=1) ** 2)",
+    "slices": "lib.sum((a[1:] - a[:-1]) ** 2) + lib.sum(lib.concatenate([b, a], axis=1)[:, ::2] ** 2) + v[0]",
     "layer": "lib.sum(lib.tanh(a @ b + v) ** 2)",
     "solve": "lib.sum(lib.linalg.solve(a @ a.T + lib.eye(v.shape[0]), b @ v) ** 2)",
 }
