@@ -22,6 +22,9 @@ BENCHMARKS = {
     "calls": "bench.calls",
     "kernels": "bench.kernels",
     "linalg": "bench.linalg",
+    "accuracy": "bench.accuracy",
+    "growing": "bench.growing",
+    "shapes": "bench.shapes",
 }
 
 

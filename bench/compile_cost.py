@@ -20,7 +20,7 @@ from bench import harness, report
 SUMMARY = "compile seconds of generated fragments over loop nests and operations: the constants of tiers.py"
 
 #: (reductions, elementwise operations before each) of the fragments made for this.
-SHAPES = [(0, 1), (0, 10), (0, 40), (1, 1), (1, 10), (2, 2), (4, 2), (4, 10), (8, 1), (8, 5), (16, 2)]
+SHAPES = [(0, 1), (0, 10), (0, 40), (1, 1), (1, 10), (2, 2), (4, 2), (4, 10), (8, 1), (8, 5), (10, 10), (16, 2)]
 #: What the elementwise operations are, in turn, with the number of their operands.
 CHAIN = (("multiply", 2), ("sin", 1), ("add", 2), ("exp", 1), ("subtract", 2), ("tanh", 1))
 

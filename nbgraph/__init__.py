@@ -416,6 +416,7 @@ from nbgraph.errors import (
     NbgraphError,
     ShapeError,
 )
+from nbgraph.external import ShapeDtypeStruct, custom_op
 from nbgraph.fixed_point import fixed_point
 from nbgraph.jit import jit
 from nbgraph.namespace import NamespaceInfo
@@ -451,6 +452,7 @@ __all__ = [
     "False_",
     "LinAlgError",
     "NbgraphError",
+    "ShapeDtypeStruct",
     "ShapeError",
     "TracedTensor",
     "True_",
@@ -556,6 +558,7 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "custom_jvp",
+    "custom_op",
     "custom_vjp",
     "default_engine",
     "deg2rad",

@@ -112,6 +112,8 @@ class Guards:
             wrapped = getattr(f, "__wrapped__", None)
             if wrapped is not None:  # such as nbg.grad(g)
                 yield "{}.__wrapped__", wrapped
+            if "rules" in f.__dict__:  # a function with rules of the user's
+                yield "{}.rules", f.__dict__["rules"]
             return
         for i, cell in enumerate(f.__closure__ or ()):
             try:

@@ -25,7 +25,7 @@ from nbgraph.engine.core import value
 from nbgraph.errors import BoundsError, ShapeError, is_ours, user_frame
 from nbgraph.jit import is_tracing
 from nbgraph.parts import Part, ReplayCall
-from nbgraph.trace import LOCK, Dropped, FragmentCall, Node, RepeatCall, _next_seq, alias_of
+from nbgraph.trace import LOCK, Dropped, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of
 from nbgraph.trees import flatten, unflatten
 
 __all__ = ["checkpoint", "checkpoint_loop"]
@@ -214,7 +214,7 @@ def _forget(made: Sequence[Node], start: int) -> None:
         if source is not None and id(source) not in seen:
             seen.add(id(source))
             stack.extend(source.inputs)
-            if type(source) in (FragmentCall, RepeatCall, ReplayCall):
+            if type(source) in (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall):
                 source.active = False
 
 

@@ -98,10 +98,35 @@ def plan_einsum(subscripts: str, shapes: Sequence[Shape], optimize: Any = "auto"
     >>> plan_einsum("ij,jk", ((2, 3), (3, 4)))
     (Contraction(left=0, right=1, a=(0, 1), b=(1, 2), out=(0, 2)),)
     """
-    if not isinstance(optimize, str | bool):
-        optimize = tuple(tuple(step) for step in optimize if not isinstance(step, str))
+    optimize = path_finder(optimize)
     plan = _plan if all(map(are_lasting, shapes)) else _plan.__wrapped__
     return plan(subscripts, tuple(map(tuple, shapes)), optimize)
+
+
+class Limited(NamedTuple):
+    """How to find a path whose intermediate values have at most so many elements: NumPy's pair."""
+
+    name: str
+    elements: int
+
+
+def path_finder(optimize: Any) -> Any:
+    """`optimize` as something hashable: a name, a bool, a path, `Limited`, or a function or object that finds paths.
+
+    >>> path_finder(["einsum_path", [0, 1]]), path_finder(("greedy", 1e3)), path_finder(None)
+    (((0, 1),), Limited(name='greedy', elements=1000), 'auto')
+    """
+    if optimize is None:
+        return "auto"
+    if isinstance(optimize, str | bool | Limited) or callable(optimize):
+        return optimize
+    try:
+        if len(optimize) == 2 and isinstance(optimize[0], str) and isinstance(optimize[1], int | float):
+            return Limited(optimize[0], int(optimize[1]))
+        return tuple(tuple(step) for step in optimize if not isinstance(step, str))
+    except TypeError:
+        wanted = "a name, a bool, a path, or what finds one"
+        raise ShapeError("unknown `optimize`", operation="einsum", got=repr(optimize), wanted=wanted) from None
 
 
 @lru_cache(maxsize=4096)
@@ -276,7 +301,7 @@ def _path(inputs: tuple[Labels, ...], output: Labels, size: dict[int, Size], opt
     """Positions to contract, one tuple after another."""
     if len(inputs) <= 2:
         return [tuple(range(len(inputs)))]
-    if isinstance(optimize, tuple):
+    if type(optimize) is tuple:
         return _given_path(optimize, len(inputs))
     if optimize is False:
         return [(0, 1), *((0, n) for n in range(len(inputs) - 2, 0, -1))]
@@ -296,17 +321,28 @@ def _extent(d: Size, rounded: bool) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _found_path(terms: tuple[Labels, ...], extents: tuple[int, ...], optimize: str) -> tuple[tuple[int, ...], ...]:
+def _found_path(terms: tuple[Labels, ...], extents: tuple[int, ...], optimize: Any) -> tuple[tuple[int, ...], ...]:
     import opt_einsum  # 20 ms that programs without large contractions do not pay
 
     words = ["".join(map(opt_einsum.get_symbol, labels)) for labels in terms]
     shapes = [tuple(extents[x] for x in labels) for labels in terms[:-1]]
     text = f"{','.join(words[:-1])}->{words[-1]}"
-    path, _ = opt_einsum.contract_path(text, *shapes, shapes=True, optimize=optimize)
+    if callable(optimize) and not isinstance(optimize, opt_einsum.paths.PathOptimizer):
+        sizes = {opt_einsum.get_symbol(x): d for x, d in enumerate(extents)}
+        found = optimize([frozenset(w) for w in words[:-1]], frozenset(words[-1]), sizes)
+        return _given_path(tuple(tuple(positions) for positions in found), len(words) - 1)
+    limit = None
+    if type(optimize) is Limited:
+        optimize, limit = optimize
+    try:
+        path, _ = opt_einsum.contract_path(text, *shapes, shapes=True, optimize=optimize, memory_limit=limit)
+    except KeyError:
+        wanted = "a name that opt_einsum knows"
+        raise ShapeError("unknown `optimize`", operation="einsum", got=repr(optimize), wanted=wanted) from None
     return tuple(tuple(positions) for positions in path)
 
 
-def _given_path(path: tuple[tuple[int, ...], ...], n: int) -> Sequence[tuple[int, ...]]:
+def _given_path(path: tuple[tuple[int, ...], ...], n: int) -> tuple[tuple[int, ...], ...]:
     """A path from the caller, checked; what it leaves is contracted from the left."""
     left = n
     for positions in path:

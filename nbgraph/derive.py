@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
-from nbgraph import inline, repeats
+from nbgraph import inline, joins, repeats
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.parts import Part, plain_call
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
-from nbgraph.repeats import EACH, SAME, Run, call_environment, repeat, result, run_from, slot_node, type_at
+from nbgraph.repeats import Run, call_environment, repeat, result, run_from, slot_node, type_at
 from nbgraph.seal import commit, draft
 from nbgraph.settle import settle
+from nbgraph.stretch import EACH, SAME
 from nbgraph.trace import (
     LOCK,
     AliasCall,
     Dropped,
     FragmentCall,
+    JoinCall,
     Node,
     SumCall,
     new_node,
@@ -55,11 +57,14 @@ def seal(nodes: Sequence[Node]) -> None:
             commit(d, None)
 
 
+_NOTHING: set[int] = set()
+#: So many of a run's newest calls may be pulled back one by one before the rest is, at once.
+_TRIES = 3
 _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
 
 
 class _Step:
-    """A call on the path: (a piece of) a fragment call, a sum, an alias, a checkpointed part; or a run of calls.
+    """A call on the path: (a piece of) a fragment call, a sum, an alias, a join, a checkpointed part; or a run.
 
     `outs` pairs its slots, those that somebody uses, with keys (equal values of a piece share a slot); `origin` is the
     call and, for a piece, which slot of the call each of its own is.
@@ -109,7 +114,7 @@ class Path:
             call, node, used = self._found[key]
             run = None
             if self.runs and id(call) not in self.here:
-                run = run_from(call, used, self._beside, self._take)
+                run = run_from(call, used, self._is_inside, self._admit)
             ordered.append((call if run is None else run, node, used))
             self._visit(call.inputs if run is None else (*run.calls[-1].inputs, *run.each))
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
@@ -121,7 +126,7 @@ class Path:
         """Notes what calls nodes are values of."""
         for node in nodes:
             call = node.call if type(node.call) in _PLAIN else plain_call(node, vjp, self.runs)
-            self.met.add(key_of(node))
+            self.met.add((id(call), node.slot) if type(call) is FragmentCall else key_of(node))
             if node.seq < self.oldest or call is None:
                 continue
             if type(call) is Dropped:
@@ -133,19 +138,28 @@ class Path:
                 heappush(self._waiting, (-call.seq, id(call)))
             entry[2].add(node.slot)
 
-    def _beside(self, call: FragmentCall) -> set[int] | None:
-        """What is used of a call besides by a run that it may be inside of: one that is young enough, cut nowhere, and
-        that nothing else waits for."""
-        if call.seq < self.oldest or id(call) in self.here:
-            return None
-        if not self._waiting or -self._waiting[0][0] < call.seq:
-            return set()
-        return self._found[id(call)][2] if self._waiting[0][1] == id(call) else None
+    def _is_inside(self, call: FragmentCall) -> bool:
+        """Whether a call is young enough and cut nowhere."""
+        return call.seq >= self.oldest and id(call) not in self.here
 
-    def _take(self, call: FragmentCall) -> None:
-        """A call is inside a run: it waits no longer."""
-        if self._waiting and self._waiting[0][1] == id(call):
-            heappop(self._waiting)
+    def _admit(self, calls: Sequence[FragmentCall], pattern: Sequence[int]) -> tuple[int, set[int]]:
+        """How many of a run's calls, newest first, nothing else waits for, and what is used of each but the first
+        besides by the run. These wait no longer."""
+        ids = set(map(id, calls))
+        waiting = max((-seq for seq, key in self._waiting if key not in ids), default=-1)
+        uses = [self._found[key][2] if key in self._found else _NOTHING for key in map(id, calls[1:])]
+        beside = uses[0] if uses else _NOTHING
+        if not beside.isdisjoint(pattern):
+            return 1, beside
+        n = 1
+        for call, others in zip(calls[1:], uses, strict=True):
+            if call.seq <= waiting or others != beside:
+                break
+            n += 1
+        taken = set(map(id, calls[1:n]))
+        self._waiting = [entry for entry in self._waiting if entry[1] not in taken]
+        heapify(self._waiting)
+        return n, beside
 
     def _dropped(self, node: Node) -> None:
         """A value without history may depend on what we differentiate by only if that is not differentiable."""
@@ -170,6 +184,10 @@ class Path:
                 steps += self.fragment_steps(call, used)
             elif type(call) is Part:
                 step = _Step("part", call.inputs, [(s, (call.key(s), -1)) for s in used])
+                step.origin = call
+                steps.append(step)
+            elif type(call) is JoinCall:
+                step = _Step("join", call.inputs, [(0, key_of(node))])
                 step.origin = call
                 steps.append(step)
             elif type(call) in (SumCall, AliasCall):
@@ -287,8 +305,10 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
         for k in mask:
             cts.setdefault(step.keys[k], []).append(taken[0])
         return
-    if step.kind == "part":
-        for k, node in step.origin.pull_back(taken, mask).items():
+    if step.kind in ("part", "join"):
+        call = step.origin
+        found = call.pull_back(taken, mask) if step.kind == "part" else joins.pull_back(call, taken[0], mask)
+        for k, node in found.items():
             cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))
@@ -299,7 +319,9 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
     derived.nodes = []
     for k in mask:
         if k in plan.results:
-            node = _result(derived, plan.results[k], step.inputs[k].type, derived.active)
+            slot = plan.results[k]
+            passes = plan.sources[slot:] and plan.sources[slot][0] == "cotangent"  # unchanged, as in a sum
+            node = derived.inputs[slot] if passes else _result(derived, slot, step.inputs[k].type, derived.active)
             cts.setdefault(step.keys[k], []).append(node)
 
 
@@ -311,7 +333,8 @@ def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
     used, carried = run.used, set(run.carried)
     for k, call in enumerate(run.calls):
         rest = run.calls[k:]
-        if len(rest) >= repeats.SHORTEST and _pull_back_at_once(path, run, rest, cts):
+        # What the newest calls do not settle, none of the others will.
+        if k < _TRIES and len(rest) >= repeats.SHORTEST and _pull_back_at_once(path, run, rest, cts):
             return
         if k + 1 < len(run.calls):
             path.active.update((id(run.calls[k + 1]), s) for s in carried)
@@ -325,11 +348,12 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     newest, oldest = calls[0], calls[-1]
     given = {s: cts[id(newest), s] for s in run.carried if (id(newest), s) in cts}
     of_each = {s: [cts[id(c), s] for c in calls if (id(c), s) in cts] for s in run.beside}
-    each = {s: [sum_of(nodes) for nodes in found] for s, found in of_each.items() if found}
+    each = {s: _one_or_all([sum_of(nodes) for nodes in found]) for s, found in of_each.items() if found}
     if not given:
         return not each and not any((id(newest), s) in cts for s in run.used)
     others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
-    if any((id(newest), s) in cts for s in others) or any(len(nodes) < len(calls) for nodes in each.values()):
+    partly = any(len(found) not in (0, len(calls)) for found in of_each.values())
+    if partly or any((id(newest), s) in cts for s in others):
         return False
     mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
     plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask)
@@ -351,6 +375,11 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
                 place = (slot, k) if run.pattern[p] == EACH else slot
                 cts.setdefault(key, []).append(result(call, place, newest.inputs[p].type))
     return True
+
+
+def _one_or_all(nodes: list[Node]) -> list[Node]:
+    """The node, where all are the same."""
+    return nodes[:1] if len(set(map(id, nodes))) == 1 else nodes
 
 
 def _is_active(path: Path, calls: Sequence[FragmentCall], pattern: Sequence[int], p: int) -> bool:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.arranging import roll
-from nbgraph.api.creation import asarray
-from nbgraph.api.elementwise import conj, divide, multiply, sqrt
+from nbgraph.api.creation import asarray, counted
+from nbgraph.api.elementwise import conj, divide, multiply, sqrt, where
 from nbgraph.api.gather import axis_of
-from nbgraph.dims import DimExpr
+from nbgraph.dims import DimExpr, dim_min
 from nbgraph.errors import DtypeError, ShapeError
 from nbgraph.promote import apply, as_code, operand
 from nbgraph.types import COMPLEX_OF, Size
@@ -151,15 +151,12 @@ def _fitted(x: TracedTensor, n: Size, axis: int) -> TracedTensor:
     d = x.type.shape[axis]
     if d == n:
         return x
-    if not (isinstance(n, int) and isinstance(d, int)):
-        got, wanted = f"size {d} for {n} points", "sizes that are known, or the same"
-        raise ShapeError("cannot tell whether to cut or to pad", operation="fft", position="n", got=got, wanted=wanted)
-    made: TracedTensor
-    if d > n:
-        made = apply("slice", x, axis=axis, start=0, length=n)
-    else:
-        made = apply("pad_slice", x, axis=axis, start=0, size=n)
-    return made
+    common = dim_min(n, d)
+    if common != d:
+        x = apply("slice", x, axis=axis, start=0, length=common)
+    if common != n:
+        x = apply("pad_slice", x, axis=axis, start=0, size=n)
+    return x
 
 
 def _share(name: str, norm: str | None, shares: dict[str | None, str]) -> str:
@@ -313,19 +310,24 @@ def _shifted(a: Any, axes: Any, sign: int) -> TracedTensor:
     return x
 
 
-def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
+def fftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
     """The frequencies of `fft`'s elements, for points at a distance d.
 
     >>> fftfreq(4).tolist()
     [0.0, 0.25, -0.5, -0.25]
     """
-    return asarray(np.fft.fftfreq(n, d), dtype, device=device)
+    if not isinstance(n, DimExpr):
+        return asarray(np.fft.fftfreq(n, d), dtype, device=device)
+    k = counted(n)
+    return asarray(divide(where(k < (n + 1) // 2, k, k - n), multiply(n, d)), dtype, device=device)
 
 
-def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
+def rfftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
     """The frequencies of `rfft`'s elements, for points at a distance d.
 
     >>> rfftfreq(4).tolist()
     [0.0, 0.25, 0.5]
     """
-    return asarray(np.fft.rfftfreq(n, d), dtype, device=device)
+    if not isinstance(n, DimExpr):
+        return asarray(np.fft.rfftfreq(n, d), dtype, device=device)
+    return asarray(divide(counted(n // 2 + 1), multiply(n, d)), dtype, device=device)

@@ -30,7 +30,7 @@ from nbgraph.record_call import STALE, Recorder, recorder
 from nbgraph.seal import plan_of
 from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
-from nbgraph.trace import SCALAR, Node, _next_seq, formal
+from nbgraph.trace import SCALAR, Node, _next_seq, array_constant, formal
 from nbgraph.trees import flatten, unflatten
 
 __all__ = ["jit"]
@@ -96,7 +96,7 @@ def _plain(args: tuple[Any, ...]) -> tuple[list[Any], Hashable]:
         if cls is TracedTensor:
             nodes.append(a)
         elif cls is np.ndarray:
-            a = operand(a)
+            a = array_constant(a)
             nodes.append(a)
         elif cls in WEAK:
             nodes.append(weak(a, WEAK[cls]))

@@ -88,6 +88,8 @@ def zeros(shape: tuple[Any, ...], dtype: np.dtype[Any]) -> Array:
 
 def copy(a: Array) -> Array:
     """As `numpy.array(a, order="C")`."""
+    if a.nbytes < SMALLEST:
+        return a.copy()
     made = empty(a.shape, a.dtype)
     made[...] = a
     return made

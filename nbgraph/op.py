@@ -35,7 +35,7 @@ class Sizes:
     """How a shape rule compares sizes while tracing: `same` returns the common size or raises."""
 
     def same(self, a: Size, b: Size) -> Size:
-        if type(a) is int and type(b) is int and a != b:
+        if a is not b and type(a - b) is int and a != b:  # of symbolic sizes, too, where it cannot be otherwise
             raise ShapeError("sizes differ", got=a, wanted=b)
         return b if type(b) is int else a
 
@@ -83,6 +83,8 @@ class Op:
     costly: bool = False
     #: True where it can fail at run time (LAPACK's info); the user's line is then kept with the node.
     fallible: ClassVar[bool] = False
+    #: The function to name when it fails, where that is not its own name.
+    told_as: ClassVar[str] = ""
     #: What a failure means, for the message.
     failure: ClassVar[str] = "numerical failure"
     #: Results made of vectors that share one meaningless phase each: (result, axis that counts the vectors, 1, or -1
@@ -171,6 +173,11 @@ class Op:
 
     def simplify(self, b: Any, ins: Any, sizes: Shape) -> Any:
         """An equal but cheaper value for these operands, or None (a rewrite rule kept beside its operation)."""
+        return None
+
+    def part(self, b: Any, ins: Any, sizes: Shape) -> Any:
+        """(results, k): the value is the k-th of the results of an operation that gives more, or None. Where a program
+        has that operation anyway, its result is taken."""
         return None
 
     def expand(self, b: Any, ins: Any, sizes: Shape) -> Any:

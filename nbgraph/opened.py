@@ -18,11 +18,22 @@ from nbgraph.fragment import size_at
 from nbgraph.op import REGISTRY
 from nbgraph.parts import ReplayCall, plain_call
 from nbgraph.repeats import call_environment
-from nbgraph.trace import LOCK, AliasCall, FragmentCall, Node, Projection, RepeatCall, SumCall, record
+from nbgraph.trace import (
+    LOCK,
+    AliasCall,
+    FragmentCall,
+    JoinCall,
+    Node,
+    Projection,
+    RepeatCall,
+    SplitCall,
+    SumCall,
+    record,
+)
 from nbgraph.types import are_lasting
 
 _seq = attrgetter("seq")
-_INSIDE = (FragmentCall, SumCall, AliasCall, RepeatCall, ReplayCall)
+_INSIDE = (FragmentCall, JoinCall, SplitCall, SumCall, AliasCall, RepeatCall, ReplayCall)
 
 
 def region_of(outputs: Sequence[Node], start: int) -> tuple[list[Node], list[Node]]:

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import joins
 from nbgraph.errors import DifferentiationError
 from nbgraph.repeats import unroll
-from nbgraph.trace import AliasCall, Node, RepeatCall, _next_seq, alias_of, leaf, new_node
+from nbgraph.trace import AliasCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of, leaf, new_node
 
 Array = np.ndarray[Any, Any]
 #: From nodes in place of a part's arguments (and an engine, if it is to run): the nodes of its results, and what else
@@ -166,8 +167,13 @@ def _or_zeros(node: Node | None, like: Node) -> Node:
 
 
 def plain_call(node: Node, vjp: Vjp, parts: bool = False) -> Any:
-    """The call that a node is of, after taking apart what stands for many calls; with `parts`, a part as such."""
-    if type(node.call) is RepeatCall:
+    """The call that a node is of, after taking apart what stands for many calls; with `parts`, a part or a join as
+    such."""
+    if type(node.call) is JoinCall and not parts:
+        joins.expand(node)
+    elif type(node.call) is SplitCall:
+        joins.expand_split(node.call)
+    elif type(node.call) is RepeatCall:
         unroll(node.call)
     elif type(node.call) is ReplayCall:
         node.call.expand(vjp)

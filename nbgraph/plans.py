@@ -39,7 +39,7 @@ class Plan(NamedTuple):
         found = self.known.get((types, words))
         if found is None:
             env = f.environment(types, words)
-            if len(self.known) > 512:
+            if len(self.known) > 8192:
                 self.known.clear()
             found = self.known[types, words] = tuple(size_at(w, env) for w in self.words)
         return found

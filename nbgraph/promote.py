@@ -20,7 +20,7 @@ import nbgraph.ops  # noqa: F401  (registers the operations)
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
 from nbgraph.op import REGISTRY, Op
-from nbgraph.trace import Node, constant_of, infer, is_weak, record_as, scalar
+from nbgraph.trace import Node, array_constant, constant_of, infer, is_weak, record_as, scalar
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
 from nbgraph.types import CODES, DTYPES, TensorType, are_lasting
@@ -113,6 +113,8 @@ def operand(x: Any) -> TracedTensor:
     """
     if isinstance(x, Node):
         return x  # type: ignore[return-value]
+    if type(x) is np.ndarray:
+        return cast("TracedTensor", array_constant(x))
     code = WEAK.get(type(x))
     if code is not None:
         return weak(x, code)
@@ -191,8 +193,14 @@ def common(*xs: Any) -> list[TracedTensor]:
     """Operands in their common dtype."""
     if len(xs) == 2:
         x, y = xs
-        if isinstance(x, Node) and isinstance(y, Node) and x.type.code == y.type.code:
-            return list(xs)
+        if isinstance(x, Node):
+            if isinstance(y, Node):
+                if x.type.code == y.type.code:
+                    return [x, y]  # type: ignore[list-item]
+            elif type(y) in (float, int) and x.type.inexact:  # a number takes the dtype of what it meets
+                return [x, weak(y, x.type.code)]  # type: ignore[list-item]
+        elif type(x) in (float, int) and isinstance(y, Node) and y.type.inexact:
+            return [weak(x, y.type.code), y]  # type: ignore[list-item]
     elif all(isinstance(x, Node) for x in xs) and len({x.type.code for x in xs}) == 1:
         return list(xs)
     known = [x if type(x) in WEAK or type(x) is DimExpr else operand(x) for x in xs]

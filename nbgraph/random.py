@@ -97,7 +97,8 @@ def _drawing(draw: Any) -> Any:
     def drawn(*args: Any, **kwargs: Any) -> TracedTensor:
         return operand(np.asarray(draw(*map(_plain, args), **{k: _plain(v) for k, v in kwargs.items()})))
 
-    drawn.__name__, drawn.__doc__ = draw.__name__, draw.__doc__
+    drawn.__name__ = draw.__name__
+    drawn.__doc__ = f"A constant drawn as `numpy.random.{draw.__name__}` draws, whose arguments these are."
     return drawn
 
 

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.plans import Plan
 from nbgraph.resolve import saved_slots
+from nbgraph.stretch import EACH, Columns, columns_of, fitting, linked, pattern_of
 from nbgraph.trace import FragmentCall, Node, RepeatCall, SumCall, new_node
 from nbgraph.types import Size, TensorType, type_of_array
 
+_call, _slot, _seq, _active = (attrgetter(name) for name in ("call", "slot", "seq", "active"))
 #: Shorter runs are pulled back call by call.
 SHORTEST = 8
-#: What an operand is to a run, besides a slot of the call before.
-SAME, EACH = -1, -2
 
 
 class Run(NamedTuple):
@@ -47,83 +48,68 @@ class Run(NamedTuple):
         return [slot for slot in self.pattern if slot >= 0]
 
 
-def run_from(
-    call: Any, used: set[int], admits: Callable[[FragmentCall], set[int] | None], take: Callable[[FragmentCall], None]
-) -> Run | None:
-    """The run that ends with a call; None if it would be that call alone.
+#: Of calls that a run may have, newest first, with its pattern: how many nothing else waits for, and what others use
+#: of each but the first.
+Admits = Callable[[Sequence[FragmentCall], Sequence[int]], tuple[int, set[int]]]
 
-    `admits` gives the slots that others use of a call, None if it may not be inside of a run; `take` is told of those
-    that are.
-    """
-    before = _before(call) if _is_whole(call) else None
+
+def run_from(call: Any, used: set[int], is_on_path: Callable[[Any], bool], admits: Admits) -> Run | None:
+    """The run that ends with a call; None if it would be that call alone."""
+    if type(call) is not FragmentCall:
+        return None
+    slots = saved_slots(call.fragment)
+    before = _before(call) if _is_whole(call, slots) else None
     if before is None or before.fragment is not call.fragment or not all(i.type.concrete for i in call.inputs):
         return None
-    pattern = tuple([_kind(a, b, before) for a, b in zip(call.inputs, before.inputs, strict=True)])
-    first = pattern.index(max(pattern))
-    run, newer, fragment, youngest = [call], call, call.fragment, -1.0
-    beside: set[int] | None = None
-    while True:
-        older = newer.inputs[first].call
-        if (
-            type(older) is not FragmentCall
-            or older.fragment is not fragment
-            or older.words != call.words
-            or not _is_whole(older)
-            or not _follows(newer, older, pattern)
-        ):
-            break
-        youngest = max(youngest, _youngest_below(newer, pattern))
-        if youngest >= older.seq:
-            break
-        others = admits(older)
-        if others is None or (not others.isdisjoint(pattern) if beside is None else others != beside):
-            break
-        take(older)
-        run.append(older)
-        beside, newer = others, older
-    return Run(run, pattern, used, beside or set()) if len(run) > 1 else None
+    pattern = pattern_of(call, before, _makers)
+    calls = linked(call, pattern.index(max(pattern)), _maker, lambda c: _is_whole(c, slots) and is_on_path(c))
+    if len(calls) == 1:
+        return None
+    columns = columns_of(calls)
+    n = _apart(calls[: fitting(calls, columns, pattern, _makers)], columns, pattern)
+    n, beside = admits(calls[:n], pattern)
+    return Run(calls[:n], pattern, used, beside) if n > 1 else None
 
 
-def _is_whole(call: Any) -> bool:
-    """Whether what a derivative of the call needs is there, or will be once it runs."""
-    if type(call) is not FragmentCall or call.origin is not None:
+def _maker(node: Node) -> Any:
+    return node.call
+
+
+def _makers(nodes: Sequence[Node]) -> tuple[list[Any], list[int]]:
+    return list(map(_call, nodes)), list(map(_slot, nodes))
+
+
+def _is_whole(call: FragmentCall, slots: tuple[int, ...]) -> bool:
+    """Whether what a derivative of the call needs (values of `slots`) is there, or will be once it runs."""
+    if call.origin is not None:
         return False
-    slots = saved_slots(call.fragment)
     return not slots or (call.nodes is not None if call.saved is None else call.saved[0] == slots)
 
 
 def _before(call: FragmentCall) -> FragmentCall | None:
     """The call that a run goes on with: the youngest that made an operand."""
     made: list[FragmentCall] = [i.call for i in call.inputs if type(i.call) is FragmentCall]
-    return max(made, key=lambda c: c.seq, default=None)
+    return max(made, key=_seq, default=None)
 
 
-def _kind(a: Node, b: Node, before: FragmentCall) -> int:
-    if a is b:
-        return SAME
-    return a.slot if a.call is before else EACH
+def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int]) -> int:
+    """How many of the calls are younger than all that differentiable operands of a call's own are made from; what makes
+    such an operand itself may be as young as it likes."""
+    own = [c for c, kind in zip(columns, pattern, strict=True) if kind == EACH and any(map(_active, c))]
+    youngest = -1
+    for k in range(1, len(calls) if own else 0):
+        youngest = max(youngest, *[_youngest_below(column[k - 1]) for column in own])
+        if youngest >= calls[k].seq:
+            return k
+    return len(calls)
 
 
-def _follows(newer: FragmentCall, older: FragmentCall, pattern: Sequence[int]) -> bool:
-    """Whether a call continues another one as the pattern says."""
-    for a, b, kind in zip(newer.inputs, older.inputs, pattern, strict=True):
-        if kind == SAME:
-            if a is not b:
-                return False
-        elif a.type is not b.type or (kind >= 0 and (a.call is not older or a.slot != kind)):
-            return False
-    return True
-
-
-def _youngest_below(call: FragmentCall, pattern: Sequence[int]) -> float:
-    """The creation number of the youngest call that a differentiable operand of the call's own is made from (-1: none);
-    what makes the operand itself may be as young as it likes."""
-    youngest = -1.0
-    for a, kind in zip(call.inputs, pattern, strict=True):
-        if kind == EACH and a.active and a.call is not None:
-            made = a.call.inputs if type(a.call) is FragmentCall and a.call.origin is None else (a,)
-            youngest = max(youngest, *[-1.0 if i.call is None else i.call.seq for i in made])
-    return youngest
+def _youngest_below(node: Node) -> int:
+    """The creation number of the youngest call that an operand is made from (-1: none)."""
+    if not node.active or node.call is None:
+        return -1
+    made = node.call.inputs if type(node.call) is FragmentCall and node.call.origin is None else (node,)
+    return max((i.call.seq for i in made if i.call is not None), default=-1)
 
 
 def repeat(
@@ -136,7 +122,7 @@ def repeat(
     apart: Iterable[int],
 ) -> RepeatCall:
     """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot; `each` those that
-    every call has of its own."""
+    every call has of its own, or the one that all of them have."""
     return RepeatCall(calls, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
 
 
@@ -155,7 +141,7 @@ def unroll(call: RepeatCall) -> None:
     parts: dict[int, list[Node]] = {slot: [] for slot in call.sums}
     steps: list[Any] = []
     for k, original in enumerate(call.calls):
-        step = _step(call, original, cts | {s: nodes[k] for s, nodes in call.each.items()})
+        step = _step(call, original, cts | {s: nodes[k % len(nodes)] for s, nodes in call.each.items()})
         step.seq = next(numbers)
         steps.append(step)
         cts = {s: _value(step, slot, cts[s].type) for s, slot in call.links.items()}

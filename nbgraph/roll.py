@@ -13,7 +13,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
+
+import numpy as np
 
 from nbgraph.kinds import Elementwise
 from nbgraph.match import goes_on
@@ -24,6 +28,13 @@ SHORT = 96
 #: Chunks of about this many operations where nothing repeats.
 LONG = 64
 
+#: Where little repeats, operands farther away than so many operations are told by their types alone: those from a list
+#: of results are at another distance each time.
+NEAR = 8
+
+_op, _inputs = attrgetter("op"), attrgetter("inputs")
+#: Odd numbers that mix bits well by multiplication modulo 2**64.
+_ODD, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 #: Kinds of short regions in which costly operations repeat, numbered.
 _KINDS: dict[Any, int] = {}
 #: One period of each.
@@ -35,14 +46,17 @@ _KINDS_LIMIT = 4096
 def cut(region: Sequence[Node]) -> tuple[list[Sequence[Node]], int]:
     """The chunks of a region, in order, and the number of its kind if it is short and part of a loop."""
     if len(region) > SHORT:
-        return _split(region, _bounds(region, _words(region), False)), 0
+        bounds, repeating = _bounds(region, _Words(region), False)
+        if repeating < len(region) // 2:
+            bounds, _ = _bounds(region, _Words(region, NEAR), False)
+        return _split(region, bounds), 0
     if not _may_repeat(region):
         return _tiled(region)
-    words = _words(region)
-    bounds = _bounds(region, words, True)
+    words = _Words(region)
+    bounds, _ = _bounds(region, words, True)
     if not bounds:
         return _tiled(region)
-    kind = _kind(tuple(words), _tile(region, bounds[0], bounds[1] if len(bounds) > 1 else len(region)))
+    kind = _kind(tuple(words.numbers), _tile(region, bounds[0], bounds[1] if len(bounds) > 1 else len(region)))
     if goes_on((i for node in region for i in node.inputs), kind):
         return [region], kind
     return _split(region, bounds), kind
@@ -94,36 +108,69 @@ def _kind(words: Any, tile: Any) -> int:
     return kind
 
 
-def _words(region: Sequence[Node]) -> list[Any]:
-    """One word a node: its operation and where its operands are, relative to itself."""
-    position = {id(node): k for k, node in enumerate(region)}
-    words = []
-    for k, node in enumerate(region):
-        distances = tuple([k - position[id(i)] if id(i) in position else i.type.klass for i in node.inputs])
-        words.append((node.op, distances))
-    return words
+class _Words:
+    """What each node of a region is: its operation and where its operands are, relative to itself, if they are `near`.
+
+    `numbers` are equal where words are; two that differ might have one number, which would cut a region oddly and no
+    more. They are made by columns: a region may have a million nodes.
+    """
+
+    def __init__(self, region: Sequence[Node], near: int | None = None) -> None:
+        self.region = region
+        self.position = dict(zip(map(id, region), range(len(region)), strict=True))
+        inputs = list(map(_inputs, region))
+        operands = list(chain.from_iterable(inputs))
+        n, arities = len(region), np.fromiter(map(len, inputs), np.int64, len(region))
+        ends = np.cumsum(arities)
+        self.near = near = n if near is None else near
+        places = np.fromiter(map(self.position.get, map(id, operands), repeat(-n - 1)), np.int64, len(operands))
+        told = np.repeat(np.arange(n), arities) - places
+        far = np.flatnonzero(told > near)
+        told[far] = np.fromiter((id(operands[i].type.klass) for i in far.tolist()), np.int64, len(far))
+        which = np.arange(len(operands)) - np.repeat(ends - arities, arities)
+        mixed = told.astype(np.uint64) * _ODD + which.astype(np.uint64) * _OTHER
+        mixed ^= mixed >> np.uint64(31)
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed * _ODD)])
+        ops = np.fromiter(map(id, map(_op, region)), np.int64, n).astype(np.uint64)
+        self.numbers: list[int] = (ops * _OTHER + sums[ends] - sums[ends - arities]).tolist()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, k: int) -> Any:
+        """The operation of node k, and its operands by distance, or by type if they are far or from outside."""
+        node, far = self.region[k], k - self.near - 1
+        at = [self.position.get(id(i), far) for i in node.inputs]
+        return node.op, tuple([i.type.klass if p <= far else k - p for p, i in zip(at, node.inputs, strict=True)])
 
 
-def _bounds(region: Sequence[Node], words: Sequence[Any], is_short: bool) -> list[int]:
-    """Where to cut: at every period of each repeating stretch, at even distances elsewhere."""
-    n, bounds, k = len(words), [], 0
-    last: dict[Any, int] = {}
+def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list[int], int]:
+    """Where to cut: at every period of each repeating stretch, at even distances elsewhere; how many nodes repeat."""
+    numbers, fewest = words.numbers, 2 if is_short else 3
+    n, k, repeating, done = len(words), 0, 0, 0
+    bounds: list[int] = []
+    last: dict[int, int] = {}
     start = 0
     while k < n:
-        earlier = last.get(words[k])
-        last[words[k]] = k
+        earlier = last.get(numbers[k])
+        last[numbers[k]] = k
         if earlier is not None and 0 < k - earlier <= LONG * 4:  # not 0, where a stretch has just ended
             period = k - earlier
-            end = _repeats_until(words, earlier, period)
-            first = _first_period(region, words, max(start, earlier - period), earlier, period)
-            times = (end - first) // period
-            if (times >= 3 and not is_short) or (times >= 2 and is_short and _is_loop(region, words, first, period)):
+            end = _repeats_until(numbers, earlier, period)
+            times = (end - earlier) // period
+            if times + 1 >= fewest:
+                first = _first_period(region, words, max(start, earlier - period), earlier, period)
+                times = (end - first) // period
+            if times >= fewest and (not is_short or _is_loop(region, words, first, period, times)):
                 bounds += _even(start, first)
                 start = k = first + times * period
                 bounds += _periods(region, first, start, period)
+                repeating += start - max(first, done)
+                done = start
                 continue
         k += 1
-    return sorted({b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)})
+    found = {b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)}
+    return sorted(found), repeating
 
 
 def _periods(region: Sequence[Node], first: int, end: int, period: int) -> list[int]:
@@ -135,11 +182,18 @@ def _periods(region: Sequence[Node], first: int, end: int, period: int) -> list[
     return list(range(first, end + 1, period))
 
 
-def _is_loop(region: Sequence[Node], words: Sequence[Any], first: int, period: int) -> bool:
-    """Whether the second period takes something from the first, and has a costly operation."""
+def _is_loop(region: Sequence[Node], words: _Words, first: int, period: int, times: int) -> bool:
+    """Whether the second period takes something from the first, and has a costly operation. What is done twice, to the
+    same operands from outside, is done twice."""
     second = range(first + period, first + 2 * period)
     takes = any(type(d) is int and first <= k - d < first + period for k in second for d in words[k][1])
-    return takes and any(region[k].op.costly for k in second)  # type: ignore[union-attr]
+    if not takes or not any(region[k].op.costly for k in second):  # type: ignore[union-attr]
+        return False
+    return times > 2 or any(
+        (type(d) is not int or k - d < first) and a is not b
+        for k in second
+        for d, a, b in zip(words[k][1], region[k].inputs, region[k - period].inputs, strict=True)
+    )
 
 
 def _splits_pack(region: Sequence[Node], b: int) -> bool:
@@ -147,15 +201,20 @@ def _splits_pack(region: Sequence[Node], b: int) -> bool:
     return type(region[b].op) is Projection
 
 
-def _repeats_until(words: Sequence[Any], start: int, period: int) -> int:
+def _repeats_until(numbers: Sequence[int], start: int, period: int) -> int:
     """The end of the stretch from `start` in which every word equals the one a period later."""
-    k = start
-    while k + period < len(words) and words[k] == words[k + period]:
+    k, size = start, 4
+    while numbers[k : k + size] == numbers[k + period : k + period + size]:  # slices are compared in C
+        k += size
+        size *= 2
+        if k + period >= len(numbers):
+            return len(numbers)
+    while k + period < len(numbers) and numbers[k] == numbers[k + period]:
         k += 1
     return k + period
 
 
-def _first_period(region: Sequence[Node], words: Sequence[Any], lowest: int, found: int, period: int) -> int:
+def _first_period(region: Sequence[Node], words: _Words, lowest: int, found: int, period: int) -> int:
     """Where the first period begins: `found` or earlier, since what later ones get from the period before, the first
     gets from elsewhere."""
     for first in range(lowest, found):
@@ -164,7 +223,7 @@ def _first_period(region: Sequence[Node], words: Sequence[Any], lowest: int, fou
     return found
 
 
-def _is_first(region: Sequence[Node], words: Sequence[Any], k: int, first: int, period: int) -> bool:
+def _is_first(region: Sequence[Node], words: _Words, k: int, first: int, period: int) -> bool:
     """Whether operation k, in a period that begins at `first`, is that of the next period but for what is carried."""
     (op, distances), (later_op, later) = words[k], words[k + period]
     if op is not later_op or len(distances) != len(later):

@@ -19,11 +19,11 @@ from sys import getrefcount
 from typing import Any, NamedTuple
 
 from nbgraph.errors import user_frame
-from nbgraph.fragment import Fragment, FragmentBuilder, Instr
+from nbgraph.fragment import Fragment, FragmentBuilder, Instr, size_at
 from nbgraph.match import Found, recognise, remember
 from nbgraph.roll import cut
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection
-from nbgraph.types import TensorType
+from nbgraph.types import Size, TensorType
 from nbgraph.verify import verify
 
 _seq, _op, _inputs, _klass = attrgetter("seq"), attrgetter("op"), attrgetter("inputs"), attrgetter("type.klass")
@@ -42,15 +42,18 @@ class Plan(NamedTuple):
     """What a region's structure says, whatever its sizes.
 
     `slots[k]` is the fragment's slot for the k-th node, `words` picks its words from the region's sizes; `fallible`
-    are nodes whose lines are kept.
+    are nodes whose lines are kept. `equal`: sizes of the region that an operation needs to be what another one says.
     """
 
     fragment: Fragment
     slots: tuple[int, ...]
     words: tuple[int, ...]
     fallible: tuple[int, ...]
+    equal: tuple[tuple[int, Size], ...]
 
 
+#: By call, sizes that have to be equal and are known only when it runs.
+EQUAL: weakref.WeakKeyDictionary[FragmentCall, list[tuple[Size, Size]]] = weakref.WeakKeyDictionary()
 _PLANS: dict[Any, Plan] = {}
 _PLANS_LIMIT = 4096
 
@@ -76,19 +79,17 @@ def draft(targets: Sequence[Node]) -> list[Draft]:
 def _open_region(targets: Iterable[Node]) -> list[Node]:
     """The open nodes below `targets` in recording order, which is a topological one."""
     stack = [t for t in targets if t.op is not None and not _is_sealed(t)]
-    seen: set[int] = set()
+    seen = set(map(id, stack))
     region: list[Node] = []
     while stack:
         node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
         if type(node.op) is Projection and node.inputs[0].op is None:
             _adopt(node)
             continue
         region.append(node)
         for i in node.inputs:
-            if i.op is not None and not _is_sealed(i):
+            if i.op is not None and id(i) not in seen and (i.data is None or not _is_sealed(i)):
+                seen.add(id(i))
                 stack.append(i)
     region.sort(key=_seq)
     return region
@@ -190,7 +191,26 @@ def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: Plan, live: Seq
         [(slots[k], chunk[k].call) for k in plan.fallible if type(chunk[k].call) is tuple] if plan.fallible else None
     )
     call = FragmentCall(plan.fragment, tuple(outside), words, sites)
+    if plan.equal and not all(node.type.concrete for node in (*outside, *chunk)):
+        EQUAL[call] = _equal_sizes(plan, chunk, outside)
     return Draft(call, [(slots[k], chunk[k]) for k in live])
+
+
+def _equal_sizes(plan: Plan, chunk: Sequence[Node], outside: Sequence[Node]) -> list[tuple[Size, Size]]:
+    """The sizes, in symbols of the user's, that have to be equal when the call runs."""
+    raw = [size for node in chunk for size in node.sizes]
+    env: dict[Any, Size] = {("w", k): size for k, size in enumerate(raw)}
+    env.update({("d", i, axis): d for i, node in enumerate(outside) for axis, d in enumerate(node.type.shape)})
+    pairs = [(raw[k], size_at(other, env)) for k, other in plan.equal]
+    return [(a, b) for a, b in pairs if a != b]
+
+
+def equal_sizes(call: Any) -> list[tuple[Size, Size]]:
+    """The sizes that have to be equal in a call, and in the one that it was derived from."""
+    if type(call) is not FragmentCall:
+        return []
+    origin = call.origin and call.origin[0]
+    return EQUAL.get(call, []) + (EQUAL.get(origin, []) if origin is not None else [])
 
 
 def _accounted(n: int, refs: Sequence[int], base: int) -> list[int]:
@@ -239,7 +259,9 @@ def _build(signature: _Signature) -> Plan:
     verify(fragment, "seal")
     fallible = tuple(k for k in range(len(nodes)) if nodes[k].op.fallible)  # type: ignore[union-attr]
     assert len(fragment.inputs) == n
-    return Plan(fragment, tuple(slots), tuple(w.symbol[1] for w in words), fallible)  # type: ignore[union-attr]
+    places = tuple(w.symbol[1] for w in words)  # type: ignore[union-attr]
+    replaced = sorted(name[1] for name in b.cx.replaced if name[0] == "w")
+    return Plan(fragment, tuple(slots), places, fallible, tuple((k, b.cx.find(b.words[k])) for k in replaced))
 
 
 def anonymous(t: TensorType) -> TensorType:

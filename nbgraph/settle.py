@@ -17,7 +17,7 @@ from typing import Any
 from nbgraph.decided import ALIVE, HOOKS, Decided, names_of
 from nbgraph.dims import DimExpr, substitute
 from nbgraph.errors import BindingError, BoundsError, NbgraphError
-from nbgraph.seal import commit, draft
+from nbgraph.seal import commit, draft, equal_sizes
 from nbgraph.trace import LOCK, Node, Pack, Projection, infer, value_of
 from nbgraph.types import Shape, Size, TensorType
 
@@ -114,6 +114,8 @@ def _names(nodes: Iterable[Node]) -> set[Decided]:
         for sizes in (n.sizes, getattr(n.call, "words", ()), () if n.type.concrete else n.type.shape):
             if sizes:
                 found |= names_of(sizes)
+        for pair in equal_sizes(n.call) if n.op is None else ():
+            found |= names_of(pair)
     return found
 
 

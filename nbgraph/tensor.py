@@ -8,6 +8,7 @@ and never break the graph. A tensor is immutable: what looks like a change gives
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, final
@@ -17,7 +18,7 @@ import numpy as np
 from nbgraph import api, dispatch, gradients, pickling
 from nbgraph.api.indexing import getitem, setitem
 from nbgraph.api.products import MATMULS
-from nbgraph.dims import dim
+from nbgraph.dims import DimExpr, dim
 from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import ConcretizationError, ShapeError
 from nbgraph.op import REGISTRY
@@ -75,7 +76,9 @@ class TracedTensor(Node):
 
     @classmethod
     def placeholder(cls, shape: Any, dtype: Any = "float64", name: str | None = None) -> TracedTensor:
-        """An input whose value comes with each eval; a size is an int, a name, or made from `nbgraph.dims.dim`.
+        """An input whose value comes with each eval; a size is an int, a name, or made from `nbg.dim`.
+
+        Raises `ShapeError` for what is no size. See `docs/guides/shapes.md`.
 
         >>> x = TracedTensor.placeholder(("n", 3), name="x")
         >>> x.sum(axis=1).shape
@@ -84,7 +87,7 @@ class TracedTensor(Node):
         array(6.)
         """
         given = shape if isinstance(shape, tuple | list) else (shape,)
-        sizes: Shape = tuple(dim(d) if isinstance(d, str) else d for d in given)
+        sizes: Shape = tuple(map(_size, given))
         made: Any = placeholder(TensorType(code_of(dtype), sizes), name or "placeholder")
         return made  # type: ignore[no-any-return]
 
@@ -408,6 +411,18 @@ class TracedTensor(Node):
 
 
 set_handle(TracedTensor)
+
+
+def _size(d: Any) -> Size:
+    """A size of a placeholder."""
+    if isinstance(d, str) and d:
+        return dim(d)
+    if isinstance(d, DimExpr):
+        return d
+    if isinstance(d, bool | str) or not hasattr(d, "__index__") or operator.index(d) < 0:
+        wanted = "an int >= 0, a name, or an expression of sizes (nbg.dim)"
+        raise ShapeError("not a size", operation="placeholder", got=repr(d), wanted=wanted)
+    return operator.index(d)
 
 
 class _At:

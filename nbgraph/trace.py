@@ -143,15 +143,46 @@ class SumCall:
         self.seq = _next_seq()
 
 
+class JoinCall:
+    """Any number of nodes one after another along an axis, or along a new one.
+
+    It is not a fragment, so that its length is no part of any structure: how a list that grows from step to step is
+    stacked. `nbgraph.joins` says when, and what it is as operations.
+    """
+
+    __slots__ = ("active", "axis", "inputs", "new_axis", "nodes", "seq")
+
+    def __init__(self, inputs: tuple[Node, ...], axis: int, new_axis: bool) -> None:
+        self.inputs, self.axis, self.new_axis = inputs, axis, new_axis
+        self.active = True in map(_active, inputs)
+        self.nodes: tuple[weakref.ref[Node], ...] = ()
+        self.seq = _next_seq()
+
+
+class SplitCall:
+    """The parts of a node along an axis, or its elements there: the cotangents of what a `JoinCall` joined.
+
+    Part k is from `starts[k]` to `starts[k + 1]`. `nodes` lists weakly which node stands for which part.
+    """
+
+    __slots__ = ("active", "axis", "inputs", "new_axis", "nodes", "seq", "starts")
+
+    def __init__(self, node: Node, axis: int, new_axis: bool, starts: Sequence[int]) -> None:
+        self.inputs, self.axis, self.new_axis, self.starts = (node,), axis, new_axis, starts
+        self.active = node.active
+        self.nodes: list[tuple[int, weakref.ref[Node]]] = []
+        self.seq = _next_seq()
+
+
 class RepeatCall:
     """The backward pass through many calls of one loop, as one call: a derived fragment applied once for each of them.
 
     `calls` are those calls, newest first. `plan` says where an input of the fragment comes from: inputs and saved
     values from each call in turn, cotangents from the step before: that of slot s is the step's result `links[s]`; the
     first ones are the first of `inputs`, in the order of `links`. Other cotangents come from outside, one for each
-    step: `each`, by slot. Results that `sums` lists are added up over all steps; of those that `apart` lists every step
-    has its own (slot and step are their place); the others are those of the last step. `nodes` lists weakly which node
-    stands for which result. `numbers` are creation numbers set aside for what it stands for, see
+    step, or one for all: `each`, by slot. Results that `sums` lists are added up over all steps; of those that `apart`
+    lists every step has its own (slot and step are their place); the others are those of the last step. `nodes` lists
+    weakly which node stands for which result. `numbers` are creation numbers set aside for what it stands for, see
     `nbgraph.repeats.unroll`.
     """
 
@@ -275,6 +306,21 @@ def leaf(data: np.ndarray[Any, Any], active: bool) -> Node:
 def constant_of(value: Any, code: str | None = None) -> Node:
     """A constant leaf from anything array-like (copied unless immutable), converted to dtype `code` if given."""
     return leaf(own_array(value, code), False)
+
+
+def array_constant(value: np.ndarray[Any, Any]) -> Node:
+    """As `constant_of`, for an ndarray (the hot path)."""
+    code = CODES.get(value.dtype)
+    if code is None or not value.flags.writeable:
+        return constant_of(value)
+    data = memory.copy(value)
+    data.setflags(write=False)
+    made = object.__new__(_handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    node.type, node.active, node.data = TensorType(code, value.shape), False, data
+    node.call, node.slot, node.seq = None, 0, _next_seq()
+    return node
 
 
 def scalar(value: Any, code: str) -> Node:

@@ -173,7 +173,7 @@ def test_symbolic_sizes():
         lambda x: nbg.vsplit(x[0], 1),
         lambda x: nbg.pad(x, -1),
         lambda x: nbg.pad(x, (1, 2, 3)),
-        lambda x: nbg.pad(x, 1, "mean"),
+        lambda x: nbg.pad(x, 1, "best"),
         lambda x: nbg.pad(nbg.zeros((0, 2)), 1, "edge"),
         lambda x: nbg.block([[x], x]),
         lambda x: nbg.fill_diagonal(x[0], 1.0),

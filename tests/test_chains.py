@@ -11,6 +11,7 @@ import pytest
 import nbgraph as nbg
 from nbgraph.engine import chains, core
 from nbgraph.ssa import program_for
+from nbgraph.trace import RepeatCall
 
 T = nbg.TracedTensor.from_tensor
 RNG = np.random.default_rng(0)
@@ -172,3 +173,51 @@ def test_a_program_that_adds_to_its_outputs_serves_too(monkeypatch: pytest.Monke
     dirty.empty = lambda shape, dtype: np.full(shape, 7, dtype)
     monkeypatch.setattr(chains, "np", dirty)
     np.testing.assert_array_equal(y.eval(nbg.Engine(jit="always", cache_dir=None)), [1024.0, 1024.0])
+
+
+# -- calls that differ in words: each takes a slice of its own ------------------------------------------------------
+
+
+def sliced(xp: Any, a: Any, rows: Any, places: Any, watch: Any = lambda x: None) -> Any:
+    """Each step takes a row, and a window, that its number says."""
+    x, total = xp.ones(3), 0.0
+    for k, place in enumerate(places):
+        x = xp.tanh(a @ x + rows[place] - xp.sum(rows[k : k + 2], axis=0) / 4)
+        total = total + xp.sum(x * x)
+        watch(total)
+    return total
+
+
+PLACES = {"in order": range(28), "shuffled": RNG.permutation(28).tolist()}
+
+
+@pytest.mark.parametrize("places", PLACES)
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_slices_that_move_do_not_end_a_chain_or_a_run(jit: str, places: str, lengths: list[int]) -> None:
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    steps = PLACES[places]
+    for watch in (lambda x: None, lambda x: x.eval(engine)):
+        a, rows = T(A0), T(DATA)
+        total = sliced(nbg, a, rows, steps, watch)
+        gradients = total.grad([a, rows])
+        assert any(type(part.call) is RepeatCall for part in gradients[0].call.inputs)
+        value, *slopes = nbg.eval(total, *gradients, engine=engine)
+        assert value == pytest.approx(sliced(np, A0, DATA, steps), rel=1e-13)
+        for which, slope in enumerate(slopes):
+            direction = RNG.standard_normal(slope.shape)
+            moved = [[p + h * direction if k == which else p for k, p in enumerate((A0, DATA))] for h in (1e-6, -1e-6)]
+            want = (sliced(np, *moved[0], steps) - sliced(np, *moved[1], steps)) / 2e-6
+            assert np.sum(slope * direction) == pytest.approx(want, rel=1e-6)
+    assert max(lengths) >= 27
+
+
+def test_slices_that_grow_are_calls_of_their_own(lengths: list[int]) -> None:
+    a, rows = T(A0), T(DATA)
+    x = nbg.constant(np.ones(3))
+    for k in range(20):
+        x = nbg.tanh(a @ x + nbg.sum(rows[: k + 1], axis=0))
+    plain = np.ones(3)
+    for k in range(20):
+        plain = np.tanh(A0 @ plain + DATA[: k + 1].sum(0))
+    np.testing.assert_allclose(x.eval(nbg.Engine(jit="never")), plain, rtol=1e-12)
+    assert not lengths

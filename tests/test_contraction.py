@@ -120,6 +120,14 @@ def einsums(draw):
     shapes = [tuple(draw(st.sampled_from([size[c], *ones * (t.count(c) == 1)])) for c in t) for t in terms]
     used = sorted(set("".join(terms)))
     out = "".join(draw(st.permutations(used))[: draw(st.integers(0, len(used)))])
+    if draw(st.booleans()):  # an ellipsis somewhere in each term, of dimensions that align at the right
+        more = draw(st.lists(st.integers(1, 3), max_size=2))
+        for k, term in enumerate(terms):
+            at, count = draw(st.integers(0, len(term))), draw(st.integers(0, len(more)))
+            terms[k] = f"{term[:at]}...{term[at:]}"
+            shapes[k] = (*shapes[k][:at], *more[len(more) - count :], *shapes[k][at:])
+        at = draw(st.integers(0, len(out)))
+        out = f"{out[:at]}...{out[at:]}"
     return ",".join(terms) + draw(st.sampled_from(("->" + out, ""))), shapes
 
 
@@ -139,6 +147,19 @@ def test_given_paths():
         check("ij,jk,kl,lm->im", *shapes, optimize=path)
     with pytest.raises(ShapeError, match="not a contraction path"):
         plan_einsum("ij,jk,kl->il", shapes[:3], [(0, 3)])
+
+
+def test_every_way_to_find_a_path():
+    import opt_einsum
+
+    shapes = [(2, 3), (3, 4), (4, 5)]
+    named = (True, False, None, "greedy", "optimal", "dp", "auto-hq", "branch-2", "eager", "random-greedy")
+    found = (opt_einsum.RandomGreedy(max_repeats=2), opt_einsum.paths.greedy)
+    for optimize in (*named, *found, ("greedy", 1e3), ["optimal", 4]):
+        check("ij,jk,kl->il", *shapes, optimize=optimize)
+    for optimize in ("best", 3.5, [3.5]):
+        with pytest.raises(ShapeError, match="einsum: unknown `optimize`"):
+            plan_einsum("ij,jk,kl->il", shapes, optimize)
 
 
 def test_sizes_may_be_symbols():

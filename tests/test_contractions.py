@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nbgraph as nbg
+from nbgraph.codegen.legalise import legalise
 from nbgraph.dims import dim
 from nbgraph.errors import DtypeError, ShapeError
+from nbgraph.graph import fragments_of
 from nbgraph.keys import Input
 from nbgraph.kinds import Layout
 from nbgraph.materialize import close, materialize
 from nbgraph.op import REGISTRY, Sample, sample_array
 from nbgraph.rules import BUILDER
+from nbgraph.ssa import program_for
 from nbgraph.types import DTYPES, TensorType
 
 Contract, Matmul3 = REGISTRY["contract"], REGISTRY["matmul3"]
@@ -159,6 +163,33 @@ def test_no_operand_is_copied_where_its_layout_permits():
                  "ba,dbc->dac", "abcd,abde->abce", "abcd,cdef->abef", "abcd,efcd->abef", "acb,bcd->ad"):  # fmt: skip
         for symbolic in (False, True):
             assert copies(spec, symbolic) == (spec in ("abc,cbd->ad", "acb,bcd->ad")), spec
+
+
+X, Y, Z, V = (np.ones(shape) for shape in ((6, 8), (5, 6, 8), (5, 8, 6), (8,)))
+VIEWS = {
+    "both transposed": lambda x, y, z, v: x.T @ x[:, :6].T,
+    "rows of columns": lambda x, y, z, v: x[1:4, 2:7] @ x.T[1:6, :3],
+    "every other row": lambda x, y, z, v: x[::2] @ x.T[:, 1:4],
+    "backwards": lambda x, y, z, v: x[:, ::-1] @ x.T,
+    "stacks, transposed": lambda x, y, z, v: y.mT @ z.mT,
+    "a matrix and a stack": lambda x, y, z, v: x @ z,
+    "a stack by its middle": lambda x, y, z, v: nbg.einsum("ibj,bjk->bik", nbg.transpose(y, (1, 0, 2)), z),
+    "two axes at once": lambda x, y, z, v: nbg.tensordot(y, y, axes=((1, 2), (1, 2))),
+    "vectors": lambda x, y, z, v: (x @ v) @ x + v @ x.T @ x,
+    "a dot product": lambda x, y, z, v: nbg.dot(v, v),
+    "an outer product": lambda x, y, z, v: nbg.outer(v, v),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_are_multiplied_where_they_lie(name):
+    """Generated code has no copy of a transposed, sliced or repeated operand: BLAS reads it by strides."""
+    out = VIEWS[name](*map(nbg.TracedTensor.from_tensor, (X, Y, Z, V)))
+    fragment = fragments_of(out)[-1]
+    body = legalise(program_for(fragment, frozenset(fragment.outputs)).lowered()[0])
+    names = [instr.op.name for instr in body.instrs]
+    assert {"matmul3", "multiply"} & set(names)
+    assert not {"copy", "row_major"} & set(names)
 
 
 def test_equal_contractions_are_one():

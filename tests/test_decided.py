@@ -224,3 +224,16 @@ def test_names_go_with_their_graph():
     del y
     gc.collect()
     assert len(ALIVE) <= before
+
+
+def test_sizes_that_turn_out_not_to_fit_are_errors_also_in_gradients() -> None:
+    p, c = nbg.TracedTensor.placeholder(("n",), name="p"), nbg.TracedTensor.placeholder(("m",), name="c")
+    k = nbg.TracedTensor.placeholder((), dtype="int64", name="k")
+    engine = nbg.Engine(jit="never")
+    product = nbg.truncate(p, k) * c
+    gradient = nbg.sum(product**2).grad(c)
+    data = np.arange(6.0)
+    for y, right in ((product, data[:2]), (gradient, 2 * data[:2] ** 2)):
+        np.testing.assert_array_equal(y.eval(engine, bindings={p: data, k: np.int64(2), c: np.ones(2)}), right)
+        with pytest.raises(nbg.ShapeError, match=r"sizes do not fit: got r\d+ = 2, wanted m = 4"):
+            y.eval(engine, bindings={p: data, k: np.int64(2), c: np.ones(4)})

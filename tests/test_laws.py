@@ -11,6 +11,7 @@ import pytest
 
 from nbgraph.dims import dim, evaluate
 from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.external import External
 from nbgraph.kinds import ALL, Assembly, Elementwise, Reduction, Source, View
 from nbgraph.op import REGISTRY, Sample, Sizes
 from nbgraph.ops.indexing import normalise_index
@@ -39,7 +40,8 @@ def _having_samples(codes: list[str]) -> list[tuple[str, str]]:
 
 
 def test_every_operation_has_samples():
-    without = [name for name in REGISTRY if not any(samples_of(name, code) for code in CODES)]
+    own = [name for name, cls in REGISTRY.items() if not issubclass(cls, External)]
+    without = [name for name in own if not any(samples_of(name, code) for code in CODES)]
     assert not without
 
 

@@ -24,6 +24,7 @@ WITH_NAN[1, 1], WITH_INF[0, 2], WITH_INF[2, 0] = np.nan, np.inf, np.inf
 
 SQUARE = {name: getattr(L, name) for name in (
     "cholesky", "cholesky_ex", "det", "eig", "eigh", "eigvals", "eigvalsh", "expm", "inv", "inv_ex", "slogdet", "sqrtm",
+    "cosm", "coshm", "sinm", "sinhm", "tanm", "tanhm",
 )} | {"matrix_power": lambda a: L.matrix_power(a, -2), "cho_factor": lambda a: L.cho_factor(a)[0]}  # fmt: skip
 MATRIX = {name: getattr(L, name) for name in (
     "lu", "lu_factor", "lu_factor_ex", "pinv", "polar", "qr", "svd", "svd_truncated", "svdvals", "cond", "matrix_norm",
@@ -35,6 +36,9 @@ SYSTEM = {
     "lu_solve": lambda a, b: L.lu_solve((a, np.zeros(np.shape(a)[:-1], int)), b),
 }  # fmt: skip
 OTHER = {  # their own rows below
+    "ishermitian", "issymmetric",
+    "block_diag", "circulant", "companion", "convolution_matrix", "dft", "hadamard", "hankel", "hilbert", "khatri_rao",
+    "solve_continuous_lyapunov", "solve_discrete_lyapunov", "toeplitz",
     "cross", "householder_product", "matmul", "matrix_rank", "multi_dot", "norm", "outer", "solve_sylvester",
     "tensordot", "tensorinv", "tensorsolve", "vecdot", "vector_norm",
 }  # fmt: skip
@@ -81,6 +85,27 @@ def test_systems(name):
     refused(name, solve, STACK, np.zeros((4, 3, 2)))
     if name != "lstsq":
         refused(name, solve, WIDE, V[:2])
+
+
+def test_structured_matrices():
+    refused("block_diag", L.block_diag, STACK, position=False)
+    for name in ("circulant", "companion", "hankel", "toeplitz"):
+        refused(name, getattr(L, name), M)
+        refused(name, getattr(L, name), [])
+    refused("companion", L.companion, [1.0])
+    refused("convolution_matrix", L.convolution_matrix, M, 2)
+    refused("convolution_matrix", L.convolution_matrix, V, 2, "most", position=False)
+    refused("dft", L.dft, 3, "half", position=False)
+    refused("hadamard", L.hadamard, 6)
+    refused("khatri_rao", L.khatri_rao, V, M, position=False)
+    for a in (WIDE, V, 1.0):
+        refused("ishermitian", L.ishermitian, a)
+        refused("issymmetric", L.issymmetric, a)
+        refused("solve_continuous_lyapunov", L.solve_continuous_lyapunov, a, a, kinds=errors.NbgraphError)
+        refused("solve_discrete_lyapunov", L.solve_discrete_lyapunov, a, a)
+    refused("solve_discrete_lyapunov", L.solve_discrete_lyapunov, STACK, STACK, position=False)
+    with pytest.raises(TypeError):
+        L.hilbert(1.5)
 
 
 def test_the_others():

@@ -259,6 +259,21 @@ def test_factors_are_made_once():
     np.testing.assert_allclose(gradient.eval(engine), np.linalg.inv(a.eval()).T, rtol=1e-10)
 
 
+def test_a_system_is_solved_with_the_factors_of_its_value(monkeypatch):
+    """The value, then its first and second derivatives: one factorisation."""
+    from nbgraph_kernels import references_lu
+
+    made = []
+    factor = references_lu.reference_lu_factor
+    monkeypatch.setattr(references_lu, "reference_lu_factor", lambda m: made.append(1) or factor(m))
+    a, b = (nbg.TracedTensor.from_tensor(draw("f8", s)) for s in ((4, 4), (4,)))
+    x = la.solve(a, b)
+    x.eval(ENGINES["never"])
+    da, db = (x**2).sum().grad([a, b])
+    nbg.eval(da, db, (da**2).sum().grad(b), engine=ENGINES["never"])
+    assert len(made) == 1
+
+
 def test_ill_conditioned_matrices():
     """Residuals of the size of rounding errors; derivatives as good as the conditioning allows."""
     h = scipy.linalg.hilbert(10)

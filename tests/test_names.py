@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 import nbgraph as nbg
 from nbgraph.testing import check_grads
@@ -177,6 +178,26 @@ CASES = [
     case("diag_indices", 3, theirs=False),
     case("indices", (2, 3), theirs=False),
     Case("mask_indices", lambda xp: xp.mask_indices(3, xp.triu, 1), (), theirs=False),
+    # borders
+    *(
+        case("pad", x, ((1, 2), (0, 3)), mode, smooth=x is A, **more)
+        for x in (A, K.reshape(2, 2) * 5, C)
+        for mode, more in (
+            ("mean", {}),
+            ("mean", {"stat_length": 2}),
+            ("linear_ramp", {}),
+            ("linear_ramp", {"end_values": ((1, 2), (3, 4))}),
+            ("reflect", {"reflect_type": "odd"}),
+            ("symmetric", {"reflect_type": "odd"}),
+            ("edge", {}),
+        )
+    ),
+    *(
+        case("pad", x, ((1, 2), (0, 3)), mode, smooth=x is A, stat_length=length)
+        for x in (A, K.reshape(2, 2) * 5)
+        for mode in ("maximum", "minimum", "median")
+        for length in (None, ((1, 2), (2, 1)))
+    ),
     # shapes
     case("reshape", T, (4, 6), order="F", smooth=True),
     case("ravel", T, order="F"),
@@ -273,6 +294,7 @@ CASES = [
         False,
     ),
     # einsum
+    case("einsum", "ij,jk", A, B.T, dtype="complex128", casting="unsafe"),
     Case(
         "einsum", lambda xp, a, b: xp.einsum(a, np.array([0, 1]), b, range(2), [0]), (A, B), smooth=True, theirs=False
     ),
@@ -362,6 +384,40 @@ def test_functions_that_draw_go_by_the_global_generator() -> None:
         agree(getattr(nbg.random, name)(*args), wanted)
     assert sorted(nbg.random.__all__) == sorted(set(nbg.random.__all__))
     assert all(hasattr(nbg.random, name) for name in nbg.random.__all__)
+
+
+STRUCTURED = [
+    ("block_diag", (A, V[:2], B[:1]), True), ("toeplitz", (V,), True), ("toeplitz", (V[:3], W), True),
+    ("toeplitz", (C[0],), True), ("hankel", (V[:3], W), True), ("hankel", (V,), False), ("circulant", (V,), True),
+    ("companion", (V,), True), ("khatri_rao", (A, B), True), ("dft", (4,), False), ("dft", (4, "n"), False),
+    ("hilbert", (3,), False), ("hadamard", (4,), False), ("issymmetric", (A @ A.T,), False),
+    *(("convolution_matrix", (V[:3], 4, mode), True) for mode in ("full", "same", "valid")),
+    *((name, (0.3 * A[:, :3],), True) for name in ("sinm", "cosm", "tanm", "sinhm", "coshm", "tanhm")),
+    ("sinm", (0.3 * C[:, :3],), True), ("ishermitian", (C @ C.conj().T,), False),
+    ("solve_continuous_lyapunov", (A[:, :3] + 3 * np.eye(3), B[:, :3]), True),
+    ("solve_discrete_lyapunov", (0.3 * A[:, :3], B[:, :3]), True),
+    ("solve_discrete_lyapunov", (0.2 * C[:, :3], C[:, 1:]), False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "operands", "smooth"), STRUCTURED, ids=lambda x: x if isinstance(x, str) else "")
+def test_structured_matrices_are_scipys(name: str, operands: Any, smooth: bool) -> None:
+    f, wanted = getattr(nbg.scipy.linalg, name), np.asarray(getattr(scipy.linalg, name)(*operands))
+    got = f(*operands).eval()
+    assert got.dtype == wanted.dtype and got.shape == wanted.shape
+    np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=1e-13)
+    if smooth:
+        check_grads(lambda *xs: f(*xs, *operands[len(xs) :]), tuple(x for x in operands if is_smooth(x)), order=1)
+
+
+def test_further_activations() -> None:
+    x = np.array([0.1, 0.6, 0.8, 3.0])
+    agree(nbg.nn.log1mexp(x), np.log(1 - np.exp(-x)))
+    agree(nbg.nn.sparse_sigmoid(2 * V), np.clip(V + 0.5, 0, 1))
+    agree(nbg.nn.identity(V), V)
+    assert abs(nbg.nn.log1mexp(40.0).item() + np.exp(-40.0)) < 1e-30
+    check_grads(nbg.nn.log1mexp, (np.array([0.1, 0.5, 0.9, 20.0]),), order=2)
+    check_grads(nbg.nn.sparse_sigmoid, (2 * V,), order=2)
 
 
 def test_roots_have_derivatives() -> None:

@@ -23,6 +23,7 @@ from nbgraph.engine import interpreter
 from nbgraph.graph import fragments_of
 from nbgraph.op import REGISTRY
 from nbgraph.roll import _bounds as bounds_of
+from nbgraph.roll import _Words as Words
 
 T = nbg.TracedTensor.from_tensor
 NEVER, ALWAYS = nbg.Engine(jit="never"), nbg.Engine(jit="always")
@@ -287,11 +288,13 @@ def nest(rng: random.Random, depth: int) -> list[int]:
 
 def test_rule_03_cuts_are_in_order() -> None:
     for seed in range(200):
-        words = [(word, ()) for word in nest(random.Random(seed), 3)[:600]]
-        region: Any = [SimpleNamespace(op=None, inputs=()) for _ in words]
-        bounds = bounds_of(region, words, False)
+        operations: dict[Any, Any] = {}
+        named = [operations.setdefault(word, SimpleNamespace()) for word in nest(random.Random(seed), 3)[:600]]
+        region: Any = [SimpleNamespace(op=op, inputs=()) for op in named]
+        bounds, repeating = bounds_of(region, Words(region), False)
         assert bounds == sorted(set(bounds)), seed
-        assert all(0 < b < len(words) for b in bounds), seed
+        assert all(0 < b < len(region) for b in bounds), seed
+        assert 0 <= repeating <= len(region), seed
 
 
 # -- 4: liveness is not identity --------------------------------------------------------------------------------------

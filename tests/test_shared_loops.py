@@ -120,6 +120,40 @@ def test_sums_over_many_rows_are_accurate() -> None:
     assert abs(compiled([total], [leaf])(x)[0] - 0.1 * n) <= 1e-13 * n
 
 
+@pytest.mark.parametrize("code", ["f8", "f4", "c8", "i4", "b1"])
+def test_reductions_along_rows_taken_several_at_a_time(code: str) -> None:
+    """One program at every number of rows, zero and those that are no multiple included."""
+    rng = np.random.default_rng(5)
+
+    def f(x: Any) -> Any:
+        outputs = [nbg.sum(x, 0), nbg.mean(x * x, 0), nbg.sum(x[None], 1)]
+        if code[0] == "f":
+            outputs += [nbg.linalg.norm(x, axis=0)]
+        return outputs
+
+    always, never = Engine(jit="always", cache_dir=None), Engine(jit="never")
+    for n in (0, 2, 4, 5, 8, 11):
+        x = (10 * rng.standard_normal((n, 3))).astype(code)
+        for got, w in zip(*(nbg.eval(*f(nbg.constant(x)), engine=e) for e in (always, never)), strict=True):
+            same(got, w)
+    assert always.stats().compiled == 1
+
+
+def test_few_operations_along_rows_are_written_for_several() -> None:
+    x = np.random.default_rng(4).standard_normal((2, 7, 3))
+    leaf = TracedTensor.from_tensor(x)
+    program = compiled([nbg.sum(leaf * leaf, 1)], [leaf])
+    assert loops(program) == 2 + 1 + 4  # zeros; the first axis, around four rows at a time and the three that are left
+    same(program(x)[0], (x * x).sum(1))
+
+
+def test_extrema_along_rows_keep_nan_and_infinities() -> None:
+    x = np.array([[1.0, np.nan, -np.inf, 2.0], [np.inf, 0.0, -np.inf, np.nan]] * 3)[:5]
+    leaf = TracedTensor.from_tensor(x)
+    for got, w in zip(compiled([nbg.max(leaf, 0), nbg.min(leaf, 0)], [leaf])(x), (x.max(0), x.min(0)), strict=True):
+        np.testing.assert_array_equal(got, w)
+
+
 def test_views_that_stay_in_a_row() -> None:
     d, e = 5, 7
     whole = Layout.row_major((d, e))

@@ -43,6 +43,23 @@ def slope(f, x, t, step=1e-3):
 # -- values -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("values", "vectors"), [("svdvals", "svd"), ("eigvalsh", "eigh")])
+def test_values_and_their_gradient_are_of_one_decomposition(monkeypatch, values, vectors):
+    from nbgraph_kernels import references, references_factors
+
+    made = []
+    for module in (references, references_factors):
+        for name in (values, vectors):
+            own = getattr(module, f"reference_{name}", None)
+            if own is not None:
+                counted = lambda *args, f=own, n=name: made.append(n) or f(*args)  # noqa: E731
+                monkeypatch.setattr(module, f"reference_{name}", counted)
+    a = nbg.TracedTensor.from_tensor(draw("f8", (4, 4)))
+    s = getattr(nbg.linalg, values)(a)
+    nbg.eval(s, (s**2).sum().grad(a), engine=NEVER)
+    assert made == [vectors]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("code", CODES)
 def test_values(code, shape):

@@ -9,6 +9,7 @@ from test_elementary import ENGINES, agree, gradient
 
 import nbgraph as nbg
 from nbgraph import special
+from nbgraph.testing import check_grads
 from nbgraph_kernels import address
 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1e-9, -1e-9, 1e300, -1e300, 30.0, -30.0, 170.5]
@@ -47,6 +48,66 @@ def test_of_one_operand(code):
 def test_of_two_operands(code):
     a, b = (m.ravel() for m in np.meshgrid(wide(code)[:40], wide(code)[:40]))
     agree(*named(BINARY), a, b)
+
+
+P, Q = np.linspace(0.3, 3.7, 7), np.linspace(0.6, 2.4, 7)
+N = np.linspace(-2.2, 2.1, 7)
+HALF = np.linspace(0.1, 0.9, 7)
+#: Names, operands, and which of them (an array) has a derivative.
+FURTHER = [
+    *((name, (v, P), 1) for name in ("jv", "yv", "iv", "kv", "kve") for v in (0, 1, 2.5)),
+    *((name, (2, P), 1) for name in ("jn", "yn", "kn", "expn", "spherical_jn")),
+    *((name, (P,), 0) for name in ("j0", "j1", "y0", "y1", "k0", "k1", "k0e", "k1e", "exp1", "expi")),
+    ("rgamma", (P,), 0), ("spence", (P,), 0),
+    *((name, (N,), 0) for name in ("j0", "dawsn", "erfi", "exp10", "cosm1", "exprel", "softplus", "cbrt")),
+    *((name, (np.array([-9.0, -0.5, -0.099, 0.0, 1e-6, 0.05, 0.101, 0.97]),), 0) for name in ("ellipk", "ellipe")),
+    ("erfcinv", (HALF,), 0), ("loggamma", (P,), 0), ("gammasgn", (N,), None), ("zetac", (1 + P,), None),
+    *((name, (n, N), 1) for name in ("eval_legendre", "eval_chebyt", "eval_chebyu", "eval_hermite") for n in (0, 1, 5)),
+    *((name, (3, N), 1) for name in ("eval_hermitenorm", "eval_laguerre")),
+    *((name, (3, Q, N), 1) for name in ("eval_genlaguerre", "eval_gegenbauer")),
+    ("eval_gegenbauer", (4, Q, N), 2), ("eval_genlaguerre", (1, Q, N), 2),
+    ("hyp1f1", (P, Q, N), 2), ("hyp2f1", (P, Q, P + 1, HALF), 3), ("betainc", (P, Q, HALF), 2),
+    *(("poch", (P, Q), k) for k in (0, 1)), *(("binom", (P + 2, Q), k) for k in (0, 1)),
+    *(("owens_t", (N, Q), k) for k in (0, 1)),
+    *((name, (P, N), k) for name in ("boxcox", "boxcox1p", "powm1") for k in (0, 1)),
+    ("boxcox", (P, np.zeros(7)), 0), ("boxcox", (P, np.zeros(7)), 1), ("inv_boxcox", (HALF, Q), 0),
+    *((name, (Q, N), k) for name in ("huber", "pseudo_huber") for k in (0, 1)),
+    ("factorial", (P,), 0), ("comb", (P + 2, Q), 0), ("comb", (P, P + 1), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "operands", "by"), FURTHER, ids=[f"{c[0]}-{k}" for k, c in enumerate(FURTHER)])
+def test_further_functions(name, operands, by):
+    wanted = getattr(scipy_special, name)(*operands)
+    f = getattr(special, name)
+    np.testing.assert_allclose(f(*operands).eval(), wanted, rtol=2e-13, atol=1e-14)
+    if by is not None:
+        one = lambda x: f(*operands[:by], x, *operands[by + 1 :])  # noqa: E731
+        check_grads(one, (operands[by],), order=2, rtol=1e-5, atol=1e-5)
+
+
+def test_further_functions_compiled():
+    x = nbg.asarray(P)
+    made = [special.jv(1.5, x), special.ellipk(x / 4), special.hyp1f1(1, 2, x), special.expn(2, x), special.kve(0, x)]
+    always = nbg.eval(*made, engine=nbg.Engine(jit="always"))
+    for got, wanted in zip(always, nbg.eval(*made, engine=nbg.Engine(jit="never")), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-14)
+
+
+def test_bad_orders_and_parameters():
+    for call in (
+        lambda: special.jv(P, P),
+        lambda: special.expn(-1, P),
+        lambda: special.spherical_jn(0.5, P),
+        lambda: special.eval_legendre(1.5, P),
+        lambda: special.factorial(P, exact=True),
+        lambda: special.ellipk(1j),
+    ):
+        with pytest.raises(nbg.DtypeError):
+            call()
+    a = nbg.TracedTensor.from_tensor(2.0)
+    with pytest.raises(nbg.DifferentiationError, match="betainc: there is no derivative by a parameter"):
+        special.betainc(a, 1.0, 0.5).grad(a)
 
 
 def test_polygamma_and_zeta():

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from . import sizes
+from . import copies, sizes
 from .lowering import helper
 from .words import ELEMENTS, POINTERS, fortran, slot
 
@@ -32,14 +32,6 @@ _syevd_work = helper(sizes.syevd_work)
 _heevd_work = helper(sizes.heevd_work)
 _heevd_real_work = helper(sizes.heevd_real_work)
 _integer_work = helper(sizes.evd_integer_work)
-
-
-@helper
-def _transpose(to: Any, source: Any, rows: Any, columns: Any) -> None:
-    """Row-major [rows, columns] to column-major, or the other way with rows and columns swapped."""
-    for i in range(rows):
-        for j in range(columns):
-            to[j * rows + i] = source[i * columns + j]
 
 
 def build(name: str, dtype: str) -> Callable[[Any], int]:
@@ -63,12 +55,12 @@ def _solve(dtype: str) -> Callable[[Any], int]:
         pivots = right + n * nrhs * size
         order, columns, info = slot(np.int32(n)), slot(np.int32(nrhs)), slot(np.int32(0))
         for member in range(nbatch):
-            _transpose(elements(matrix), elements(w[2] + member * n * n * size), n, n)
-            _transpose(elements(right), elements(w[3] + member * n * nrhs * size), n, nrhs)
+            copies.transpose(elements(matrix), elements(w[2] + member * n * n * size), n, n)
+            copies.transpose(elements(right), elements(w[3] + member * n * nrhs * size), n, nrhs)
             fortran(w[0], (order, columns, matrix, order, pivots, right, order, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            _transpose(elements(w[1] + member * n * nrhs * size), elements(right), nrhs, n)
+            copies.transpose(elements(w[1] + member * n * nrhs * size), elements(right), nrhs, n)
         return 0
 
     return solve
@@ -91,12 +83,12 @@ def _syevd(dtype: str) -> Callable[[Any], int]:
         order, info = slot(np.int32(n)), slot(np.int32(0))
         length, ilength = slot(np.int32(lwork)), slot(np.int32(liwork))
         for member in range(nbatch):
-            _transpose(elements(matrix), elements(w[3] + member * n * n * size), n, n)
+            copies.transpose(elements(matrix), elements(w[3] + member * n * n * size), n, n)
             values = w[1] + member * n * size
             fortran(w[0], (vectors, lower, order, matrix, order, values, work, length, iwork, ilength, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            _transpose(elements(w[2] + member * n * n * size), elements(matrix), n, n)
+            copies.transpose(elements(w[2] + member * n * n * size), elements(matrix), n, n)
         return 0
 
     return eigh
@@ -121,7 +113,7 @@ def _heevd(dtype: str) -> Callable[[Any], int]:
         order, info = slot(np.int32(n)), slot(np.int32(0))
         length, rlength, ilength = slot(np.int32(lwork)), slot(np.int32(lrwork)), slot(np.int32(liwork))
         for member in range(nbatch):
-            _transpose(elements(matrix), elements(w[3] + member * n * n * size), n, n)
+            copies.transpose(elements(matrix), elements(w[3] + member * n * n * size), n, n)
             values = w[1] + member * n * real
             fortran(
                 w[0],
@@ -143,7 +135,7 @@ def _heevd(dtype: str) -> Callable[[Any], int]:
             )
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            _transpose(elements(w[2] + member * n * n * size), elements(matrix), n, n)
+            copies.transpose(elements(w[2] + member * n * n * size), elements(matrix), n, n)
         return 0
 
     return eigh

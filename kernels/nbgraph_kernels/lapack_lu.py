@@ -3,14 +3,15 @@
 In:    words after the externals' addresses. All arrays C-contiguous; sizes of workspaces are in `sizes_lu`.
        `lu_factor`: lu, pivots, info, a, nbatch, m, n, workspace; lu and a [nbatch, m, n], pivots i4
        [nbatch, min(m, n)], info i4 [nbatch].
+       `regular_factors`: lu, pivots, a, nbatch, n, workspace; the same of square matrices.
        `exchange_rows`: x, a, pivots, nbatch, m, n, k, backward; x and a [nbatch, m, n], pivots i4 [nbatch, k].
        `packed_solve`: x, t, b, nbatch, n, nrhs, upper, adjoint; t [nbatch, n, n], x and b [nbatch, n, nrhs].
        `inv`: x, a, nbatch, n, workspace; x and a [nbatch, n, n].
 Out:   P a = L U, with L (unit diagonal not stored) and U in one matrix, and row i exchanged with row pivots[i] (counted
        from 0), i ascending; info is 0, or i where U[i - 1, i - 1] is exactly 0. The rows exchanged, in that order or
        backward. Solutions of op(T) x = b, T the upper triangle of t or the unit lower one. The inverses. Status: 0;
-       of `inv`, LAPACK's INFO of the first singular member, after which none is done; -1 if a size does not fit
-       LAPACK's 32 bit integers; of `exchange_rows`, more than k if a pivot is no row.
+       of `inv` and `regular_factors`, LAPACK's INFO of the first singular member, after which none is done; -1 if a
+       size does not fit LAPACK's 32 bit integers; of `exchange_rows`, more than k if a pivot is no row.
 Holds: operands are left as they are. The same calls on the same layouts as `references_lu`: results are equal to the
        bit. A triangular system needs no copy: a row-major matrix is the column-major transposed one.
 Source: LAPACK xGETRF, xGESV, BLAS xTRSM.
@@ -23,24 +24,11 @@ from typing import Any
 
 import numpy as np
 
+from . import copies
 from .lowering import helper
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 _LIMIT = 2**31 - 1
-
-
-@helper
-def _transpose(to: Any, source: Any, rows: Any, columns: Any) -> None:
-    """Row-major [rows, columns] to column-major, or the other way with rows and columns swapped."""
-    for i in range(rows):
-        for j in range(columns):
-            to[j * rows + i] = source[i * columns + j]
-
-
-@helper
-def _copy(to: Any, source: Any, count: Any) -> None:
-    for i in range(count):
-        to[i] = source[i]
 
 
 @helper
@@ -54,8 +42,7 @@ def _swap(x: Any, one: Any, other: Any, count: Any) -> None:
 
 def build(name: str, dtype: str) -> Callable[[Any], int]:
     """The Python function of a kernel of this module for elements of `dtype`."""
-    made = {"lu_factor": _lu_factor, "exchange_rows": _exchange_rows, "packed_solve": _packed_solve, "inv": _inv}
-    return made[name](dtype)
+    return _BUILDERS[name](dtype)
 
 
 def _lu_factor(dtype: str) -> Callable[[Any], int]:
@@ -72,15 +59,40 @@ def _lu_factor(dtype: str) -> Callable[[Any], int]:
             integers(w[3])[member] = np.int32(0)
             if k > 0:
                 pivots = w[2] + member * k * 4
-                _transpose(elements(matrix), elements(w[4] + member * m * n * size), m, n)
+                copies.transpose(elements(matrix), elements(w[4] + member * m * n * size), m, n)
                 fortran(w[0], (rows, columns, matrix, rows, pivots, found))
                 integers(w[3])[member] = integers(found)[0]
-                _transpose(elements(w[1] + member * m * n * size), elements(matrix), n, m)
+                copies.transpose(elements(w[1] + member * m * n * size), elements(matrix), n, m)
                 for i in range(k):
                     integers(pivots)[i] -= np.int32(1)
         return 0
 
     return lu_factor
+
+
+def _regular_factors(dtype: str) -> Callable[[Any], int]:
+    elements, integers = POINTERS[dtype], POINTERS["i4"]
+    size = ELEMENTS[dtype].bitwidth // 8
+
+    def regular_factors(w: Any) -> int:
+        nbatch, n, matrix = w[4], w[5], w[6]
+        if n > _LIMIT:
+            return -1
+        if n == 0:
+            return 0
+        order, info = slot(np.int32(n)), slot(np.int32(0))
+        for member in range(nbatch):
+            pivots = w[2] + member * n * 4
+            copies.transpose(elements(matrix), elements(w[3] + member * n * n * size), n, n)
+            fortran(w[0], (order, order, matrix, order, pivots, info))
+            if integers(info)[0] != 0:
+                return integers(info)[0]
+            copies.transpose(elements(w[1] + member * n * n * size), elements(matrix), n, n)
+            for i in range(n):
+                integers(pivots)[i] -= np.int32(1)
+        return 0
+
+    return regular_factors
 
 
 def _exchange_rows(dtype: str) -> Callable[[Any], int]:
@@ -91,7 +103,7 @@ def _exchange_rows(dtype: str) -> Callable[[Any], int]:
         nbatch, m, n, k, backward = w[3], w[4], w[5], w[6], w[7]
         for member in range(nbatch):
             x, pivots = elements(w[0] + member * m * n * size), integers(w[2] + member * k * 4)
-            _copy(x, elements(w[1] + member * m * n * size), m * n)
+            copies.copy(x, elements(w[1] + member * m * n * size), m * n)
             for step in range(k):
                 i = k - 1 - step if backward != 0 else step
                 other = np.int64(pivots[i])
@@ -123,7 +135,7 @@ def _packed_solve(dtype: str) -> Callable[[Any], int]:
         one = slot(ONE)
         for member in range(nbatch):
             x = w[1] + member * n * nrhs * size
-            _copy(elements(x), elements(w[3] + member * n * nrhs * size), n * nrhs)
+            copies.copy(elements(x), elements(w[3] + member * n * nrhs * size), n * nrhs)
             t = w[2] + member * n * n * size
             fortran(w[0], (right, triangle, form, diagonal, rows, order, one, t, order, x, rows))
         return 0
@@ -146,7 +158,7 @@ def _inv(dtype: str) -> Callable[[Any], int]:
         pivots = right + n * n * size
         order, info = slot(np.int32(n)), slot(np.int32(0))
         for member in range(nbatch):
-            _transpose(elements(matrix), elements(w[2] + member * n * n * size), n, n)
+            copies.transpose(elements(matrix), elements(w[2] + member * n * n * size), n, n)
             identity = elements(right)
             for i in range(n * n):
                 identity[i] = 0
@@ -155,7 +167,16 @@ def _inv(dtype: str) -> Callable[[Any], int]:
             fortran(w[0], (order, order, matrix, order, pivots, right, order, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            _transpose(elements(w[1] + member * n * n * size), elements(right), n, n)
+            copies.transpose(elements(w[1] + member * n * n * size), elements(right), n, n)
         return 0
 
     return inv
+
+
+_BUILDERS = {
+    "lu_factor": _lu_factor,
+    "regular_factors": _regular_factors,
+    "exchange_rows": _exchange_rows,
+    "packed_solve": _packed_solve,
+    "inv": _inv,
+}

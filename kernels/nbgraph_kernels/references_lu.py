@@ -27,6 +27,17 @@ def reference_lu_factor(a: Array) -> tuple[Array, Array, Array]:
     return lu, pivots, info
 
 
+def reference_regular_factors(a: Array) -> tuple[Array, Array]:
+    """(lu, pivots) of square matrices. Raises `numpy.linalg.LinAlgError` if one is singular."""
+    lu, pivots, info = reference_lu_factor(a)
+    failed = info[info != 0]
+    if failed.size:
+        error = np.linalg.LinAlgError(f"singular matrix (LAPACK info {failed[0]})")
+        error.info = failed[0]  # type: ignore[attr-defined]
+        raise error
+    return lu, pivots
+
+
 def reference_exchange_rows(a: Array, pivots: Array, backward: bool) -> Array:
     """a with row i exchanged with row pivots[i], for i ascending, or descending if `backward`.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_builtin
 from numba.core.typing import signature
@@ -59,6 +60,33 @@ def pointer(dtype: str) -> Any:
 
 POINTERS: dict[str, Any] = {dtype: pointer(dtype) for dtype in ELEMENTS}
 """The intrinsic of `pointer` for every dtype code."""
+
+
+#: Bytes of a line of the cache.
+LINE = 64
+
+
+@intrinsic
+def fetch(typingctx: Any, pointer: Any, start: Any, count: Any) -> Any:
+    """Ask for the cache lines of `count` elements from `start` on, to be written if the region is an output's.
+
+    Nothing waits for them; addresses outside of all memory are ignored.
+    """
+    if not isinstance(pointer, RegionPointer):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        word, flag, byte = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
+        function_type = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        prefetch = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0i8")
+        first = builder.bitcast(builder.gep(args[0], [args[1]]), byte)
+        nbytes = builder.mul(args[2], word(context.get_abi_sizeof(context.get_value_type(pointer.dtype))))
+        options = [flag(int(pointer.region >= FIRST_OUTPUT)), flag(3), flag(1)]
+        with cgutils.for_range_slice(builder, word(0), nbytes, word(LINE), inc=True) as (offset, _):
+            builder.call(prefetch, [builder.gep(first, [offset]), *options])
+        return context.get_dummy_value()
+
+    return signature(types.void, pointer, types.int64, types.int64), generate
 
 
 @lower_builtin(operator.getitem, RegionPointer, types.Integer)

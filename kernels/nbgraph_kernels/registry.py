@@ -53,6 +53,26 @@ class _Declaration:
     fastmath: frozenset[str] = frozenset()
     builtin: bool = False  # see `compile.compile_words`
 
+    def build(self, name: str, dtype: str) -> Callable[[Any], int]:
+        """The Python function of the kernel."""
+        made: Callable[[Any], int] = import_module(f".{self.module}", __package__).build(name, dtype)
+        return made
+
+
+@dataclass(frozen=True)
+class _Outside(_Declaration):
+    """A kernel that a user declared: `function(dtype)` gives the Python function; dtypes are whatever it takes.
+
+    Raises `TypeError` for one that does not compile.
+    """
+
+    function: Callable[[str], Callable[[Any], int]] | None = None
+
+    def build(self, name: str, dtype: str) -> Callable[[Any], int]:
+        """The Python function of the kernel."""
+        assert self.function is not None
+        return self.function(dtype)
+
 
 def _matmul_externals(dtype: str) -> tuple[str, ...]:
     return (_LETTER[dtype] + "gemm", _LETTER[dtype] + "gemv") if dtype in _LETTER else ()
@@ -102,6 +122,7 @@ _DECLARATIONS = {
     "solve_triangular": _Declaration("lapack_triangular", _REAL + _COMPLEX, _triangular_externals),
     "qr": _Declaration("lapack_qr", _REAL + _COMPLEX, _qr_externals, sizes_factors.qr_workspace),
     "lu_factor": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("getrf"), sizes_lu.lu_factor_workspace),
+    "regular_factors": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("getrf"), sizes_lu.regular_factors_workspace),
     "exchange_rows": _Declaration("lapack_lu", (*_REAL, *_COMPLEX, "i4", "i8")),
     "packed_solve": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("trsm")),
     "inv": _Declaration("lapack_lu", _REAL + _COMPLEX, _solve_externals, sizes_lu.inv_workspace),
@@ -146,6 +167,15 @@ _DECLARATIONS = {
 
 _LOCK = threading.RLock()
 _MADE: dict[tuple[str, str], Kernel] = {}
+
+
+def declare(name: str, function: Callable[[str], Callable[[Any], int]]) -> None:
+    """Declares a kernel from outside of this package: `function(dtype)` gives the Python function over words.
+
+    The name says what it is: object code is kept on disk under it, so that another function has to have another one.
+    """
+    with _LOCK:
+        _DECLARATIONS.setdefault(name, _Outside("", (), function=function))
 
 
 def names() -> tuple[str, ...]:
@@ -215,10 +245,17 @@ def install(name: str, dtype: str, object_code: bytes, symbol: str) -> Kernel:
 def _compile(name: str, dtype: str) -> Kernel:
     declared = _declared(name, dtype)
     with first_compile():
-        function = import_module(f".{declared.module}", __package__).build(name, dtype)
-        code = import_module(".compile", __package__).compile_words(
-            function, fastmath=set(declared.fastmath), builtin=declared.builtin
-        )
+        function = declared.build(name, dtype)
+        try:
+            code = import_module(".compile", __package__).compile_words(
+                function, fastmath=set(declared.fastmath), builtin=declared.builtin
+            )
+        except Exception as error:
+            if type(declared) is not _Outside:
+                raise
+            raise TypeError(
+                f"kernel {name} for {dtype}: it may read, write and loop, not allocate or raise: {error}"
+            ) from error
     return Kernel(
         name,
         dtype,
@@ -235,7 +272,7 @@ def _declared(name: str, dtype: str | None = None) -> _Declaration:
     declared = _DECLARATIONS.get(name)
     if declared is None:
         raise LookupError(f"no kernel {name!r}; there are {', '.join(names())}")
-    if dtype is not None and dtype not in declared.dtypes:
+    if dtype is not None and type(declared) is not _Outside and dtype not in declared.dtypes:
         raise LookupError(
             f"kernel {name!r} does not exist for dtype {dtype!r}; it does for {', '.join(declared.dtypes)}"
         )

@@ -20,3 +20,8 @@ def lu_factor_workspace(dtype: str, m: Any, n: Any) -> Any:
 def inv_workspace(dtype: str, n: Any) -> Any:
     """Bytes for `inv`: the matrix, the identity, then the pivots."""
     return 2 * n * n * ITEMSIZE[dtype] + n * 4
+
+
+def regular_factors_workspace(dtype: str, n: Any) -> Any:
+    """Bytes for `regular_factors`: the column-major matrix."""
+    return lu_factor_workspace(dtype, n, n)

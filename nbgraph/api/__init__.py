@@ -14,7 +14,6 @@ from nbgraph.api.arranging import (
     fliplr,
     flipud,
     hsplit,
-    pad,
     repeat,
     resize,
     roll,
@@ -236,6 +235,7 @@ from nbgraph.api.ordering import (
     unique_inverse,
     unique_values,
 )
+from nbgraph.api.padding import pad
 from nbgraph.api.places import (
     c_,
     diag_indices,

@@ -1,4 +1,4 @@
-"""The same elements in other places: repeated, turned, split, joined and padded, with NumPy's names.
+"""The same elements in other places: repeated, turned, split and joined, with NumPy's names.
 
 In: anything array-like. Out: a `TracedTensor` (a list of them where it is split). Holds: counts, shifts and widths are
 run-time sizes where they are numbers.
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.api.creation import full
 from nbgraph.api.gather import axis_of, flat, take, value
 from nbgraph.api.indexing import getitem
 from nbgraph.api.shapes import (
@@ -28,9 +27,9 @@ from nbgraph.api.shapes import (
     reshape,
     swapaxes,
 )
-from nbgraph.dims import DimExpr
+from nbgraph.dims import DimExpr, dim_min
 from nbgraph.errors import ShapeError
-from nbgraph.promote import apply, as_code, operand
+from nbgraph.promote import apply, operand
 from nbgraph.trace import concrete_size
 from nbgraph.types import Size
 
@@ -253,12 +252,12 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Trace
 
 def _bounds(given: Any, d: Size) -> list[Any]:
     if isinstance(given, Sequence | np.ndarray):
-        return [0, *(operator.index(i) for i in given), None]
-    n, parts = concrete_size(d, "the size"), operator.index(given)
+        return [0, *(i if isinstance(i, DimExpr) else operator.index(i) for i in given), None]
+    parts = operator.index(given)
     if parts <= 0:
         raise ShapeError("no pieces", operation="split", position=1, got=parts, wanted="at least one")
-    small, larger = divmod(n, parts)
-    return [k * small + min(k, larger) for k in range(parts + 1)]
+    small, larger = d // parts, d % parts
+    return [*(k * small + dim_min(k, larger) for k in range(parts)), d]
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTensor]:
@@ -268,13 +267,20 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTenso
     [[1, 2], [3, 4]]
     """
     x = _at_least("split", ary, 1)
-    n = x.type.shape[axis_of("split", axis, x.type.ndim)]
-    if not isinstance(indices_or_sections, Sequence | np.ndarray):
-        parts = operator.index(indices_or_sections)
-        if parts <= 0 or concrete_size(n, "the size") % parts:
-            wanted = f"a number that divides {n}"
-            raise ShapeError("pieces are not equal", operation="split", position=1, got=parts, wanted=wanted)
-    return array_split(x, indices_or_sections, axis)
+    at = axis_of("split", axis, x.type.ndim)
+    shape = x.type.shape
+    if isinstance(indices_or_sections, Sequence | np.ndarray):
+        return array_split(x, indices_or_sections, at)
+    parts = operator.index(indices_or_sections)
+    left = shape[at] % parts if parts > 0 else None
+    if left is None or (isinstance(left, int) and left):
+        wanted = f"a number that divides {shape[at]}"
+        raise ShapeError("pieces are not equal", operation="split", position=1, got=parts, wanted=wanted)
+    if left == 0:
+        return array_split(x, parts, at)
+    # Whether the size can be divided is seen when it is known: it has to come out even in this shape.
+    apart = reshape(x, (*shape[:at], parts, shape[at] // parts, *shape[at + 1 :]))
+    return [getitem(apart, (*(slice(None),) * at, k)) for k in range(parts)]
 
 
 def hsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
@@ -303,75 +309,3 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
     [[[[1]]], [[[2]]]]
     """
     return split(_at_least("dsplit", ary, 3), indices_or_sections, 2)
-
-
-# -- padded -----------------------------------------------------------------------------------------------------------
-
-#: Modes in which every element of the border is one of the array's.
-_COPYING = ("edge", "reflect", "symmetric", "wrap")
-
-
-def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0, **kwargs: Any) -> TracedTensor:
-    """A border around the array: `pad_width` is a number, (before, after), or such a pair for each axis.
-
-    `mode`: "constant" (with `constant_values`, given as `pad_width` is), "edge", "reflect", "symmetric", "wrap".
-
-    >>> pad([1, 2, 3], 1).tolist(), pad([1, 2, 3], (0, 2), "reflect").tolist()
-    ([0, 1, 2, 3, 0], [1, 2, 3, 2, 1])
-    """
-    x = operand(array)
-    widths = _pairs("pad_width", pad_width, x.type.ndim)
-    for before, after in widths:
-        if any(isinstance(w, int) and w < 0 for w in (before, after)):
-            raise ShapeError("negative width", operation="pad", position=1, got=(before, after), wanted="widths >= 0")
-    if mode == "constant" and not kwargs:
-        values = _pairs("constant_values", constant_values, x.type.ndim)
-        for axis, ((before, after), ends) in enumerate(zip(widths, values, strict=True)):
-            x = _constant_border(x, axis, before, after, *ends)
-        return x
-    if mode not in _COPYING or kwargs:
-        got = f"mode {mode!r}" + "".join(f", {k}={v!r}" for k, v in kwargs.items())
-        wanted = f"'constant' or one of {_COPYING}, without further arguments"
-        raise ShapeError("unknown mode", operation="pad", got=got, wanted=wanted)
-    for axis, width in enumerate(widths):
-        if width != (0, 0):
-            n = concrete_size(x.type.shape[axis], "the size")
-            if n == 0:
-                raise ShapeError("nothing to copy", operation="pad", position=0, got=x.type.shape, wanted="elements")
-            x = take(x, np.pad(np.arange(n), width, mode=mode), axis)  # type: ignore[call-overload]
-    return x
-
-
-def _pairs(name: str, given: Any, ndim: int) -> list[tuple[Any, Any]]:
-    """A pair for each axis."""
-    rows = given if isinstance(given, tuple | list | np.ndarray) else (given,)
-    if all(isinstance(row, tuple | list | np.ndarray) for row in rows):
-        pairs = [tuple(row) if len(row) == 2 else (row[0], row[0]) for row in rows]
-        pairs = pairs * ndim if len(pairs) == 1 else pairs
-    else:
-        pairs = [(rows[0], rows[-1])] * ndim
-        if len(rows) > 2:
-            pairs = []
-    if len(pairs) != ndim:
-        wanted = f"a number, a pair, or {ndim} pairs"
-        raise ShapeError("does not fit", operation="pad", position=name, got=given, wanted=wanted)
-    return [(_width(a), _width(b)) for a, b in pairs] if name == "pad_width" else pairs
-
-
-def _width(w: Any) -> Size:
-    return w if isinstance(w, DimExpr) else operator.index(w)
-
-
-def _constant_border(x: TracedTensor, axis: int, before: Size, after: Size, low: Any, high: Any) -> TracedTensor:
-    if before == 0 and after == 0:
-        return x
-    shape = x.type.shape
-    size = before + shape[axis] + after
-    if not (isinstance(low, int | float) and low is high and low == 0):
-        ends = [
-            full((*shape[:axis], width, *shape[axis + 1 :]), as_code(operand(v), x.type.code))
-            for width, v in ((before, low), (after, high))
-        ]
-        return concatenate([ends[0], x, ends[1]], axis)
-    made: TracedTensor = apply("pad_slice", x, axis=axis, start=before, size=size)
-    return made

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.elementwise import check_device, stop_gradient
-from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, stack
-from nbgraph.dims import DimExpr
+from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, reshape, stack
+from nbgraph.dims import DimExpr, dim_max
 from nbgraph.engine import Engine, evaluate
 from nbgraph.errors import ShapeError
 from nbgraph.promote import apply, as_code, common, operand, result_code, to_inexact, weak
 from nbgraph.trace import Node, constant_of
-from nbgraph.types import CODES, DTYPES, code_of
+from nbgraph.types import CODES, DTYPES, Size, code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -204,6 +204,12 @@ def _size(n: Any) -> Any:
     return n if type(n) is DimExpr else operator.index(n)
 
 
+def counted(n: Size, code: str = "i8") -> TracedTensor:
+    """0, 1, ... n - 1, for a size that may be symbolic."""
+    made: TracedTensor = apply("iota", n=_size(n), code=code)
+    return made
+
+
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None) -> TracedTensor:
     """start, start + step, ... before stop; `arange(n)` counts from 0. Integers may be symbolic sizes.
 
@@ -226,8 +232,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, de
 def _symbolic_arange(start: Any, stop: Any, step: int, code: str) -> TracedTensor:
     span = stop - start if step > 0 else start - stop
     n = (span + (abs(step) - 1)) // abs(step)
-    counted: TracedTensor = apply("iota", n=n, code=code)
-    return counted if (start, step) == (0, 1) else as_code(counted * step + start, code)
+    steps = counted(n, code)
+    return steps if (start, step) == (0, 1) else as_code(steps * step + start, code)
 
 
 def _number(name: str, x: Any) -> Any:
@@ -241,7 +247,7 @@ def _number(name: str, x: Any) -> Any:
 def linspace(
     start: Any,
     stop: Any,
-    num: int = 50,
+    num: Any = 50,
     endpoint: bool = True,
     retstep: bool = False,
     dtype: Any = None,
@@ -251,25 +257,35 @@ def linspace(
 ) -> Any:
     """`num` evenly spaced values from start to stop, along a new axis; both ends are differentiable.
 
-    With `retstep` the pair of them and the step.
+    With `retstep` the pair of them and the step. `num` may be a symbolic size.
 
     >>> linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     check_device(device)
     a, b = (to_inexact(x) for x in common(start, stop))
-    num = operator.index(num)
-    if num < 0:
+    num = _size(num)
+    if isinstance(num, int) and num < 0:
         raise ShapeError("negative size", operation="linspace", got=num, wanted="num >= 0")
-    shares = np.linspace(0.0, 1.0, num, endpoint)
     ndim = max(a.type.ndim, b.type.ndim)
-    t = as_code(constant(shares.reshape(num, *(1,) * ndim)), a.type.code if not a.type.is_complex else a.type.real_code)
+    t = as_code(reshape(_shares(num, endpoint), (num, *(1,) * ndim)), a.type.real_code)
     values = a * (1 - t) + b * t  # exact at both ends
     if dtype is not None:
         values = as_code(apply("floor", values) if code_of(dtype)[0] == "i" else values, code_of(dtype))
     values = values if axis == 0 else moveaxis(values, 0, axis)
+    if not retstep:
+        return values
     count = num - 1 if endpoint else num
-    return (values, (b - a) / count if count > 0 else operand(np.nan)) if retstep else values
+    return values, operand(np.nan) if isinstance(count, int) and count <= 0 else (b - a) / count
+
+
+def _shares(num: Size, endpoint: bool) -> TracedTensor:
+    """`num` values from 0 to 1."""
+    if isinstance(num, int):
+        return constant(np.linspace(0.0, 1.0, num, endpoint))
+    steps = dim_max(num - 1, 1) if endpoint else num
+    shares: TracedTensor = counted(num, "f8") / steps
+    return shares
 
 
 # -- dtypes, evaluation -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from nbgraph.errors import DtypeError
 from nbgraph.kinds import Elementwise
 from nbgraph.op import REGISTRY
 from nbgraph.promote import as_code, binary, common, operand, record1, record2, to_inexact, unary
-from nbgraph.trace import record
+from nbgraph.trace import Node, record
 from nbgraph.types import COMPLEX_OF, code_of
 
 if TYPE_CHECKING:
@@ -293,7 +293,9 @@ def where(condition: Any, x: Any, y: Any) -> TracedTensor:
     >>> where([True, False], [1.0, 2.0], 0).tolist()
     [1.0, 0.0]
     """
-    made: TracedTensor = record(_WHERE, (as_code(operand(condition), "b1"), *common(x, y)))
+    if not (isinstance(condition, Node) and condition.type.code == "b1"):
+        condition = as_code(operand(condition), "b1")
+    made: TracedTensor = record(_WHERE, (condition, *common(x, y)))
     return made
 
 

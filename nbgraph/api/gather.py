@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from nbgraph.api.advanced import Plan, broadcast_value, check_bounds, combined, index_array
-from nbgraph.api.elementwise import astype
+from nbgraph.api.elementwise import astype, maximum, minimum
 from nbgraph.api.elementwise import where as _where
+from nbgraph.api.indexing import getitem
 from nbgraph.api.masks import indices_where
+from nbgraph.api.rounding import remainder
 from nbgraph.api.shapes import (
     broadcast_arrays,
     broadcast_shapes,
@@ -85,13 +87,12 @@ def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> TracedT
 
 
 def _moded(index: TracedTensor, d: Size, mode: str) -> TracedTensor:
-    """Indices brought into bounds, which evaluates them."""
+    """Indices brought into bounds."""
     if mode == "raise":
         return index
     if mode not in ("wrap", "clip"):
         raise ShapeError("unknown mode", operation="take", got=repr(mode), wanted="'raise', 'wrap' or 'clip'")
-    n, given = concrete_size(d, "the size"), value(index)
-    return operand(given % n if mode == "wrap" else np.clip(given, 0, n - 1))
+    return remainder(index, d) if mode == "wrap" else maximum(minimum(index, d - 1), 0)
 
 
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> TracedTensor:
@@ -314,8 +315,11 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> TracedTensor:
     [10, 30]
     """
     x, at = flat("delete", arr, axis)
-    n = concrete_size(x.type.shape[at], "the size")
-    return take(x, _edited("delete", np.delete, np.arange(n), _static(obj)), at)
+    n, where_to = x.type.shape[at], _static(obj)
+    if isinstance(n, int):
+        return take(x, _edited("delete", np.delete, np.arange(n), where_to), at)
+    places = list(dict.fromkeys(_places("delete", where_to, n)))
+    return concatenate(_pieces(x, at, [0, *(p + 1 for p in places)], [*places, n]), at)
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> TracedTensor:
@@ -325,9 +329,11 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> TracedTensor:
     [1, 10, 20, 2, 30]
     """
     x, at = flat("insert", arr, axis)
-    n, where_to = concrete_size(x.type.shape[at], "the size"), _static(obj)
+    n, where_to = x.type.shape[at], _static(obj)
     given = astype(values, x.dtype)
     given = expand_dims(given, tuple(range(x.type.ndim - given.type.ndim)))
+    if not isinstance(n, int):
+        return _inserted(x, at, where_to, given)
     number = np.asarray(where_to) if not isinstance(where_to, slice) else np.arange(n)[where_to]
     if number.ndim == 0 and number.dtype.kind != "b":
         given = moveaxis(given, 0, at)
@@ -336,6 +342,42 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> TracedTensor:
     given = broadcast_value(given, (*x.type.shape[:at], count, *x.type.shape[at + 1 :]))
     order = _edited("insert", np.insert, np.arange(n), where_to, n + np.arange(count))
     return take(concatenate([x, given], at), order, at)
+
+
+def _inserted(x: TracedTensor, at: int, where_to: Any, given: TracedTensor) -> TracedTensor:
+    """`insert` along a dimension of symbolic size."""
+    n, rest = x.type.shape[at], x.type.shape[at + 1 :]
+    if np.ndim(where_to) == 0:
+        given = moveaxis(given, 0, at)
+    places = _places("insert", where_to, n)
+    if len(places) == 1:
+        new = [broadcast_value(given, (*x.type.shape[:at], given.type.shape[at], *rest))]
+    else:
+        order = np.argsort(_ranks(where_to), kind="stable")
+        given = broadcast_value(given, (*x.type.shape[:at], len(places), *rest))
+        new = [getitem(given, (*(slice(None),) * at, slice(k, k + 1))) for k in order.tolist()]
+    first, *others = _pieces(x, at, [0, *places], [*places, n])
+    return concatenate([first, *(part for pair in zip(new, others, strict=True) for part in pair)], at)
+
+
+def _places(name: str, where_to: Any, n: Size) -> list[Size]:
+    """Positions in a dimension of symbolic size, in order: those from its start before those from its end."""
+    if isinstance(where_to, slice) or where_to.dtype.kind not in "iu":
+        concrete_size(n, f"the size that {name} takes apart by a slice or a mask")
+    ordered = np.ravel(where_to)[np.argsort(_ranks(where_to), kind="stable")]
+    return [n + k if k < 0 else k for k in ordered.tolist()]
+
+
+def _ranks(where_to: Array) -> Array:
+    """A number for each position, by which positions are in order: negative ones count from a far end."""
+    flat_places = np.ravel(where_to)
+    return np.where(flat_places < 0, flat_places + np.iinfo(np.int64).max, flat_places)
+
+
+def _pieces(x: TracedTensor, at: int, starts: Sequence[Size], stops: Sequence[Size]) -> list[TracedTensor]:
+    """The slices along an axis from the starts to the stops."""
+    before = (slice(None),) * at
+    return [getitem(x, (*before, slice(i, j))) for i, j in zip(starts, stops, strict=True)]
 
 
 def _static(obj: Any) -> Any:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbgraph.api.creation import linspace
+from nbgraph.api.creation import counted, linspace
 from nbgraph.api.elementwise import exp, log, power, where
 from nbgraph.api.gather import constants, take
 from nbgraph.api.indexing import setitem
 from nbgraph.api.logic import less_equal
-from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape
-from nbgraph.dims import DimExpr
+from nbgraph.api.rounding import remainder
+from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape, stack
+from nbgraph.dims import DimExpr, dim_min
 from nbgraph.errors import ShapeError
-from nbgraph.promote import apply, as_code, common, operand, to_inexact
+from nbgraph.promote import as_code, common, operand, to_inexact
 from nbgraph.trace import concrete_size
 from nbgraph.types import DTYPES, Size, code_of
 
@@ -54,18 +55,18 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     >>> indices((2, 2)).tolist()
     [[[0, 0], [1, 1]], [[0, 1], [0, 1]]]
     """
-    found: Any = np.indices(dimensions, DTYPES[code_of(dtype)], sparse)  # type: ignore[call-overload]
-    return constants(found) if sparse else operand(found)
-
-
-def _iota(n: Any) -> TracedTensor:
-    made: TracedTensor = apply("iota", n=n if isinstance(n, DimExpr) else operator.index(n), code="i8")
-    return made
+    sizes, code = tuple(dimensions), code_of(dtype)
+    if not any(isinstance(d, DimExpr) for d in sizes):
+        found: Any = np.indices(sizes, DTYPES[code], sparse)  # type: ignore[call-overload]
+        return constants(found) if sparse else operand(found)
+    n = len(sizes)
+    thin = [expand_dims(counted(d, code), tuple(a for a in range(n) if a != k)) for k, d in enumerate(sizes)]
+    return tuple(thin) if sparse else stack([broadcast_to(t, sizes) for t in thin])
 
 
 def _below(n: Any, m: Any, k: Any) -> TracedTensor:
     """Whether an element of a matrix [n, m] is on its k-th diagonal or below."""
-    return less_equal(_iota(m) - expand_dims(_iota(n), 1), k)
+    return less_equal(counted(m) - expand_dims(counted(n), 1), k)
 
 
 def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = float) -> TracedTensor:
@@ -112,7 +113,7 @@ def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[TracedTensor
     >>> [i.tolist() for i in tril_indices(2)]
     [[0, 1, 1], [0, 0, 1]]
     """
-    return constants(np.tril_indices(n, k, m))
+    return constants(np.tril_indices(*_known("tril_indices", n, k, m)))  # type: ignore[arg-type]
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[TracedTensor, ...]:
@@ -121,7 +122,12 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[TracedTensor
     >>> [i.tolist() for i in triu_indices(2)]
     [[0, 0, 1], [0, 1, 1]]
     """
-    return constants(np.triu_indices(n, k, m))
+    return constants(np.triu_indices(*_known("triu_indices", n, k, m)))  # type: ignore[arg-type]
+
+
+def _known(name: str, *sizes: Any) -> list[int | None]:
+    """Sizes on whose values a number of indices depends."""
+    return [None if n is None else concrete_size(n, f"the size that {name} takes") for n in sizes]
 
 
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> TracedTensor:
@@ -133,17 +139,19 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> TracedTensor:
     [[0, 2], [3, 0]]
     """
     x = operand(a)
-    shape = tuple(concrete_size(d, "the size") for d in x.type.shape)
+    shape = x.type.shape
     if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
         wanted = "a matrix, or equal dimensions"
         raise ShapeError("no diagonal", operation="fill_diagonal", position=0, got=shape, wanted=wanted)
-    step = 1 + int(np.sum(np.cumprod(shape[:0:-1])))
-    end = shape[1] * shape[1] if len(shape) == 2 and not wrap else None
-    places = np.arange(int(np.prod(shape)))[:end:step]
+    n, m = shape[:2]
+    step = 1 + sum(m**k for k in range(1, len(shape)))
+    count = (n * m + m) // step if wrap and len(shape) == 2 else dim_min(n, m)
+    each = counted(count)
     given = operand(val)
     if given.type.ndim:
-        given = take(ravel(given), np.arange(len(places)) % concrete_size(given.type.size, "the size"))
-    return reshape(setitem(ravel(x), places, given), shape)
+        given = ravel(given)
+        given = take(given, remainder(each, given.type.shape[0]))
+    return reshape(setitem(ravel(x), each * step, given), shape)
 
 
 # -- spacings ---------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from nbgraph.contraction import (
     inner_labels,
     matmul_labels,
     outer_labels,
+    path_finder,
     plan_einsum,
     tensordot_labels,
 )
@@ -32,7 +33,7 @@ from nbgraph.errors import ShapeError
 from nbgraph.op import REGISTRY
 from nbgraph.promote import along, as_code, common, operand, record2
 from nbgraph.trace import Node, concrete_size
-from nbgraph.types import TensorType
+from nbgraph.types import TensorType, code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -143,21 +144,26 @@ def _contraction(labels: Any) -> Any:
 # -- einsum -----------------------------------------------------------------------------------------------------------
 
 
-def einsum(*operands: Any, optimize: Any = "auto") -> TracedTensor:
+def einsum(
+    *operands: Any, optimize: Any = "auto", dtype: Any = None, order: str = "K", casting: str = "safe"
+) -> TracedTensor:
     """A sum of products over labelled dimensions, of any number of operands.
 
     `einsum("ij,jk->ik", a, b)` or `einsum(a, [0, 1], b, [1, 2], [0, 2])`; ellipses as in NumPy. `optimize` says how the
-    order of contraction is found (as `opt_einsum.contract_path`), or is a path.
+    order of contraction is found (as `opt_einsum.contract_path`, or NumPy's pair of a name and a number of elements),
+    or is a path. Operands are cast to `dtype`; `order` and `casting` are of no account.
 
     >>> einsum("i,ij,j", [1, 2], [[1, 0], [0, 1]], [1, 2]).item()
     5
     """
     subscripts, given = _string_form(operands)
     values: list[Any] = list(common(*given)) if given else []
+    if dtype is not None:
+        values = [as_code(v, code_of(dtype)) for v in values]
     if not values:
         raise ShapeError("no operands", operation="einsum", got=operands, wanted="subscripts and operands")
-    if not isinstance(optimize, str | bool):
-        optimize = tuple(p if isinstance(p, str) else tuple(p) for p in optimize)
+    if optimize != "auto":
+        optimize = path_finder(optimize)
     types = [v.type for v in values]
     steps_of = _einsum_steps if all(t.lasting for t in types) else _einsum_steps.__wrapped__
     for step in steps_of(subscripts, optimize, *types):

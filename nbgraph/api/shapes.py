@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbgraph import joins
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, ShapeError, named
 from nbgraph.promote import along, apply, as_code, common, operand
@@ -286,11 +287,31 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> TracedT
     nodes = _joined("concatenate", arrays, dtype)
     if axis is None:
         nodes, axis = [ravel(n) for n in nodes], 0
+    if _may_be_joined(nodes, axis) and joins.grows(nodes):
+        return joins.join(nodes, axis % nodes[0].type.ndim, False)  # type: ignore[return-value]
     made: TracedTensor = apply("concatenate", *nodes, axis=operator.index(axis))
     return made
 
 
 concat = concatenate
+
+
+def _may_be_joined(nodes: Sequence[TracedTensor], axis: int) -> bool:
+    """Whether sizes are known and fit."""
+    first = nodes[0].type
+    if not -first.ndim <= axis < first.ndim:
+        return False
+    axis %= first.ndim
+    return all(
+        n.type.concrete
+        and n.type.ndim == first.ndim
+        and n.type.with_shape(_without(n.type.shape, axis)) is first.with_shape(_without(first.shape, axis))
+        for n in nodes
+    )
+
+
+def _without(shape: Shape, axis: int) -> Shape:
+    return (*shape[:axis], *shape[axis + 1 :])
 
 
 def _joined(name: str, arrays: Any, dtype: Any) -> list[TracedTensor]:
@@ -319,6 +340,8 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
             wanted = f"the shape of the first, {nodes[0].type.shape}"
             raise ShapeError("shapes differ", operation="stack", position=position, got=n.type.shape, wanted=wanted)
     axis = _axis("stack", axis, nodes[0].type.ndim + 1)
+    if all(n.type is nodes[0].type for n in nodes) and nodes[0].type.concrete and joins.grows(nodes):
+        return joins.join(nodes, axis, True)  # type: ignore[return-value]
     made: TracedTensor = apply("concatenate", *(expand_dims(n, axis) for n in nodes), axis=axis)
     return made
 

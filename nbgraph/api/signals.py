@@ -107,11 +107,10 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         left = right = None
     n = ps.type.shape[0]
     low, high = fs[0] if left is None else left, fs[-1] if right is None else right
-    if n == 1:
-        return where(xs < ps[0], low, where(xs > ps[0], high, fs[0]))
     k = minimum(maximum(searchsorted(ps, xs, "right") - 1, 0), n - 2)
     start, base = take(ps, k), take(fs, k)
-    slope = (take(fs, k + 1) - base) / (take(ps, k + 1) - start)
+    run = take(ps, k + 1) - start
+    slope = (take(fs, k + 1) - base) / where(run == 0, 1, run)  # of a lone point; its value is set below
     inside = where(xs == ps[-1], fs[-1], slope * (xs - start) + base)
     return where(xs < ps[0], low, where(xs > ps[-1], high, inside))
 

@@ -11,10 +11,10 @@ import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbgraph.api.arranging import pad
 from nbgraph.api.creation import arange
 from nbgraph.api.elementwise import maximum, minimum, where
 from nbgraph.api.gather import axis_of, take
+from nbgraph.api.padding import pad
 from nbgraph.decided import size_of
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, DtypeError, ShapeError

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from nbgraph.codegen.fuse import Fusion, Group
 from nbgraph.codegen.legalise import Body, legalise
-from nbgraph.codegen.nest import emit_nests
+from nbgraph.codegen.nests import emit_nests
 from nbgraph.codegen.storage import Buffer, Storage, Temporary
 from nbgraph.fragment import Fragment, Instr
 from nbgraph.kinds import Assembly, Kernel, Layout
@@ -55,7 +55,7 @@ def generate(fragment: Fragment, accumulating: frozenset[int] = frozenset()) -> 
 
 
 class Emitter:
-    """Writes the source of a body; `nest` writes its loop nests, operations of the kind `Kernel` their calls."""
+    """Writes the source of a body; `nests` writes its loop nests, operations of the kind `Kernel` their calls."""
 
     def __init__(self, body: Body, fusion: Fusion, storage: Storage, accumulating: frozenset[int]) -> None:
         self.body, self.fusion, self.storage, self.accumulating = body, fusion, storage, accumulating

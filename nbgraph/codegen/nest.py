@@ -1,6 +1,6 @@
-"""Loop nests: elementwise operations, sources of elements, and the reductions that end in them.
+"""A loop nest: elementwise operations, sources of elements, and the reductions that end in it.
 
-In: steps that share their first loops. Out: their source, through the emitter's `line`, `load` and `store`.
+In: a step, and the loops around it. Out: its source, through the emitter's `line`, `load` and `store`.
 Holds: dimensions of size 1 have no loop; neighbouring dimensions through which every operand goes in one stride, or not
 at all, have one together. A sum is made block by block, so that its error grows with the number of blocks and the
 length of one, not with the number of elements.
@@ -8,7 +8,8 @@ length of one, not with the number of elements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nbgraph.fragment import Instr
@@ -18,8 +19,15 @@ from nbgraph.types import DTYPES, Shape, Size
 #: Elements that a reduction accumulates before they are added to the total.
 BLOCK = 256
 
+#: Elements of the longest row that is fetched ahead: a few must fit into the second cache.
+FAR = 8192
+
 #: The strides of the axes of a domain that move; by all others an access stays where it is.
 Strides = dict[int, Size]
+
+
+#: Every loop by its own name.
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class Loop(NamedTuple):
@@ -30,26 +38,7 @@ class Loop(NamedTuple):
     axes: tuple[int, ...]
 
 
-def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
-    """The source of the steps with these numbers, which run in turn for each index of the first `depth` axes."""
-    nests = [Nest(emitter, k) for k in steps]
-    shared = _loops(nests, range(depth))
-    for nest in nests:
-        nest.plan(shared, depth)
-        nest.initialise_memory(shared=False)
-    for k, loop in enumerate(shared):
-        for nest in nests:
-            nest.start(k)
-        _open(emitter, loop, [part for nest in nests for part in nest.parts(k)])
-    for nest in nests:
-        nest.emit()
-    for k in reversed(range(len(shared))):
-        _close(emitter, [part for nest in nests for part in nest.parts(k)])
-        for nest in nests:
-            nest.finish(k)
-
-
-def _loops(nests: Sequence[Nest], axes: Iterable[int]) -> list[Loop]:
+def loops_through(nests: Sequence[Nest], axes: Iterable[int]) -> list[Loop]:
     """Loops through these axes, as few as fit all nests."""
     domain = nests[0].domain
     spans: list[list[int]] = []
@@ -63,20 +52,29 @@ def _loops(nests: Sequence[Nest], axes: Iterable[int]) -> list[Loop]:
     return [Loop(f"i{span[0]}", _count(domain[a] for a in span), tuple(span)) for span in spans]
 
 
-def _open(emitter: Any, loop: Loop, parts: Sequence[Accumulator]) -> None:
-    """Begins a loop, and before it one over its blocks if there are accumulators of one block's part."""
+def open_loop(emitter: Any, loop: Loop, parts: Sequence[Accumulator], fetched: Sequence[tuple[str, str]] = ()) -> None:
+    """Begins a loop, and before it one over its blocks if there are accumulators of one block's part.
+
+    `fetched`: pointers and indices from which as many elements as the block has are fetched, where that is not
+    too far ahead, nor so near that the processor does it.
+    """
     indices = f"range({emitter.size(loop.size)})"
     if parts:
         emitter.line(f"for block in range(0, {emitter.size(loop.size)}, {BLOCK}):")
         emitter.depth += 1
+        emitter.line(f"end = min(block + {BLOCK}, {emitter.size(loop.size)})")
+        if fetched:
+            emitter.line(f"ahead = end - block if {BLOCK} <= {emitter.size(loop.size)} <= {FAR} else 0")
+        for pointer, index in fetched:
+            emitter.line(f"fetch({pointer}, {index}, ahead)")
         for part in parts:
             emitter.line(part.start_part())
-        indices = f"range(block, min(block + {BLOCK}, {emitter.size(loop.size)}))"
+        indices = "range(block, end)"
     emitter.line(f"for {loop.name} in {indices}:")
     emitter.depth += 1
 
 
-def _close(emitter: Any, parts: Sequence[Accumulator]) -> None:
+def close_loop(emitter: Any, parts: Sequence[Accumulator]) -> None:
     """Ends what `_open` began."""
     emitter.depth -= 1
     for part in parts:
@@ -102,11 +100,11 @@ class Accumulator:
 
     def start(self) -> str:
         """The statement that starts the total."""
-        return f"total{self.v} = {_cast(self.wide, self.start_value)}"
+        return f"total{self.v} = {cast(self.wide, self.start_value)}"
 
     def start_part(self) -> str:
         """The statement that starts a block's part."""
-        return f"part{self.v} = {_cast(self.code, self.start_value)}"
+        return f"part{self.v} = {cast(self.code, self.start_value)}"
 
     def finish_part(self) -> str:
         """The statement that takes a block's part into the total."""
@@ -117,11 +115,11 @@ class Accumulator:
         return self._combined("part", self.code, x) if self.blocked else self._combined("total", self.wide, x)
 
     def _combined(self, name: str, code: str, x: str) -> str:
-        return f"{name}{self.v} = {_cast(code, self.op.combine(code, f'{name}{self.v}', x))}"
+        return f"{name}{self.v} = {cast(code, self.op.combine(code, f'{name}{self.v}', x))}"
 
     def finish(self) -> str:
         """The statement that makes the result."""
-        return f"v{self.v} = {_cast(self.code, f'total{self.v}')}"
+        return f"v{self.v} = {cast(self.code, f'total{self.v}')}"
 
 
 class Nest:
@@ -131,11 +129,16 @@ class Nest:
         self.e, self.k, self.instrs = emitter, k, emitter.fusion.steps[k].instrs
         self.types, self.storage = emitter.body.types, emitter.storage
         self.domain: Shape = emitter.fusion.steps[k].domain
-        self.loaded: dict[int, str] = {}
+        self.loaded: set[str] = set()
         self.reductions = [i for i in self.instrs if isinstance(i.op, Reduction)]
         self.has_source = any(isinstance(i.op, Source) for i in self.instrs)
         read = dict.fromkeys(v for i in self.instrs for v in i.ins if self.storage.register(v, k) is None)
         self.strides = {v: self._strides(v) for v in read}
+        self.made = {i.first for i in self.instrs}
+        self.fetched: list[tuple[str, str]] = []
+        #: Where the statements are written several times: what is behind the names of the present copy's variables,
+        #: and what stands for the loops' names.
+        self.copy, self.names = "", NO_NAMES
 
     # -- loops -------------------------------------------------------------------------------------------------------
 
@@ -155,7 +158,7 @@ class Nest:
     def plan(self, shared: Sequence[Loop], depth: int) -> None:
         """Sets the loops, of which the first are shared, and where each reduction accumulates."""
         self.shared = len(shared)
-        self.loops = [*shared, *_loops([self], range(depth, len(self.domain)))]
+        self.loops = [*shared, *loops_through([self], range(depth, len(self.domain)))]
         self.accumulators = {i.first: self._accumulator(i) for i in self.reductions}
 
     def _accumulator(self, instr: Instr) -> Accumulator:
@@ -171,6 +174,24 @@ class Nest:
         """What is accumulated block by block in loop k."""
         return [a for a in self.accumulators.values() if a.blocked] if k == len(self.loops) - 1 else []
 
+    def has_blocks_of_rows(self) -> bool:
+        """Whether it goes through a row in one loop, block by block."""
+        return 0 < self.shared == len(self.loops) - 1 and bool(self.parts(self.shared))
+
+    def next_rows(self) -> list[tuple[str, str]]:
+        """Pointers and indices of the next row, from the present block on, of what it goes through in one stride."""
+        if not 0 < self.shared == len(self.loops) - 1:
+            return []
+        stored = [i.first for i in self.instrs if i.first in self.storage.buffers and not isinstance(i.op, Reduction)]
+        outer, inner = self.loops[-2:]
+        names = {outer.name: f"({outer.name} + 1)", inner.name: "block"}
+        return [
+            (self.e.pointer(self._buffer(v)), self._index(v, names=names))
+            for v in dict.fromkeys([*self.strides, *stored])
+            for steps in (self._strides(v),)
+            if outer.axes[-1] in steps and steps.get(inner.axes[-1]) == 1
+        ]
+
     # -- text --------------------------------------------------------------------------------------------------------
 
     def emit(self) -> None:
@@ -179,13 +200,12 @@ class Nest:
         n = len(self.loops)
         for k in range(self.shared, n):
             self.start(k)
-            _open(self.e, self.loops[k], self.parts(k))
+            open_loop(self.e, self.loops[k], self.parts(k), self.fetched)
         self.start(n)
-        for instr in self.instrs:
-            self._statement(instr)
+        self.statements()
         self.finish(n)
         for k in reversed(range(self.shared, n)):
-            _close(self.e, self.parts(k))
+            close_loop(self.e, self.parts(k))
             self.finish(k)
 
     def start(self, depth: int) -> None:
@@ -209,15 +229,21 @@ class Nest:
             if a.depth is None and inside == shared:
                 opened = kept[self.shared if inside else 0 :]
                 for loop in opened:
-                    _open(self.e, loop, ())
-                self.e.store(self._buffer(a.v), self._index(a.v, a.op.axes), _cast(a.code, a.start_value))
+                    open_loop(self.e, loop, ())
+                self.e.store(self._buffer(a.v), self._index(a.v, a.op.axes), cast(a.code, a.start_value))
                 self.e.depth -= len(opened)
 
-    def _statement(self, instr: Instr) -> None:
+    def statements(self) -> None:
+        """What is done for one element."""
+        for instr in self.instrs:
+            if isinstance(instr.op, Reduction):
+                self._accumulate(self.accumulators[instr.first], self.term(instr))
+            else:
+                self.element(instr)
+
+    def element(self, instr: Instr) -> None:
+        """The statement that makes an element."""
         op, code = instr.op, self.types[instr.first].code
-        if isinstance(op, Reduction):
-            self._accumulate(self.accumulators[instr.first], instr.ins[0])
-            return
         if isinstance(op, Source):
             text = op.element(code, self._element_index(), [self.e.size(s) for s in instr.sizes])
         else:
@@ -226,43 +252,50 @@ class Nest:
             xs = [self._operand(v) for v in instr.ins]
             xs += [self.e.named("external", routine) for routine in op.externals(operand_code)]
             text = op.scalar(operand_code, *xs)
-        self.e.line(f"v{instr.first} = {_cast(code, text)}")
+        self.e.line(f"v{instr.first}{self.copy} = {cast(code, text)}")
         self._keep(instr.first)
 
-    def _accumulate(self, a: Accumulator, operand: int) -> None:
-        x = self._operand(operand)
-        if self.types[operand].code != a.code:
-            x = _cast(a.code, x)
-        if a.depth is not None:
+    def term(self, instr: Instr) -> str:
+        """What a reduction takes in."""
+        x, code = self._operand(instr.ins[0]), self.types[instr.first].code
+        return x if self.types[instr.ins[0]].code == code else cast(code, x)
+
+    def _accumulate(self, a: Accumulator, x: str) -> None:
+        if a.depth is None:
+            self.update(a, a.op.update(a.code, f"v{a.v}", x))
+        else:
             self.e.line(a.step(x))
-            return
+
+    def update(self, a: Accumulator, text: str) -> None:
+        """Sets an accumulator in memory to what the text makes of its present value, the variable of its number."""
         buffer, index = self._buffer(a.v), self._index(a.v, a.op.axes)
         self.e.line(f"v{a.v} = {self.e.load(buffer, index)}")
-        self.e.store(buffer, index, _cast(a.code, a.op.update(a.code, f"v{a.v}", x)))
+        self.e.store(buffer, index, cast(a.code, text))
 
     # -- values ------------------------------------------------------------------------------------------------------
 
     def _operand(self, v: int) -> str:
         register = self.storage.register(v, self.k)
         if register is not None:
-            return f"v{register}"
-        name = self.loaded.get(v)
-        if name is None:
-            name = self.loaded[v] = f"x{v}"
+            return f"v{register}{self.copy if register in self.made else ''}"
+        name = f"x{v}{self.copy}"
+        if name not in self.loaded:
+            self.loaded.add(name)
             self.e.line(f"{name} = {self.e.load(self._buffer(v), self._index(v))}")
         return name
 
     def _keep(self, v: int, reduced: Sequence[int] = ()) -> None:
         """Stores a value that is needed in memory."""
         if v in self.storage.buffers:
-            self.e.store(self._buffer(v), self._index(v, reduced), f"v{v}")
+            self.e.store(self._buffer(v), self._index(v, reduced), f"v{v}{self.copy}")
 
     def _buffer(self, v: int) -> Any:
         return self.storage.buffers[self.e.body.base[v]]
 
-    def _index(self, v: int, reduced: Sequence[int] = ()) -> str:
-        strides = self._strides(v, reduced)
-        steps = ((loop.name, strides.get(loop.axes[-1], 0)) for loop in self.loops)
+    def _index(self, v: int, reduced: Sequence[int] = (), names: Mapping[str, str] | None = None) -> str:
+        """Source of the index of a value's element; `names` stand for those of the loops."""
+        strides, names = self._strides(v, reduced), names or self.names
+        steps = ((names.get(loop.name, loop.name), strides.get(loop.axes[-1], 0)) for loop in self.loops)
         text: str = self.e.index(self.storage.layout(v).offset, steps)
         return text
 
@@ -272,7 +305,7 @@ class Nest:
         return [names.get(axis, "0") for axis in range(len(self.domain))]
 
 
-def _cast(code: str, text: str) -> str:
+def cast(code: str, text: str) -> str:
     """The expression in exactly this dtype (Numba widens small types)."""
     return f"bool({text})" if code == "b1" else f"{DTYPES[code].name}({text})"
 
@@ -284,4 +317,4 @@ def _count(sizes: Iterable[Size]) -> Size:
     return n
 
 
-__all__ = ["BLOCK", "emit_nests"]
+__all__ = ["Accumulator", "Loop", "Nest", "cast", "close_loop", "loops_through", "open_loop"]

@@ -66,7 +66,7 @@ def _namespace() -> dict[str, Any]:
     helpers: dict[str, Any] = {"math": namespace(math), "np": namespace(np), "libm": libm}
     for f in (*_HELPERS, *real_functions.HELPERS, *complex_functions.HELPERS):
         helpers[f.__name__] = lowering.helper(_with_globals(f, helpers))
-    calls = {"call": words.call, "cython": words.cython}
+    calls = {"call": words.call, "cython": words.cython, "fetch": regions.fetch}
     return {**regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, **calls}
 
 

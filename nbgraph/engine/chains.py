@@ -11,35 +11,34 @@ what depends on it: its other operands are known, or older than its oldest call.
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from nbgraph import repeats
+from nbgraph import memory, repeats
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import placed_for
-from nbgraph.engine.series import Kept, Table
-from nbgraph.repeats import EACH, SAME
+from nbgraph.engine.series import Kept, Table, all_rows
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
+from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, fitting, linked, pattern_of
 from nbgraph.trace import FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
-#: The call that makes a node's value, which may not be part of the graph yet, and the slot.
-Producer = Callable[[Node], tuple[Any, int]]
+_seq = attrgetter("seq")
 
 
 class Chain:
     """Calls, oldest first. `pattern`: for each operand SAME, EACH, or the slot of the call before.
 
     `inputs` are the operands from outside. Once it ran, `series[slot]` holds a value of each call: rows of an array, or
-    a list.
+    a list; and, if machine code ran all of it, `operands[p]` has operand p of each call, where it changes, likewise.
     """
 
-    __slots__ = ("_kept", "active", "calls", "fragment", "inputs", "pattern", "seq", "series")
+    __slots__ = ("_kept", "active", "calls", "fragment", "inputs", "operands", "pattern", "seq", "series")
 
     def __init__(self, calls: Sequence[FragmentCall], pattern: tuple[int, ...]) -> None:
         self.calls, self.pattern = tuple(calls), pattern
@@ -48,6 +47,7 @@ class Chain:
         each = [p for p, kind in enumerate(pattern) if kind == EACH]
         self.inputs = (*first.inputs, *(c.inputs[p] for p in each for c in self.calls[1:]))
         self.series: dict[int, Any] = {}
+        self.operands: dict[int, Any] = {}
         self._kept: Any = None
 
     def saved_at(self, k: int) -> Any:
@@ -58,68 +58,46 @@ class Chain:
         slots, series = self._kept
         return (slots, Kept(series, k)) if slots else None
 
+    def all_saved(self) -> list[Any]:
+        """The same of every call."""
+        return list(map(self.saved_at, range(len(self.calls))))
 
-def chain_from(call: Any, producer: Producer, known: Callable[[Node], Any], waits: Callable[[Any], bool]) -> Any:
+
+def chain_from(
+    call: FragmentCall, maker: Callable[[Node], Any], makers: Makers, waits: Callable[[Any], bool]
+) -> Chain | None:
     """The chain that ends with a call; None if it would be too short to pay.
 
-    `known` gives a node's value if there is one, `waits` says whether a call has still to run.
+    `maker` and `makers` give no call for a node whose value is known; `waits` says whether a call has still to run.
     """
-    made = [producer(i) for i in call.inputs if known(i) is None]
-    before = max((c for c, _ in made), key=lambda c: c.seq, default=None)
+    made = [c for c in makers(call.inputs)[0] if c is not None]
+    before = max(made, key=_seq, default=None)
     if type(before) is not FragmentCall or before.fragment is not call.fragment or before is call:
         return None
-    pattern = tuple([_kind(a, b, before, producer, known) for a, b in zip(call.inputs, before.inputs, strict=True)])
-    first = pattern.index(max(pattern))
-    calls, newer, limit = [call], call, -1.0
-    while True:
-        older = producer(newer.inputs[first])[0] if known(newer.inputs[first]) is None else None
-        if type(older) is not FragmentCall or older.fragment is not call.fragment or older.words != call.words:
-            break
-        if older.origin is not None or older.active != call.active or not waits(older):
-            break
-        newest_each = _follows(newer, older, pattern, producer, known)
-        if newest_each is None:
-            break
-        limit = max(limit, newest_each)
-        if limit >= older.seq:
-            break
-        calls.append(older)
-        newer = older
-    return Chain(calls[::-1], pattern) if len(calls) >= repeats.SHORTEST else None
+    pattern = pattern_of(call, before, makers)
+    calls = linked(
+        call,
+        pattern.index(max(pattern)),
+        maker,
+        lambda c: c.origin is None and c.active == call.active and waits(c),
+    )
+    if len(calls) < repeats.SHORTEST:
+        return None
+    columns = columns_of(calls)
+    n = _apart(calls[: fitting(calls, columns, pattern, makers)], columns, pattern, makers)
+    return Chain(calls[:n][::-1], pattern) if n >= repeats.SHORTEST else None
 
 
-def _kind(a: Node, b: Node, before: Any, producer: Producer, known: Callable[[Node], Any]) -> int:
-    if a is b:
-        return SAME
-    if known(a) is None:
-        call, slot = producer(a)
-        if call is before:
-            return slot
-    return EACH
-
-
-def _follows(
-    newer: FragmentCall, older: FragmentCall, pattern: Sequence[int], producer: Producer, known: Callable[[Node], Any]
-) -> float | None:
-    """The creation number of the youngest call that makes an operand from outside which is not known (-1: none), if a
-    call continues another one as the pattern says."""
-    youngest = -1.0
-    for a, b, kind in zip(newer.inputs, older.inputs, pattern, strict=True):
-        if kind == SAME:
-            if a is not b:
-                return None
-            continue
-        if a.type is not b.type:
-            return None
-        if kind >= 0:
-            if known(a) is not None:
-                return None
-            call, slot = producer(a)
-            if call is not older or slot != kind:
-                return None
-        elif known(a) is None:
-            youngest = max(youngest, producer(a)[0].seq)
-    return youngest
+def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int], makers: Makers) -> int:
+    """How many of the calls are younger than all that makes the operands of their own."""
+    made_by = [makers(c)[0] for c, kind in zip(columns, pattern, strict=True) if kind == EACH]
+    unknown = [column for column in made_by if any(column)]
+    youngest = -1
+    for k in range(1, len(calls) if unknown else 0):
+        youngest = max(youngest, *[-1 if column[k - 1] is None else column[k - 1].seq for column in unknown])
+        if youngest >= calls[k].seq:
+            return k
+    return len(calls)
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -145,6 +123,8 @@ class _Running:
         self.program = program_for(chain.fragment, frozenset(self.slots))
         self.bound: Bound = self.program.bind(tuple([i.type for i in first.inputs]), first.words)
         self.values: dict[int, list[Array]] = {s: [] for s in self.slots}
+        #: The words of each call, where they differ.
+        self.words = [c.words for c in chain.calls] if any(c.words != first.words for c in chain.calls) else []
 
     def operand(self, p: int, k: int) -> Array:
         """Operand p of call k, whose predecessors have run."""
@@ -166,7 +146,7 @@ def run_chain(engine: Any, chain: Chain, wanted: Iterable[int], arrays: Sequence
         series = _run_native(engine.native, run, done)
         if done:
             for slot, rows in series.items():
-                run.values[slot].extend(rows[k, ...] for k in range(len(rows)))
+                run.values[slot].extend(all_rows(rows))
         else:
             chain.series = series
             return
@@ -178,7 +158,8 @@ def _interpret(engine: Any, run: _Running, steps: range) -> None:
     start, n = time.perf_counter(), len(run.first)
     for k in steps:
         try:
-            outs = interpreter.run(run.bound, [run.operand(p, k) for p in range(n)])
+            bound = run.program.bind(run.bound.in_types, run.words[k]) if run.words else run.bound
+            outs = interpreter.run(bound, [run.operand(p, k) for p in range(n)])
         except OperationFailed as failure:
             raise failure.named(run.chain.calls[k]) from failure.error
         for slot in run.slots:
@@ -194,24 +175,29 @@ def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
     # Row 0 is what the first of these calls gets from the one before, row k + 1 what call k gives.
     # An output that the program adds to what is there begins as zero, as `program_for` may find such a one.
     summed = run.program.accumulating
-    made = [np.zeros if p in summed else np.empty for p in range(len(bound.out_types))]
+    made = [memory.zeros if p in summed else memory.empty for p in range(len(bound.out_types))]
     stacks = [new((steps + 1, *t.shape), t.dtype) for new, t in zip(made, bound.out_types, strict=True)]
     filled: dict[int, Array] = {}
+    operands: dict[int, Any] = {}
     for position, p in enumerate(code.picks):
         kind = run.chain.pattern[p]
         if kind == SAME:
             table.fix(position, run.first[p])
         elif kind == EACH:
             table.column(position, run.each[p][start:])
+            operands[p] = run.each[p]
         else:
             stack, given = stacks[run.program.position[kind]], run.operand(p, start)
             if filled.setdefault(run.program.position[kind], given) is given:
                 stack[0] = given
                 table.rows(position, stack, 0)
+                operands[p] = stack
             else:  # two operands that go on from the same result, and began apart
                 table.column(position, [given, *(stack[k, ...] for k in range(1, steps))])
     for p, stack in enumerate(stacks):
         table.rows(code.n_inputs + p, stack, 1)
-    table.words[table.n - len(placed.rest) :] = array("q", placed.at(native.workspace(placed.workspace)))
+    table.finish(native, code, bound, run.words[start:])
     table.run(native, run.program, steps, lambda k: run.chain.calls[start + k])
+    if start == 0:
+        run.chain.operands = operands
     return {slot: stacks[run.program.position[slot]][1:] for slot in run.slots}

@@ -16,19 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import joins
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
-from nbgraph.engine.binding import bind_arrays
+from nbgraph.engine.binding import bind_arrays, refuse_superfluous, telling
 from nbgraph.engine.chains import run_chain
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.repeats import run_repeat
 from nbgraph.engine.routes import drop_history, run_again
-from nbgraph.engine.schedule import ChainRow, Key, Row, Schedule, draft_slots
-from nbgraph.engine.series import row as row_of
+from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slots
+from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import Account, Ledger
@@ -40,11 +41,10 @@ from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.settle import settle, values_below
 from nbgraph.ssa import Bound, Program, exact_program, program_for
-from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, value_of
+from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, value_of
 from nbgraph_kernels.blas_threads import AtMost
 
 Array = np.ndarray[Any, Any]
-Results = dict[Key, Array]
 
 _type = attrgetter("type")
 JIT_MODES = ("auto", "always", "never")
@@ -121,6 +121,8 @@ class Engine:
                 self._run_repeat(schedule, step.call, results, batch)
             elif type(step.call) is ReplayCall:
                 self._run_replay(schedule, step.call, results, batch)
+            elif type(step.call) in (JoinCall, SplitCall):
+                self._run_join(schedule, step.call, results, batch)
             elif type(step.call) is SumCall:
                 self._run_sum(schedule, step.call, results, batch)
             else:
@@ -129,11 +131,17 @@ class Engine:
 
     def _run_chain(self, schedule: Schedule, row: ChainRow, results: Results, batch: Batch) -> None:
         batch.flush()
-        chain = row.call
-        run_chain(self, chain, row.wanted, values_of(schedule.sources(chain), results))
-        for k, (call, nodes) in enumerate(zip(chain.calls, row.live, strict=True)):
-            for slot, _ in nodes:
-                results[id(call), slot] = row_of(chain.series[slot], k)
+        run_chain(self, row.call, row.wanted, values_of(schedule.sources(row.call), results))
+
+    def _run_join(self, schedule: Schedule, call: JoinCall | SplitCall, results: Results, batch: Batch) -> None:
+        batch.flush()
+        arrays = values_of(schedule.sources(call), results)
+        if isinstance(call, JoinCall):
+            results[id(call), 0] = joins.run(call, arrays)
+        else:
+            results.update({(id(call), k): a for k, a in joins.parts_of(call, arrays[0]).items()})
+        with self._lock:
+            self.counters.operations += 1
 
     def _run_sum(self, schedule: Schedule, call: SumCall, results: Results, batch: Batch) -> None:
         others = [s for s in schedule.sources(call) if not schedule.is_added(s)]
@@ -159,14 +167,14 @@ class Engine:
         def saved(of: FragmentCall) -> Any:
             if of.saved is not None:
                 return of.saved
-            chain, k = schedule.chained.get(id(of), (None, 0))
-            if chain is not None:
+            if id(of) in schedule.chained:
+                chain, k = schedule.chained[id(of)]
                 return chain.saved_at(k)
             slots = saved_slots(of.fragment)
             return slots, tuple([results[id(of), slot] for slot in slots])
 
         totals = schedule.totals_for({(id(call), slot): slot for slot in call.sums})
-        for slot, a in run_repeat(self, call, given, find, saved, totals).items():
+        for slot, a in run_repeat(self, call, given, find, saved, totals, schedule.chain_of(call.calls)).items():
             results[id(call), slot] = a
 
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
@@ -197,6 +205,8 @@ class Engine:
         else:
             program = program_for(call.fragment, slots, frozenset(totals))
         types, words = schedule.arguments(call)
+        if schedule.sizes:
+            schedule.check(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = values_of(schedule.sources(call), results)
         if self.ready(program, coming):
@@ -314,10 +324,10 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         values = [n.data for n in nodes]
         # Another thread may have sealed a node meanwhile without running it.
         return values if not any(v is None for v in values) else _evaluate_open(nodes, engine)
-    results: Results = {}
+    results = Results(schedule.chained)
     if schedule.rows:
         engine.counters.evals += 1
-        schedule = _run_schedule(schedule, nodes, drafts, results, engine)
+        schedule, results = _run_schedule(schedule, nodes, drafts, results, engine)
     values = values_of(schedule.targets, results)
     with LOCK:
         _commit(schedule, drafts, results)
@@ -326,16 +336,16 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
 
 def _run_schedule(
     schedule: Schedule, nodes: Sequence[Node], drafts: Sequence[Draft], results: Results, engine: Engine
-) -> Schedule:
+) -> tuple[Schedule, Results]:
     """Runs a schedule; where an operation fails, once more for the targets alone, which may not need that one."""
     try:
         engine.run(schedule, results)
     except (LinAlgError, BoundsError):
         with LOCK:
             schedule = Schedule(nodes, drafts, {}, {}, only_targets=True)
-        results.clear()
+        results = Results(schedule.chained)
         engine.run(schedule, results)
-    return schedule
+    return schedule, results
 
 
 def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
@@ -360,18 +370,25 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
 def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
     """With placeholders bound: nothing is remembered, the values belong to this call."""
     bound, sizes = bind_arrays(bindings)
+    n_named = len(sizes)
 
-    def run(nodes: Sequence[Node]) -> list[Array]:
+    def scheduled(nodes: Sequence[Node]) -> Schedule:
         with LOCK:
-            schedule = Schedule(nodes, draft(nodes), bound, sizes)
-        results: Results = {}
-        engine.run(schedule, results)
+            return Schedule(nodes, draft(nodes), bound, sizes)
+
+    def run(schedule: Schedule) -> list[Array]:
+        results = Results(schedule.chained)
+        with telling(sizes):
+            engine.run(schedule, results)
         return values_of(schedule.targets, results)
 
     if ALIVE:
-        values_below(nodes, sizes, lambda node: run([node])[0])
+        values_below(nodes, sizes, lambda node: run(scheduled([node]))[0])
+    schedule = scheduled(nodes)
+    if len(sizes) == n_named:  # else some are read by what decides a size
+        refuse_superfluous(bindings, nodes, [row.call for row in schedule.rows])
     engine.counters.evals += 1
-    return [np.array(a) for a in run(nodes)]
+    return [np.array(a) for a in run(schedule)]
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:
@@ -392,20 +409,21 @@ def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None
         commit(d, values)
     for row in schedule.rows:
         if type(row) is ChainRow:
-            _settle_chain(row, results)
+            _settle_chain(row)
         elif row.draft is None:
             _settle(row, results)
 
 
-def _settle_chain(row: ChainRow, results: Results) -> None:
+def _settle_chain(row: ChainRow) -> None:
     """Values for the nodes of a chain's calls that were sealed before."""
     chain = row.call
-    for k, (call, d, nodes) in enumerate(zip(chain.calls, row.drafts, row.live, strict=True)):
+    values = {slot: all_rows(chain.series[slot]) for slot in {slot for nodes in row.live for slot, _ in nodes}}
+    for k, (call, d, nodes, saved) in enumerate(zip(chain.calls, row.drafts, row.live, chain.all_saved(), strict=True)):
         if d is None and call.nodes is not None:  # else another thread was first
             if call.saved is None:
-                call.saved = chain.saved_at(k)
+                call.saved = saved
             for slot, node in nodes:
-                node.data = results[id(call), slot]
+                node.data = values[slot][k]
             call.nodes = None
             if not call.active:
                 drop_history(call, [node for _, node in nodes])
@@ -423,13 +441,15 @@ def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
 def _settle(row: Row, results: Results) -> None:
     """Values for the nodes of a call that was sealed before it ran."""
     call = row.call
-    if type(call) is SumCall:
+    if type(call) in (SumCall, JoinCall):
         for reference in call.nodes:
-            total = reference()
-            if total is not None:
-                total.data = results[id(call), 0]
+            node = reference()
+            if node is not None:
+                node.data = results[id(call), 0]
+                if type(call) is JoinCall and not call.active:
+                    drop_history(call, [node])
         return
-    if type(call) in (RepeatCall, ReplayCall):
+    if type(call) in (RepeatCall, ReplayCall, SplitCall):
         for slot, reference in call.nodes:
             node = reference()
             if node is not None and (id(call), slot) in results:  # else it went into a sum, or passed

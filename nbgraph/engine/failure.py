@@ -33,7 +33,8 @@ class OperationFailed(Exception):
             call = call.origin[0]
             where = None if call is None else self._line(call)
         kind, place = BoundsError if out_of_bounds else LinAlgError, describe(where) if where else None
-        return kind(self.error.args[0], operation=self.op.name, got=getattr(self.error, "got", None), where=place)
+        name = self.op.told_as or self.op.name
+        return kind(self.error.args[0], operation=name, got=getattr(self.error, "got", None), where=place)
 
     def _line(self, call: Any) -> Any:
         """The user's line of the failed operation in a call, or of another one that fails alike (a gather, where its

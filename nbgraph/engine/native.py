@@ -21,6 +21,7 @@ import numpy as np
 from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Word
 from nbgraph.codegen.storage import Temporary
+from nbgraph.dims import symbols
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.objects import Objects
 from nbgraph.engine.tiers import DRIVERS, Ledger
@@ -75,6 +76,27 @@ class Placed:
             self._at = [value + base if relative else value for value, relative in self.rest]
             self.base = base
         return self._at
+
+
+def words_apart(
+    code: Code, bound: Bound, words: Sequence[Sequence[Any]], moving: Sequence[int]
+) -> dict[int, list[int]]:
+    """Of calls whose words differ at the positions `moving`: by place among the words after the arrays, what it is at
+    each call, for those that differ."""
+    outer, inner = dict(bound.env), _body_environment(code, bound)
+    names = {("w", k) for k in moving}
+    mine = [(k, w) for k, w in enumerate(code.words) if not names.isdisjoint(symbols(w))]
+    names = {("w", k) for k, _ in mine}
+    first = code.n_inputs + len(bound.out_types)
+    sizes = [(p, what[1]) for p, what in enumerate(code.machine.source.words[first:]) if what[0] == "size"]
+    sizes = [(p, d) for p, d in sizes if not names.isdisjoint(symbols(d))]
+    found: dict[int, list[int]] = {p: [] for p, _ in sizes}
+    for row in words:
+        outer.update({("w", k): row[k] for k in moving})
+        inner.update({("w", k): size_at(w, outer) for k, w in mine})
+        for p, d in sizes:
+            found[p].append(int(size_at(d, inner)))
+    return found
 
 
 def _body_environment(code: Code, bound: Bound) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph.engine.binding import as_input, bind_sizes
+from nbgraph.engine.binding import as_input, bind_sizes, telling
 from nbgraph.engine.direct import Direct
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.quick import Quick, never
@@ -76,13 +76,15 @@ class CompiledProgram:
         """The outputs for arrays that are not like the last ones: what is wrong with them is said here."""
         arguments = self.recipe.arguments
         if len(arrays) != len(arguments):
-            raise BindingError("wrong number of arrays", got=len(arrays), wanted=len(arguments))
+            wanted = f"{len(arguments)}: {', '.join(name for _, name in arguments)}"
+            raise BindingError("wrong number of arrays", got=len(arrays), wanted=wanted)
         values = [as_input(a, t, name) for a, (t, name) in zip(arrays, arguments, strict=True)]
         sizes = bind_sizes([(t, a, name) for a, (t, name) in zip(values, arguments, strict=True)])
         types = tuple([type_of_array(a) for a in values])
         run = self._plans.get(types)
         if run is None:
-            run = self._plan(types, sizes)
+            with telling(sizes):
+                run = self._plan(types, sizes)
             if len(self._plans) >= _KEPT:
                 self._plans.clear()
             self._plans[types] = run

@@ -63,6 +63,9 @@ def recipe_for(engine: Any, outputs: Any, inputs: Any) -> Recipe:
     for position, node in enumerate([*outs, *ins]):
         if not isinstance(node, Node):
             raise BindingError("not a tensor", operation="compile", position=position, got=type(node).__name__)
+    if len({key_of(n) for n in ins}) != len(ins):
+        names = ", ".join(_name(n, k) for k, n in enumerate(ins))
+        raise BindingError("an input is given twice", operation="compile", got=names, wanted="different inputs")
     recipe = _record(engine, outs, ins, structure)
     return _merged(recipe) if _is_short(recipe) else recipe
 

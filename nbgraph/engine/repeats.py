@@ -9,12 +9,12 @@ interpreted, and the rest of the steps counts when it is decided whether to comp
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nbgraph import memory
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import placed_for
@@ -35,14 +35,22 @@ class Repeated:
 
     `columns[j]`: the arrays of input j of the fragment, one a step, or one array where it is the same in all; None
     where it is a cotangent. `cts`: the cotangents, by the slot they belong to. `totals`: arrays of somebody else's that
-    sums are added to, by slot.
+    sums are added to, by slot. `chain` and `place`: in which chain, and as which of its calls, the newest call has just
+    been run, if all calls are of it.
     """
 
     def __init__(
-        self, call: RepeatCall, given: Sequence[Array], find: Find, saved: SavedOf, totals: Mapping[int, Array]
+        self,
+        call: RepeatCall,
+        given: Sequence[Array],
+        find: Find,
+        saved: SavedOf,
+        totals: Mapping[int, Array],
+        chained: tuple[Any, int],
     ) -> None:
         self.call, self.find = call, find
-        needed = any(kind == "saved" for kind, _ in call.plan.sources)
+        self.chain, self.place = chained
+        needed = self.chain is None and any(kind == "saved" for kind, _ in call.plan.sources)
         self.saved = list(map(saved, call.calls)) if needed else []
         self.in_rows = needed and _in_rows(self.saved)
         self.cts: dict[int, Array] = dict(zip(call.links, given, strict=False))
@@ -52,17 +60,27 @@ class Repeated:
         first = self.arrays(0)
         types = tuple([i.type for i in newest.inputs])
         words = call.plan.words_at(newest.fragment, types, newest.words)
+        differ = words and any(c.words != newest.words for c in call.calls)
+        #: The words of each step, where they differ.
+        self.words = [call.plan.words_at(c.fragment, types, c.words) for c in call.calls] if differ else []
         self.bound = self.program.bind(tuple(map(type_of_array, first)), words)
         self.elsewhere = totals.keys()
         self.totals = self.program.accumulators(totals, self.bound.out_types)
         at = {slot: self.bound.out_types[self.program.position[slot]] for slot in call.apart}
         #: Results that every step has of its own, by slot: a row a step.
-        self.apart = {slot: np.empty((len(call.calls), *t.shape), t.dtype) for slot, t in at.items()}
+        self.apart = {slot: memory.empty((len(call.calls), *t.shape), t.dtype) for slot, t in at.items()}
 
     def _column(self, kind: str, which: int) -> Any:
         calls = self.call.calls
         if kind == "cotangent":
-            return [self._value(node) for node in self.call.each[which]] if which in self.call.each else None
+            each = self.call.each.get(which)
+            if each is None:
+                return None
+            return self._value(each[0]) if len(each) == 1 else list(map(self._value, each))
+        if self.chain is not None:
+            column = self._column_of_chain(which)
+            if column is not None:
+                return column
         if kind == "saved" and which >= len(calls[0].fragment.inputs):
             place = self.saved[0][0].index(which)
             if self.in_rows:
@@ -73,6 +91,15 @@ class Repeated:
         if node is calls[1].inputs[which]:
             return self._value(node)
         return [self._value(c.inputs[which]) for c in calls]
+
+    def _column_of_chain(self, which: int) -> Any:
+        """What the chain holds of an operand or a slot, newest first; None where it is the same in all calls."""
+        n = len(self.chain.fragment.inputs)
+        series = self.chain.operands.get(which) if which < n else self.chain.series[which]
+        if type(series) is np.ndarray:
+            return Rows(series, self.place)
+        first = self.place + 1 - len(self.call.calls)
+        return None if series is None else series[first : self.place + 1][::-1]
 
     def _value(self, node: Node) -> Array:
         data: Array | None = node.data
@@ -143,10 +170,16 @@ def _program(call: RepeatCall) -> Program:
 
 
 def run_repeat(
-    engine: Any, call: RepeatCall, given: Sequence[Array], find: Find, saved: SavedOf, totals: Mapping[int, Array]
+    engine: Any,
+    call: RepeatCall,
+    given: Sequence[Array],
+    find: Find,
+    saved: SavedOf,
+    totals: Mapping[int, Array],
+    chained: tuple[Any, int] = (None, 0),
 ) -> dict[Any, Array]:
     """The results of a repeat, by slot, or slot and step; without the sums that are added to `totals`."""
-    run = Repeated(call, given, find, saved, totals)
+    run = Repeated(call, given, find, saved, totals, chained)
     done, steps = 0, len(call.calls)
     while done < steps:
         if engine.ready(run.program, steps - done):
@@ -164,7 +197,8 @@ def _interpret(engine: Any, run: Repeated, steps: range) -> None:
     with np.errstate(all="ignore"):
         for k, inputs in zip(steps, run.body_inputs(steps), strict=True):
             try:
-                outs = interpreter.run_silenced(run.bound, inputs, run.totals)
+                bound = run.program.bind(run.bound.in_types, run.words[k]) if run.words else run.bound
+                outs = interpreter.run_silenced(bound, inputs, run.totals)
             except OperationFailed as failure:
                 raise failure.named(run.call.calls[k]) from failure.error
             run.advance(k, outs)
@@ -189,7 +223,7 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
         else:
             table.column(position, column[start:])
     _outputs(run, table, turns, code.n_inputs, start)
-    table.words[table.n - len(placed.rest) :] = array("q", placed.at(native.workspace(placed.workspace)))
+    table.finish(native, code, run.bound, run.words[start:])
     table.run(native, run.program, steps, lambda k: run.call.calls[start + k])
     run.cts = {s: pair[steps & 1, ...].copy() for s, pair in turns.items()}
 
@@ -197,7 +231,7 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
 def _two(run: Repeated, s: int) -> Array:
     """Two arrays for a cotangent, the first one filled."""
     first = run.cts[s]
-    pair = np.empty((2, *first.shape), first.dtype)
+    pair = memory.empty((2, *first.shape), first.dtype)
     pair[0] = first
     return pair
 
@@ -214,4 +248,4 @@ def _outputs(run: Repeated, table: Table, turns: dict[int, Array], n_inputs: int
         elif p in apart:
             table.rows(n_inputs + p, apart[p], start)
         else:
-            table.fix(n_inputs + p, run.totals[p - stored] if p >= stored else np.empty(t.shape, t.dtype))
+            table.fix(n_inputs + p, run.totals[p - stored] if p >= stored else memory.empty(t.shape, t.dtype))

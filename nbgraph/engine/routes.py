@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import joins
 from nbgraph.engine.runners import Runner, runner_for
 from nbgraph.errors import user_frame
 from nbgraph.match import Found, recognise
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
-from nbgraph.trace import LOCK, Dropped, FragmentCall, Node, Pack, Projection, call_that_ran, value_of
+from nbgraph.trace import LOCK, Dropped, FragmentCall, JoinCall, Node, Pack, Projection, call_that_ran, value_of
 
 Array = np.ndarray[Any, Any]
 
@@ -135,6 +136,8 @@ class Route:
 def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
     """The value of a node of a call that has not run, and is derived from no other."""
     call: Any = target.call
+    if type(call) is JoinCall:
+        return _run_join(target, engine, pending)
     if type(call) is not FragmentCall or call.origin is not None:
         return None
     waiting = call.nodes
@@ -201,7 +204,21 @@ class CallRoute:
         return a
 
 
-def drop_history(call: FragmentCall, nodes: list[Node]) -> None:
+def _run_join(target: Node, engine: Any, pending: int) -> Array | None:
+    """The value of a join whose elements are known, or of calls as they may be run here."""
+    call = target.call
+    arrays = [_value(i, engine, pending - 1) if pending > 1 else i.data for i in call.inputs]
+    if any(a is None for a in arrays):
+        return None
+    target.data = joins.run(call, arrays)
+    if not call.active:
+        drop_history(call, [target])
+    engine.counters.operations += 1
+    a: Array = target.data
+    return a
+
+
+def drop_history(call: FragmentCall | JoinCall, nodes: list[Node]) -> None:
     """The values of a call that no differentiable leaf reaches forget it."""
     history = Dropped(user_frame(), call.seq)
     for node in nodes:

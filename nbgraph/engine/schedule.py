@@ -17,22 +17,47 @@ from typing import Any
 import numpy as np
 
 from nbgraph.engine.chains import Chain, chain_from
-from nbgraph.errors import BindingError
+from nbgraph.engine.series import row as row_of
+from nbgraph.errors import BindingError, ShapeError
 from nbgraph.fragment import at_sizes, size_at
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
-from nbgraph.seal import ONLY_REFERENCE, Draft
-from nbgraph.trace import AliasCall, Formal, FragmentCall, Node, Pack, Placeholder, RepeatCall, SumCall
+from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
+from nbgraph.trace import (
+    AliasCall,
+    Formal,
+    FragmentCall,
+    JoinCall,
+    Node,
+    Pack,
+    Placeholder,
+    RepeatCall,
+    SplitCall,
+    SumCall,
+)
 from nbgraph.types import Shape, TensorType
 
 Key = tuple[int, int]
 Array = np.ndarray[Any, Any]
 
 
+class Results(dict[Key, Array]):
+    """Values by key. Those of calls that ran in a chain are rows, taken when they are asked for."""
+
+    def __init__(self, chained: Mapping[int, tuple[Chain, int]]) -> None:
+        super().__init__()
+        self.chained = chained
+
+    def __missing__(self, key: Key) -> Array:
+        chain, k = self.chained[key[0]]
+        found = self[key] = row_of(chain.series[key[1]], k)
+        return found
+
+
 class Row:
-    """One call that has to run: a FragmentCall (with the slots `wanted` of it) or a SumCall."""
+    """One call that has to run: a FragmentCall, with the slots `wanted` of it; a SumCall, a JoinCall, a SplitCall."""
 
     __slots__ = ("call", "draft", "id", "wanted")
 
@@ -135,23 +160,32 @@ class Schedule:
             tuple(size_at(w, self.sizes) for w in call.words),
         )
 
+    def check(self, call: FragmentCall) -> None:
+        """Raises where sizes that are known only now do not fit in a call, or in what it was derived from."""
+        for a, b in equal_sizes(call):
+            got, wanted = size_at(a, self.sizes), size_at(b, self.sizes)
+            if got != wanted:
+                raise ShapeError("sizes do not fit", got=f"{a} = {got}", wanted=f"{b} = {wanted}")
+
     def _collect(self, targets: Sequence[Node], only_targets: bool) -> list[Any]:
         """Youngest first, so that a chain is met at its end."""
         self._found: dict[int, Any] = {}
         self._waiting: list[tuple[float, int]] = []
+        #: Calls of repeats that have to run since a repeat needs more of them than their operands; the next one last.
+        self._later: list[FragmentCall] = []
         plain = not only_targets and not self.sizes and not self.bound
         self._visit(targets)
-        while self._waiting:
+        while self._waiting or self._wait_for_more():
             row = self._found[heappop(self._waiting)[1]]
             if type(row) is ChainRow:  # met as one of its calls
                 continue
-            chain = chain_from(row.call, self._producer, self.known, self._waits) if plain and _is_plain(row) else None
+            chain = chain_from(row.call, self._maker, self._makers, self._waits) if plain and _is_plain(row) else None
             if chain is not None:
                 self._enter(chain)
                 continue
             self._visit(row.call.inputs)
-            if type(row.call) is RepeatCall:
-                self._wait_for_saved(row.call)
+            if type(row.call) is RepeatCall and any(kind == "saved" for kind, _ in row.call.plan.sources):
+                self._later += [call for call in row.call.calls[::-1] if call.saved is None]
         rows = list({row.id: row for row in self._found.values()}.values())
         rows.sort(key=lambda row: row.call.seq)
         for row in rows:
@@ -172,12 +206,14 @@ class Schedule:
                 row = self._wait_for(self._row(node))
             row.wanted.add(slot)
 
-    def _wait_for_saved(self, repeat: RepeatCall) -> None:
-        """The calls of a repeat have to run, of which it needs more than their operands."""
-        if any(kind == "saved" for kind, _ in repeat.plan.sources):
-            for call in repeat.calls:
-                if call.saved is None and id(call) not in self._found:
-                    self._wait_for(Row(call, None))
+    def _wait_for_more(self) -> bool:
+        """Whether a repeat needs a call that nothing else asked for: the others may be of a chain with it."""
+        while self._later:
+            call = self._later.pop()
+            if id(call) not in self._found:
+                self._wait_for(Row(call, None))
+                return True
+        return False
 
     def _wait_for(self, row: Row) -> Any:
         found = self._found.setdefault(row.id, row)
@@ -193,18 +229,34 @@ class Schedule:
             self.chained[id(call)] = chain, k
         self._visit(chain.inputs)
 
-    def _producer(self, node: Node) -> tuple[Any, int]:
-        """The call that makes the value of a node, and the slot."""
-        while node.op is None and type(node.call) is AliasCall:
+    def _maker(self, node: Node) -> Any:
+        """The call that makes the value of a node; None where that is known."""
+        while node.data is None and node.op is None and type(node.call) is AliasCall:
             node = node.call.inputs[0]
-        if node.op is not None:
-            d, slot = self.home[id(node)]
-            return d.call, slot
-        return node.call, node.slot
+        if node.data is not None:
+            return None
+        return node.call if node.op is None else self.home[id(node)][0].call
+
+    def _makers(self, nodes: Iterable[Node]) -> tuple[list[Any], list[int]]:
+        """The calls that make the values of nodes, None where these are known, and the slots."""
+        unknown = [node if node.data is None else None for node in nodes]
+        found = [None if n is None else n.call if n.op is None else self.home[id(n)][0].call for n in unknown]
+        slots = [-1 if n is None else n.slot if n.op is None else self.home[id(n)][1] for n in unknown]
+        for k, call in enumerate(found):
+            if type(call) is AliasCall:
+                (found[k],), (slots[k],) = self._makers(call.inputs)
+        return found, slots
 
     def _waits(self, call: Any) -> bool:
         """Whether a call has to run and is in no chain yet."""
         return id(call) not in self.chained and (call.nodes is not None or id(call) in self.draft_of)
+
+    def chain_of(self, calls: Sequence[FragmentCall]) -> tuple[Chain | None, int]:
+        """The chain that calls, newest first, run in one after another, and the place of the newest."""
+        chain, k = self.chained.get(id(calls[0]), (None, 0))
+        if chain is None or chain.calls[max(k + 1 - len(calls), 0) : k + 1][::-1] != tuple(calls):
+            return None, 0
+        return chain, k
 
     # -- sums --------------------------------------------------------------------------------------------------------
 
@@ -217,7 +269,10 @@ class Schedule:
         by the call that reads them last.
         """
         self.targets = [self._source(n) for n in targets]
-        self._sources = {id(step.call): list(map(self._source, step.call.inputs)) for step in self.steps}
+        self._sources = {
+            id(step.call): [self._source(n) if n.data is None else n.data for n in step.call.inputs]
+            for step in self.steps
+        }
         last: dict[Key, int] = {}
         times: Counter[Key] = Counter()
         for call, sources in self._sources.items():
@@ -238,9 +293,7 @@ class Schedule:
 
     def _source(self, node: Node) -> Any:
         """The value of a node, or its key among the results."""
-        known = node.data
-        if known is None:
-            known = self.known(node)
+        known = self.known(node)
         return self.key(node) if known is None else known
 
     def sources(self, call: Any) -> list[Any]:
@@ -320,7 +373,7 @@ class Schedule:
                 wanted=f"{node.type}",
                 hint=f"pass bindings={{{call.name}: array}} to eval",
             )
-        assert type(call) in (FragmentCall, RepeatCall, ReplayCall, SumCall), call
+        assert type(call) in (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall), call
         return Row(call, draft)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph.engine.native import entry_point
+from nbgraph.engine.native import entry_point, placed_for, words_apart
+from nbgraph.stretch import differing
 
 Array = np.ndarray[Any, Any]
-_COLUMN, _TURNS = 0, 2  # kinds of columns of the kernel
+_COLUMN, _WORDS, _TURNS = 0, 1, 2  # kinds of columns of the kernel
 
 
 class Kept(Sequence[Any]):
@@ -40,6 +41,13 @@ def row(series: Any, k: int) -> Array:
     """The value of call k, as an array also where it is 0-d."""
     found: Array = series[k, ...] if type(series) is np.ndarray else series[k]
     return found
+
+
+def all_rows(series: Any) -> list[Array]:
+    """The values of all calls."""
+    if type(series) is not np.ndarray:
+        return list(series)
+    return list(series) if series.ndim > 1 else [series[k, ...] for k in range(len(series))]
 
 
 class Rows:
@@ -80,11 +88,26 @@ class Table:
         self.alive += [ids, arrays]
         self.columns.extend((position, _COLUMN, ids.buffer_info()[0], 0, 0))
 
+    def values(self, position: int, values: Sequence[int]) -> None:
+        """A word for each step."""
+        column = array("q", values)
+        self.alive.append(column)
+        self.columns.extend((position, _WORDS, column.buffer_info()[0], 0, 0))
+
     def rows(self, position: int, stack: Array, first: int, step: int = 1) -> None:
         """Rows of an array at even distances, beginning with `first`."""
         stride = stack.strides[0]
         self.columns.extend((position, _TURNS, stack.ctypes.data + first * stride, step * stride, -1))
         self.alive.append(stack)
+
+    def finish(self, native: Any, code: Any, bound: Any, words: Sequence[Any]) -> None:
+        """The words after the arrays; `words` of the fragment at each step, where they are not the same at all."""
+        placed = placed_for(code, bound)
+        first = self.n - len(placed.rest)
+        self.words[first:] = array("q", placed.at(native.workspace(placed.workspace)))
+        if words:
+            for p, column in words_apart(code, bound, words, differing(words)).items():
+                self.values(first + p, column)
 
     def run(self, native: Any, program: Any, steps: int, call_of: Callable[[int], Any]) -> None:
         """Runs so many steps, and counts them; a failure is that of the call which `call_of` gives for a step."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from nbgraph import api
 from nbgraph.api import matrix_transpose, stop_gradient
-from nbgraph.dims import dim_max
+from nbgraph.dims import dim_max, dim_min
 from nbgraph.errors import ShapeError, named
 from nbgraph.linalg.spectra import eigh, eigvalsh
 from nbgraph.linalg.stacks import matrix, square, system
@@ -59,9 +59,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> LstsqResult:
     """The shortest x for which |a @ x - b| is least, for a[..., m, n] and b[m] or b[..., m, k]; and what NumPy tells.
 
     Singular values below `rcond` times the largest count as zero, by default max(m, n) times the rounding unit; -1 is
-    the rounding unit. `residuals` are the sums of squares of b - a @ x, [..., k] ([1] for one vector), if m > n or the
-    sizes are symbolic, and [0] else; unlike in NumPy they are there where a has not the full rank, which is known only
-    when the program runs.
+    the rounding unit. `residuals` are the sums of squares of b - a @ x, [..., k] ([1] for one vector), if m > n, else
+    none; unlike in NumPy they are there where a has not the full rank, which is known only when the program runs.
 
     >>> api.abs(lstsq([[1.0], [1.0]], [1.0, 3.0]).x - 2.0).item() < 1e-15
     True
@@ -89,7 +88,11 @@ def _residuals(a: TracedTensor, b: TracedTensor, x: TracedTensor) -> TracedTenso
     m, n = a.type.shape[-2:]
     if isinstance(m, int) and isinstance(n, int) and m <= n:
         return api.zeros((0,), api.real(x).dtype)
-    return api.sum(api.square(api.abs(b - a @ x)), -2)
+    found = api.sum(api.square(api.abs(b - a @ x)), -2)
+    if isinstance(m, int) and isinstance(n, int):
+        return found
+    is_tall = dim_min(dim_max(m - n, 0), 1)
+    return found[..., : found.type.shape[-1] * is_tall]
 
 
 @named

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from nbgraph.api.elementwise import abs, expm1, sqrt, square, tanh, where
+from nbgraph.api.elementwise import abs, exp, expm1, log, log1p, sqrt, square, tanh, where
 from nbgraph.api.indexing import getitem
 from nbgraph.errors import ShapeError
 from nbgraph.promote import operand, to_inexact
@@ -209,3 +209,34 @@ def sparse_plus(x: Any) -> TracedTensor:
     """
     x = _inexact(x)
     return where(x <= -1.0, 0.0, where(x >= 1.0, x, square(x + 1.0) / 4.0))
+
+
+def identity(x: Any) -> TracedTensor:
+    """x itself.
+
+    >>> identity([1.0]).tolist()
+    [1.0]
+    """
+    return operand(x)
+
+
+def sparse_sigmoid(x: Any) -> TracedTensor:
+    """(x + 1) / 2 between -1 and 1, 0 below and 1 above; at both kinks its derivative is 0.
+
+    >>> sparse_sigmoid([-2.0, 0.0, 2.0]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    x = _inexact(x)
+    return where(x <= -1, 0, where(x >= 1, 1, 0.5 * (x + 1)))
+
+
+def log1mexp(x: Any) -> TracedTensor:
+    """log(1 - exp(-x)) for x > 0, exact for small and for large x.
+
+    >>> log1mexp(1e-300).item() < -690
+    True
+    """
+    x = _inexact(x)
+    near = x < math.log(2.0)
+    small, large = where(near, x, 1.0), where(near, 1.0, x)
+    return where(near, log(-expm1(-small)), log1p(-exp(-large)))

@@ -60,7 +60,7 @@ def standardize(x: Any, axis: Any = -1, mean: Any = None, variance: Any = None, 
     x = to_inexact(operand(x))
     centre = _mean(x, axis) if mean is None else operand(mean)
     spread = var(x, axis, keepdims=True) if variance is None else operand(variance)
-    return (x - centre) / sqrt(spread + epsilon)
+    return (x - centre) * (1.0 / sqrt(spread + epsilon))  # one division a row, not one an element
 
 
 def _mean(x: TracedTensor, axis: Any) -> TracedTensor:

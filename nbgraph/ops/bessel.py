@@ -1,4 +1,4 @@
-"""Bessel functions of integer order, which is a parameter: their derivatives are those of the orders beside it."""
+"""Bessel functions of an order that is a parameter: their derivatives are those of the orders beside it."""
 
 from __future__ import annotations
 
@@ -104,3 +104,88 @@ class SphericalJn(_Order):
         above = b.mul(b.emit(SphericalJn(n + 1), x), -(n + 1) / (2 * n + 1))
         below = b.mul(b.emit(SphericalJn(n - 1), x), n / (2 * n + 1)) if n else None
         return b.mul(tangents[0], b.add(below, above))
+
+
+class _Real(Elementwise):
+    """Bessel functions of a real order, a parameter: by the orders one below and one above (DLMF 10.6.1, 10.29.1)."""
+
+    params = ("order",)
+    order: float
+    codes = FLOATS
+    routine: ClassVar[str]
+    #: Signs of the orders below and above in twice the derivative.
+    signs: ClassVar[tuple[int, int]]
+    low: ClassVar[float] = 0.3
+    high: ClassVar[float] = 4.0
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        return np.asarray(getattr(special, self.routine)(self.order, ins[0].astype("f8"))).astype(ins[0].dtype)
+
+    def externals(self, code: str) -> tuple[str, ...]:
+        return (f"special.{self.routine}",)
+
+    def scalar(self, code: str, *xs: str) -> str:
+        return f"cython({xs[1]}, ({self.order!r}, {in_double(code, xs[0])},))"
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        (x,), (below, above) = ins, self.signs
+        made = b.mul(b.emit(type(self)(self.order - 1.0), x), 0.5 * below)
+        made = b.add(made, b.mul(b.emit(type(self)(self.order + 1.0), x), 0.5 * above))
+        return b.mul(tangents[0], made)
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        if code in cls.codes.split():
+            for order, shape in ((0.0, (3, 4)), (-1.5, ()), (2.5, (0, 2))):
+                yield Sample(cls(order), (sample_array(rng, code, shape, cls.low, cls.high),))
+
+
+@final
+class BesselJ(_Real):
+    """J_v(x); NaN for x < 0 and broken v."""
+
+    name = "bessel_j"
+    routine = "jv"
+    signs = (1, -1)
+
+
+@final
+class BesselY(_Real):
+    """Y_v(x) for x > 0."""
+
+    name = "bessel_y"
+    routine = "yv"
+    signs = (1, -1)
+    low = 0.8
+
+
+@final
+class BesselIv(_Real):
+    """I_v(x)."""
+
+    name = "bessel_iv"
+    routine = "iv"
+    signs = (1, 1)
+
+
+@final
+class BesselK(_Real):
+    """K_v(x) for x > 0."""
+
+    name = "bessel_k"
+    routine = "kv"
+    signs = (-1, -1)
+    low = 0.8
+
+
+@final
+class BesselKe(_Real):
+    """e^x K_v(x) for x > 0."""
+
+    name = "bessel_ke"
+    routine = "kve"
+    signs = (-1, -1)
+    low = 0.8
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        return b.add(super().derivative(b, ins, out, tangents), b.mul(tangents[0], out))

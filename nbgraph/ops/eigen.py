@@ -66,7 +66,7 @@ class Eig(Kernel):
         # collection of matrix derivative results, 2008, section 3.1), less its part along v, for |v_j| = 1.
         w, v = outs
         code = b.type(v).code
-        inner = b.solve(v, matrices.matmul(b, b.cast(tangents[0], code), v))
+        inner = matrices.matmul(b, b.inv(v), matrices.matmul(b, b.cast(tangents[0], code), v))
         dw = matrices.diagonal(b, inner)
         dv = matrices.matmul(b, v, b.mul(self._inverse_gaps(b, w), inner))
         rank = b.type(v).ndim

@@ -113,6 +113,54 @@ class LuFactor(Kernel):
 
 
 @final
+class RegularFactors(Kernel):
+    """lu[..., n, n] and pivots[..., n], as those of `lu_factor`, of matrices a[..., n, n] that must not be singular.
+
+    They have no derivative: what is made with them is differentiated by a (`factored_solve`).
+    Source: LAPACK xGETRF.
+    """
+
+    name = "regular_factors"
+    kernel = "regular_factors"
+    failure = "singular matrix"
+    told_as = "solve"
+    n_out = 2
+    unique = False
+    fallible = True
+
+    def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> Any:
+        (a,) = ins
+        n = matrices.order(cx, self.name, 0, a)
+        return a.with_shape((*a.shape[:-2], n, n)), TensorType("i4", (*a.shape[:-2], n))
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        from nbgraph_kernels.references_lu import reference_regular_factors  # scipy.linalg takes 0.1 s to import
+
+        return reference_regular_factors(ins[0])
+
+    def workspace(self, ins: Sequence[TensorType], sizes: Shape) -> Size:
+        from nbgraph_kernels.sizes_lu import regular_factors_workspace
+
+        return regular_factors_workspace(ins[0].code, ins[0].shape[-1])  # type: ignore[no-any-return]
+
+    def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
+        (a,), (lu, pivots) = ins, outs
+        shape = a.type.shape
+        scratch = lw.workspace(self.workspace([a.type], sizes))
+        places = lu.address, pivots.address, a.address
+        lw.call("regular_factors", a.type.code, *places, matrices.count(shape), shape[-1], scratch)
+
+    def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
+        return None, None
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        if code in INEXACT.split():
+            for shape in _SHAPES:
+                yield Sample(cls(), (_regular(rng, code, shape),), smooth=False)
+
+
+@final
 class ExchangeRows(Kernel):
     """x[..., m, n] with row i exchanged with row pivots[..., i], for i ascending: P x; descending: P^T x."""
 

@@ -1,7 +1,8 @@
 """Spectra without vectors: singular values, eigenvalues of Hermitian matrices.
 
 In: a stack of matrices. Out: what LAPACK gives; a matrix that it cannot deal with is an error at run time.
-Holds: vectors are made for derivatives alone, by the operations `svd` and `eigh`; the gradient is U diag(g) V^H.
+Holds: vectors are made for derivatives alone, by the operations `svd` and `eigh`; the gradient is U diag(g) V^H. A
+program that makes the vectors takes the values from there.
 """
 
 from __future__ import annotations
@@ -69,6 +70,9 @@ class Svdvals(Kernel):
         how = count(a.type.shape), *a.type.shape[-2:], s.type.shape[-1], 0, scratch
         lw.call("svd", a.type.code, s.address, s.address, s.address, a.address, *how)
 
+    def part(self, b: Any, ins: Any, sizes: Shape) -> Any:
+        return b.svd(*ins, tall=self.tall, wide=self.wide, broadening=self.broadening), 1
+
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         u, _, vh = b.svd(*ins, tall=self.tall, wide=self.wide, broadening=self.broadening)
         return _along(b, u, tangents[0], adjoint(b, vh))
@@ -121,6 +125,9 @@ class Eigvalsh(Kernel):
         (a,), (w,) = ins, outs
         scratch = lw.workspace(self.workspace([a.type], sizes))
         lw.call("eigvalsh", a.type.code, w.address, a.address, count(a.type.shape), a.type.shape[-1], scratch)
+
+    def part(self, b: Any, ins: Any, sizes: Shape) -> Any:
+        return b.eigh(*ins, broadening=self.broadening), 0
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         _, v = b.eigh(*ins, broadening=self.broadening)

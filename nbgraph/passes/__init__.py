@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 
 from nbgraph.keys import GlobalValKey
 from nbgraph.passes.expand import expand
+from nbgraph.passes.share import share
 from nbgraph.passes.simplify import simplify
 
 Pass = Callable[[Sequence[GlobalValKey]], list[GlobalValKey]]
 
 #: For every program, interpreted or compiled.
-COMMON: tuple[Pass, ...] = (simplify,)
+COMMON: tuple[Pass, ...] = (simplify, share)
 #: Before code is generated.
 LOWERING: tuple[Pass, ...] = (expand, simplify)

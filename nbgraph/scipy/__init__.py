@@ -6,6 +6,6 @@
 """
 
 from nbgraph import fft
-from nbgraph.scipy import linalg, special
+from nbgraph.scipy import linalg, special, stats
 
-__all__ = ["fft", "linalg", "special"]
+__all__ = ["fft", "linalg", "special", "stats"]

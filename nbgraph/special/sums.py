@@ -41,7 +41,7 @@ def softmax(x: Any, axis: Any = None) -> TracedTensor:
     """
     x = to_inexact(operand(x))
     terms = exp(x - shift_of(x, axis))
-    return terms / sum(terms, axis, keepdims=True)
+    return terms * (1.0 / sum(terms, axis, keepdims=True))  # one division a row, not one an element
 
 
 def log_softmax(x: Any, axis: Any = None) -> TracedTensor:

@@ -79,3 +79,19 @@ def test_reductions(n: int, special: float | None, call_at: Callable[..., int]) 
         x[n // 2] = special
     assert call_at(compiler.compile_words(reduce), x, out, n) == 0
     np.testing.assert_allclose(out, [x.sum(), x.max(), x.min()], rtol=1e-12, atol=1e-12)
+
+
+def fetching(w: Any) -> int:
+    """A copy, after asking for lines of both arrays and for some that are nowhere."""
+    x, out = READ(w[0], 0), WRITE(w[1], 2)
+    regions.fetch(x, 1 << 40, w[2])
+    regions.fetch(out, 0, w[2])
+    for i in range(w[2]):
+        out[i] = x[i]
+    return 0
+
+
+def test_fetching_changes_nothing_and_may_go_anywhere(call_at: Callable[..., int]) -> None:
+    x, out = np.arange(50.0), np.zeros(50)
+    assert call_at(compiler.compile_words(fetching), x, out, 50) == 0
+    np.testing.assert_array_equal(out, x)

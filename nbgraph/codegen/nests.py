@@ -1,0 +1,49 @@
+"""Loop nests that run in turn inside the loops that they share.
+
+In: steps with the same first dimensions. Out: their source.
+Holds: while a row is worked on, block by block, the next one is fetched into the cache: rows are short, and the
+processor by itself does not look beyond the end of a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nbgraph.codegen.columns import emit_columns, is_by_columns
+from nbgraph.codegen.nest import Nest, close_loop, loops_through, open_loop
+
+
+def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
+    """The source of the steps with these numbers, which run in turn for each index of the first `depth` axes."""
+    nests = [Nest(emitter, k) for k in steps]
+    shared = loops_through(nests, range(depth))
+    for nest in nests:
+        nest.plan(shared, depth)
+        nest.initialise_memory(shared=False)
+    _fetch_rows(nests)
+    for k, loop in enumerate(shared):
+        for nest in nests:
+            nest.start(k)
+        open_loop(emitter, loop, [part for nest in nests for part in nest.parts(k)])
+    for nest in nests:
+        if len(nests) == 1 and is_by_columns(nest):
+            emit_columns(nest)
+        else:
+            nest.emit()
+    for k in reversed(range(len(shared))):
+        close_loop(emitter, [part for nest in nests for part in nest.parts(k)])
+        for nest in nests:
+            nest.finish(k)
+
+
+def _fetch_rows(nests: Sequence[Nest]) -> None:
+    """Chooses the nest that fetches the next row of all arrays: the longest of those that go through it in blocks."""
+    if len(nests) > 1:
+        blocked = [nest for nest in nests if nest.has_blocks_of_rows()]
+        if blocked:
+            chosen = max(blocked, key=lambda nest: len(nest.instrs))
+            chosen.fetched = list(dict.fromkeys(place for nest in nests for place in nest.next_rows()))
+
+
+__all__ = ["emit_nests"]

@@ -1,0 +1,136 @@
+"""Lists that grow, stacked: joins whose length is no part of any structure.
+
+In: nodes of one rank and dtype, an axis. Out: a node of a `JoinCall`; its derivatives; what it is as a fragment call.
+Holds: a list that has one element more each time it is joined at a place of the user's program (Lanczos, Gram-Schmidt,
+a history), and a list of many, is joined so: what is recorded before and after is sealed apart, so that a loop is made
+of the same fragments whatever it has collected. Other joins are operations, which fuse with what is around them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from itertools import accumulate
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from nbgraph.errors import user_frame
+from nbgraph.fragment import Fragment, FragmentBuilder
+from nbgraph.op import REGISTRY
+from nbgraph.seal import anonymous, commit, draft
+from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, SplitCall, infer, new_node, record
+from nbgraph.types import Shape
+
+#: Joins of more than this many are calls, wherever they come from.
+MANY = 32
+#: By place in the user's program: how long its list was, and its last element.
+_LISTS: dict[Any, tuple[int, weakref.ref[Node]]] = {}
+_LISTS_LIMIT = 4096
+_LISTS_LOCK = Lock()
+
+
+def grows(nodes: Sequence[Node]) -> bool:
+    """Whether nodes that are joined now, at the user's line, are those of the last time and more; or the first one of
+    a list; or very many."""
+    site, n = user_frame(), len(nodes)
+    with _LISTS_LOCK:
+        length, last = _LISTS.get(site, (0, None))
+        if len(_LISTS) >= _LISTS_LIMIT:
+            _LISTS.clear()
+        _LISTS[site] = n, weakref.ref(nodes[-1])
+    return n == 1 or n > MANY or (0 < length < n and last is not None and last() is nodes[length - 1])
+
+
+def join(nodes: Sequence[Node], axis: int, new_axis: bool) -> Node:
+    """The nodes, of concrete sizes that fit, one after another; what they are made of is sealed."""
+    first = nodes[0].type
+    if new_axis:
+        shape: Shape = (*first.shape[:axis], len(nodes), *first.shape[axis:])
+    else:
+        length = sum(n.type.shape[axis] for n in nodes)
+        shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
+    seal_all(nodes)
+    made = new_node(first.with_shape(shape), first.inexact and any(n.active for n in nodes))
+    made.call = JoinCall(tuple(nodes), axis, new_axis)
+    made.call.nodes = (weakref.ref(made),)
+    return made
+
+
+def seal_all(nodes: Sequence[Node]) -> None:
+    """Seals the open operations below nodes, each for itself, so that how many there are is no part of a structure."""
+    with LOCK:
+        for node in nodes:
+            if node.op is not None:
+                for d in draft([node]):
+                    commit(d, None)
+
+
+def run(call: JoinCall, arrays: Sequence[Any]) -> Any:
+    """The value of a join, from those of its inputs."""
+    return np.stack(arrays, call.axis) if call.new_axis else np.concatenate(arrays, call.axis)
+
+
+def parts_of(call: SplitCall, array: Any) -> dict[int, Any]:
+    """The values of a split, by part, from that of its input."""
+    before = (slice(None),) * call.axis
+    return {k: np.asarray(array[(*before, *_index(call, k))], order="C") for k, _ in call.nodes}
+
+
+def _index(call: SplitCall, k: int) -> tuple[Any, ...]:
+    return (call.starts[k] if call.new_axis else slice(call.starts[k], call.starts[k + 1]), ...)
+
+
+def pull_back(call: JoinCall, ct: Node, mask: Sequence[int]) -> dict[int, Node]:
+    """The cotangents of the inputs `mask`: parts of that of the result."""
+    lengths: list[Any] = [1 if call.new_axis else n.type.shape[call.axis] for n in call.inputs]
+    split = SplitCall(ct, call.axis, call.new_axis, [0, *accumulate(lengths)])
+    found: dict[int, Node] = {}
+    for k in mask:
+        node = found[k] = new_node(call.inputs[k].type, split.active)
+        node.call, node.slot = split, k
+        split.nodes.append((k, weakref.ref(node)))
+    return found
+
+
+def expand_split(call: SplitCall) -> None:
+    """Puts calls of fragments in the place of a split."""
+    (ct,) = call.inputs
+    before = (slice(None),) * call.axis
+    for k, reference in call.nodes:
+        node = reference()
+        if node is not None:
+            op, sizes = REGISTRY["slice"].bind([ct.type], index=(*before, *_index(call, k)))
+            part = record(op, [ct], sizes)
+            seal_all([part])
+            made = part.call
+            made.seq = call.seq
+            node.call, node.slot = made, part.slot
+            if node.data is None:
+                made.nodes = [(node.slot, weakref.ref(node))]
+
+
+def expand(node: Node) -> None:
+    """Puts a call of a fragment in the place of the join that a node is the value of."""
+    call: JoinCall = node.call
+    fragment, words = _fragment(call)
+    made = FragmentCall(fragment, call.inputs, words, None)
+    made.seq = call.seq
+    node.call, node.slot = made, fragment.outputs[0]
+    if node.data is None:
+        made.nodes = [(node.slot, weakref.ref(node))]
+
+
+def _fragment(call: JoinCall) -> tuple[Fragment, Shape]:
+    """The operations of a join."""
+    b = FragmentBuilder()
+    values = [b.input(anonymous(n.type)) for n in call.inputs]
+    if call.new_axis:
+        widen, _ = REGISTRY["expand_dims"].bind([b.types[values[0]]], axis=call.axis)
+        values = [b.append(widen, (v,), ()) for v in values]
+    types = [infer(widen, (n.type,), ()) if call.new_axis else n.type for n in call.inputs]
+    op, sizes = REGISTRY["concatenate"].bind(types, axis=call.axis)
+    out = b.append(op, tuple(values), sizes)
+    fragment, _ = b.finish(b.instrs, [out])
+    return fragment, ()

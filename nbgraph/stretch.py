@@ -1,0 +1,96 @@
+"""Stretches: calls of one loop, found by columns instead of call by call.
+
+In: the newest call, which operand leads from call to call, and which calls are admitted. Out: how many of the calls fit
+a pattern: for each operand SAME, EACH, or the slot of the call before that it is.
+Holds: what is compared is whole columns (an operand of all calls), since loops over lists of nodes in C cost a
+twentieth of loops over calls in Python; only where a column breaks off is looked for the place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from nbgraph.dims import symbols
+from nbgraph.fragment import Fragment
+from nbgraph.trace import FragmentCall, Node
+from nbgraph.types import Shape
+
+#: What an operand is to a stretch, besides a slot of the call before.
+SAME, EACH = -1, -2
+
+#: For nodes, the calls that make them and the slots they are.
+Makers = Callable[[Sequence[Node]], tuple[list[Any], list[int]]]
+Columns = list[tuple[Node, ...]]
+_inputs, _type = attrgetter("inputs"), attrgetter("type")
+
+
+def linked(newest: FragmentCall, operand: int, made_by: Callable[[Node], Any], admits: Callable[[Any], bool]) -> Any:
+    """Calls of one fragment at the same sizes, newest first, each of which makes that operand of the one before it
+    here."""
+    fragment, words = newest.fragment, newest.words
+    sizes = words_of_sizes(fragment)
+    calls = [newest]
+    while True:
+        older = made_by(calls[-1].inputs[operand])
+        if type(older) is not FragmentCall or older.fragment is not fragment:
+            return calls
+        if older.words != words and any(older.words[k] != words[k] for k in sizes):
+            return calls
+        if not admits(older):
+            return calls
+        calls.append(older)
+
+
+def words_of_sizes(fragment: Fragment) -> tuple[int, ...]:
+    """The words that the size of a value depends on; others, such as where a slice begins, may differ in a stretch."""
+    found: tuple[int, ...] | None = fragment.cache.get("words of sizes")
+    if found is None:
+        names = {name for t in fragment.types for d in t.shape for name in symbols(d)}
+        found = tuple(sorted(name[1] for name in names if isinstance(name, tuple) and name[0] == "w"))
+        fragment.cache["words of sizes"] = found
+    return found
+
+
+def differing(words: Sequence[Shape]) -> list[int]:
+    """The positions at which words of several calls are not all the same."""
+    return [k for k, column in enumerate(zip(*words, strict=True)) if len(set(column)) > 1]
+
+
+def pattern_of(newer: FragmentCall, older: FragmentCall, makers: Makers) -> tuple[int, ...]:
+    """What each operand of a call is, judged by the one before."""
+    calls, slots = makers(newer.inputs)
+    return tuple(
+        [
+            SAME if a is b else slot if call is older else EACH
+            for a, b, call, slot in zip(newer.inputs, older.inputs, calls, slots, strict=True)
+        ]
+    )
+
+
+def columns_of(calls: Sequence[FragmentCall]) -> Columns:
+    """For each operand, what it is in each call."""
+    return list(zip(*map(_inputs, calls), strict=True))
+
+
+def fitting(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int], makers: Makers) -> int:
+    """How many of the calls, newest first, go on as the pattern says."""
+    n = len(calls)
+    for column, kind in zip(columns, pattern, strict=True):
+        if kind == SAME:
+            n = min(n, _equal(list(map(id, column[:n])), [id(column[0])] * n))
+            continue
+        n = min(n, _equal(list(map(id, map(_type, column[:n]))), [id(column[0].type)] * n))
+        if kind >= 0:
+            made_by, slots = makers(column[: n - 1])
+            n = 1 + _equal(list(map(id, made_by)), list(map(id, calls[1:n])))
+            n = 1 + _equal(slots[: n - 1], [kind] * (n - 1))
+    return n
+
+
+def _equal(found: Sequence[int], wanted: Sequence[int]) -> int:
+    """How many of the first numbers are as they should be."""
+    if found == wanted:
+        return len(wanted)
+    return next(k for k, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b)

@@ -1,0 +1,126 @@
+"""Lists that grow from step to step: the same fragments whatever has been collected; values and derivatives."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nbgraph as nbg
+from nbgraph.trace import JoinCall
+
+T = nbg.TracedTensor.from_tensor
+RNG = np.random.default_rng(0)
+N = 14
+SYMMETRIC = (lambda a: a + a.T)(RNG.standard_normal((N, N)))
+START = RNG.standard_normal(N)
+
+
+def lanczos(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any] = lambda b: None) -> Any:
+    """The sum of squares of the recurrence's coefficients, with full reorthogonalisation, twice."""
+    q = start / xp.linalg.norm(start)
+    basis, alphas, betas = [q], [], []
+    for _ in range(steps):
+        w = a @ basis[-1]
+        alphas.append(basis[-1] @ w)
+        rows = xp.stack(basis)
+        w = w - rows.T @ (rows @ w)
+        w = w - rows.T @ (rows @ w)
+        betas.append(xp.linalg.norm(w))
+        watch(betas[-1])
+        basis.append(w / betas[-1])
+    return xp.sum(xp.stack(alphas) ** 2) + xp.sum(xp.stack(betas) ** 2)
+
+
+def gram_schmidt(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any] = lambda b: None) -> Any:
+    """A function of the orthonormal basis of the columns of `a`, orthogonalised one by one, twice."""
+    basis: list[Any] = []
+    for k in range(steps):
+        v = a[:, k] + start
+        for _ in range(2):
+            for q in basis:
+                v = v - (q @ v) * q
+        basis.append(v / xp.linalg.norm(v))
+        watch(basis[-1])
+    return xp.sum(xp.stack(basis, 1)[:3] ** 3)
+
+
+def history(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any] = lambda b: None) -> Any:
+    """Each step works on the joined history of all."""
+    x, seen = start / 4, []
+    for _ in range(steps):
+        seen.append(x)
+        joined = xp.concatenate(seen)
+        x = xp.tanh(a @ x / 4 + xp.sum(joined**2) / joined.shape[0])
+        watch(x)
+    return xp.sum(x)
+
+
+LOOPS = [lanczos, gram_schmidt, history]
+
+
+def fragments(loop: Any, steps: int, watch: bool) -> int:
+    engine = nbg.Engine(jit="never", cache_dir=None)
+    a = T(SYMMETRIC)
+    loop(nbg, a, START, steps, (lambda b: b.eval(engine)) if watch else lambda b: None).grad(a).eval(engine)
+    return engine.stats().fragments
+
+
+@pytest.mark.parametrize("watch", [True, False])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_a_growing_loop_is_made_of_does_not_depend_on_its_length(loop: Any, watch: bool) -> None:
+    counts = [fragments(loop, steps, watch) for steps in (10, 13)]
+    assert counts[0] == counts[1] and counts[0] <= 12
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_values_and_derivatives_are_those_of_the_plain_loop(loop: Any, jit: str) -> None:
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    a, start = T(SYMMETRIC), T(START)
+    loss = loop(nbg, a, start, 5, lambda b: b.eval(engine))
+    da, dstart = loss.grad([a, start])
+    assert loss.eval(engine) == pytest.approx(loop(np, SYMMETRIC, START, 5), rel=1e-12)
+    direction, along = RNG.standard_normal((N, N)), RNG.standard_normal(N)
+    plain = lambda h: loop(np, SYMMETRIC + h * direction, START + h * along, 5)  # noqa: E731
+    want = (plain(1e-6) - plain(-1e-6)) / 2e-6
+    values = nbg.eval(da, dstart, engine=engine)
+    assert np.sum(values[0] * direction) + values[1] @ along == pytest.approx(want, rel=1e-6)
+    assert float(loss.jvp(a, direction).eval(engine)) == pytest.approx(np.sum(values[0] * direction), rel=1e-9)
+
+
+def test_second_derivatives_pickles_programs_and_jit() -> None:
+    engine = nbg.Engine(jit="never", cache_dir=None)
+    a = T(SYMMETRIC)
+    loss = lanczos(nbg, a, START, 4)
+    direction = RNG.standard_normal((N, N))
+    slopes = [nbg.grad(lambda m: lanczos(nbg, m, START, 4))(SYMMETRIC + h * direction).eval() for h in (1e-6, -1e-6)]
+    second = nbg.sum(loss.grad(a) * direction).grad(a).eval(engine)
+    np.testing.assert_allclose(second, (slopes[0] - slopes[1]) / 2e-6, rtol=1e-5, atol=1e-6)
+    value = loss.eval(engine)
+    assert pickle.loads(pickle.dumps(lanczos(nbg, T(SYMMETRIC), START, 4))).eval(engine) == value
+    assert engine.compile(loss, [a])(SYMMETRIC) == pytest.approx(value, rel=1e-12)
+    assert nbg.jit(lambda m: lanczos(nbg, m, START, 4))(SYMMETRIC).eval(engine) == pytest.approx(value, rel=1e-12)
+    gradient = nbg.grad(nbg.checkpoint(lambda m: lanczos(nbg, m, START, 4)))(SYMMETRIC).eval(engine)
+    np.testing.assert_allclose(gradient, loss.grad(a).eval(engine), rtol=1e-12)
+
+
+def test_lists_that_do_not_grow_are_joined_as_operations() -> None:
+    x, y, z = (T(RNG.standard_normal(3)) for _ in range(3))
+    joined = []
+    for several in ([x, y], [x, z, y], [y, x], [z, y, x]):
+        joined.append(nbg.stack(several))
+    assert all(s.op is not None for s in joined)
+    assert type(nbg.stack([x] * 40).call) is JoinCall
+
+
+def test_values_without_differentiable_leaves_drop_their_history() -> None:
+    parts = [nbg.constant(np.ones(2))]
+    for _ in range(4):
+        parts.append(parts[-1] * 2)
+        total = nbg.stack(parts)
+        total.eval()
+    assert not total.active and type(total.call) is not JoinCall
