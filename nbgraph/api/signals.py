@@ -107,6 +107,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         left = right = None
     n = ps.type.shape[0]
     low, high = fs[0] if left is None else left, fs[-1] if right is None else right
+    if n == 1 and type(n) is int:  # also at NaN, as in NumPy
+        return where(xs < ps[0], low, where(xs > ps[-1], high, fs[-1]))
     k = minimum(maximum(searchsorted(ps, xs, "right") - 1, 0), n - 2)
     start, base = take(ps, k), take(fs, k)
     run = take(ps, k + 1) - start

@@ -75,6 +75,7 @@ def over(a: Monomial, b: Monomial) -> Monomial | None:
 def dim_min(*sizes: Size) -> Size:
     """The smallest of the sizes.
 
+    >>> from nbgraph.dims import dim
     >>> n, m = dim("n"), dim("m")
     >>> dim_min(n, dim_min(m, n + 1)), dim_min(n, 0), dim_min(3, 2)
     (min(m, n), 0, 2)
@@ -85,6 +86,7 @@ def dim_min(*sizes: Size) -> Size:
 def dim_max(*sizes: Size) -> Size:
     """The largest of the sizes.
 
+    >>> from nbgraph.dims import dim
     >>> n, m = dim("n"), dim("m")
     >>> dim_max(n, m, 2*m), dim_max(n, 0), dim_max(3, 2)
     (max(2*m, n), n, 3)
@@ -115,6 +117,7 @@ def _flat(kind: str, sizes: Iterable[Size]) -> Iterable[Size]:
 def substitute(expr: Size, mapping: Mapping[Hashable, Size]) -> Size:
     """`expr` with sizes in place of names, all at once; names not in `mapping` stay.
 
+    >>> from nbgraph.dims import dim
     >>> n, m = dim("n"), dim("m")
     >>> substitute(n // 2 + m, {"n": 2*m, "m": 1})
     m + 1

@@ -15,6 +15,7 @@ from nbgraph.dims.expression import FLOOR, MAX, MIN, MODULO, SYMBOL, Atom, Monom
 def to_source(expr: Size, name_of: Callable[[Any], str]) -> str:
     """A Python integer expression for `expr`, with `name_of(name)` where a symbol stands.
 
+    >>> from nbgraph.dims import dim, dim_min
     >>> to_source(dim_min(dim(0), dim(1) ** 2, 3), lambda i: f"w[{i}]")
     'min(min(w[1]*w[1], w[0]), 3)'
     """

@@ -250,7 +250,8 @@ class Engine:
     def count_interpreted(self, program: Program, seconds: float, calls: int = 1) -> None:
         """Notes that calls of a program were interpreted in that time."""
         with self._lock:
-            self.ledger(program).record(seconds, calls)
+            if self.jit == "auto":  # the others need no prediction
+                self.ledger(program).record(seconds, calls)
             self.counters.interpreted += calls
             self.counters.operations += calls * program.n_ops
             self.counters.run_seconds += seconds

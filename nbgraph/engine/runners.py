@@ -120,13 +120,14 @@ class Interpreted(Runner):
                 raise failure.error from None
             return None  # the general way names it
         seconds = perf_counter() - start
-        self.ledger.record(seconds)
         counters = self.counters
         counters.interpreted += 1
         counters.operations += self.operations
         counters.run_seconds += seconds
-        if self.engine.jit == "auto" and self.ledger.pays(1):
-            self.engine.routes.pop(self.key, None)  # the next one is by machine code
+        if self.engine.jit == "auto":
+            self.ledger.record(seconds)
+            if self.ledger.pays(1):
+                self.engine.routes.pop(self.key, None)  # the next one is by machine code
         return outs
 
 

@@ -30,7 +30,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 class Continuous:
     """A family of densities of (x - loc) / scale.
 
-    >>> norm.pdf(0.0).item() == 1 / np.sqrt(2 * np.pi)
+    >>> bool(norm.pdf(0.0).item() == 1 / np.sqrt(2 * np.pi))
     True
     """
 
@@ -238,7 +238,7 @@ class _MultivariateNormal:
     def logpdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
         """The logarithm of the density; `cov` is a positive definite matrix, its diagonal, or a number times one.
 
-        >>> multivariate_normal.logpdf([0.0, 0.0]).item() == -np.log(2 * np.pi)
+        >>> bool(multivariate_normal.logpdf([0.0, 0.0]).item() == -np.log(2 * np.pi))
         True
         """
         y, m, c = (to_inexact(v) for v in common(x, 0.0 if mean is None else mean, cov))
