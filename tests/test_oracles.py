@@ -35,8 +35,15 @@ def test_the_vendored_cases() -> None:
 @needs_all
 @pytest.mark.parametrize("family", [f for f in families() if ILL_DEFINED not in f])
 def test_family(family: str) -> None:
-    cases = cases_of(family)
+    cases = cases_of(family)[::3]
     assert cases and failures(cases) == []
+
+
+@needs_all
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [f for f in families() if ILL_DEFINED not in f])
+def test_whole_family(family: str) -> None:
+    assert failures(cases_of(family)) == []
 
 
 LOSSES: dict[str, Callable[..., object]] = {
