@@ -1,9 +1,10 @@
 """Lists that grow, stacked: joins whose length is no part of any structure.
 
 In: nodes of one rank and dtype, an axis. Out: a node of a `JoinCall`; its derivatives; what it is as a fragment call.
-Holds: a list that has one element more each time it is joined at a place of the user's program (Lanczos, Gram-Schmidt,
-a history), and a list of many, is joined so: what is recorded before and after is sealed apart, so that a loop is made
-of the same fragments whatever it has collected. Other joins are operations, which fuse with what is around them.
+Holds: a list that is longer each time it is joined at a place of the user's program (Lanczos, Gram-Schmidt, a history),
+a list of one, which may become such a list, and a list of many are joined so: what is recorded before and after is
+sealed apart, so that a loop is made of the same fragments whatever it has collected. Other joins are operations, which
+fuse with what is around them.
 """
 
 from __future__ import annotations
@@ -114,23 +115,21 @@ def expand_split(call: SplitCall) -> None:
 def expand(node: Node) -> None:
     """Puts a call of a fragment in the place of the join that a node is the value of."""
     call: JoinCall = node.call
-    fragment, words = _fragment(call)
-    made = FragmentCall(fragment, call.inputs, words, None)
+    fragment = _fragment(call)
+    made = FragmentCall(fragment, call.inputs, (), None)
     made.seq = call.seq
     node.call, node.slot = made, fragment.outputs[0]
     if node.data is None:
         made.nodes = [(node.slot, weakref.ref(node))]
 
 
-def _fragment(call: JoinCall) -> tuple[Fragment, Shape]:
-    """The operations of a join."""
+def _fragment(call: JoinCall) -> Fragment:
+    """The operations of a join: no size of them is a word."""
     b = FragmentBuilder()
     values = [b.input(anonymous(n.type)) for n in call.inputs]
     if call.new_axis:
         widen, _ = REGISTRY["expand_dims"].bind([b.types[values[0]]], axis=call.axis)
         values = [b.append(widen, (v,), ()) for v in values]
     types = [infer(widen, (n.type,), ()) if call.new_axis else n.type for n in call.inputs]
-    op, sizes = REGISTRY["concatenate"].bind(types, axis=call.axis)
-    out = b.append(op, tuple(values), sizes)
-    fragment, _ = b.finish(b.instrs, [out])
-    return fragment, ()
+    op, _ = REGISTRY["concatenate"].bind(types, axis=call.axis)
+    return b.build(b.append(op, tuple(values), ()))

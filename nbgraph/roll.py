@@ -147,7 +147,7 @@ class _Words:
 def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list[int], int]:
     """Where to cut: at every period of each repeating stretch, at even distances elsewhere; how many nodes repeat."""
     numbers, fewest = words.numbers, 2 if is_short else 3
-    n, k, repeating, done = len(words), 0, 0, 0
+    n, k, repeating = len(words), 0, 0
     bounds: list[int] = []
     last: dict[int, int] = {}
     start = 0
@@ -162,11 +162,11 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
                 first = _first_period(region, words, max(start, earlier - period), earlier, period)
                 times = (end - first) // period
             if times >= fewest and (not is_short or _is_loop(region, words, first, period, times)):
+                end = first + times * period
                 bounds += _even(start, first)
-                start = k = first + times * period
-                bounds += _periods(region, first, start, period)
-                repeating += start - max(first, done)
-                done = start
+                bounds += _periods(region, first, end, period)
+                repeating += end - max(first, start)
+                start = k = end
                 continue
         k += 1
     found = {b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)}

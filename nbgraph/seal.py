@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     equal: tuple[tuple[int, Size], ...]
 
 
-#: By call, sizes that have to be equal and are known only when it runs.
+#: By call, sizes that have to be equal and are known only when it runs. Guarded by `LOCK`.
 EQUAL: weakref.WeakKeyDictionary[FragmentCall, list[tuple[Size, Size]]] = weakref.WeakKeyDictionary()
 _PLANS: dict[Any, Plan] = {}
 _PLANS_LIMIT = 4096

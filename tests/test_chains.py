@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import nbgraph as nbg
+from nbgraph.codegen.storage import Temporary
+from nbgraph.dims import dim, dim_max
 from nbgraph.engine import chains, core
+from nbgraph.engine.native import words_apart
 from nbgraph.ssa import program_for
 from nbgraph.trace import RepeatCall
 
@@ -221,3 +225,17 @@ def test_slices_that_grow_are_calls_of_their_own(lengths: list[int]) -> None:
         plain = np.tanh(A0 @ plain + DATA[: k + 1].sum(0))
     np.testing.assert_allclose(x.eval(nbg.Engine(jit="never")), plain, rtol=1e-12)
     assert not lengths
+
+
+def test_temporaries_whose_size_differs_from_call_to_call_are_placed_for_each() -> None:
+    """No operation needs it today: the code of one, made by hand."""
+    shift = dim(("w", 0))
+    temporaries = [Temporary(8 * shift, 0, 1), Temporary(dim_max(64, 16 * shift), 0, 1)]
+    words = [("temporary", 0), ("temporary", 1), ("size", shift)]
+    source = SimpleNamespace(words=words, temporaries=temporaries)
+    code: Any = SimpleNamespace(machine=SimpleNamespace(source=source), words=(shift,), picks=(), n_inputs=0)
+    code.program = SimpleNamespace(fragment=None)
+    bound: Any = SimpleNamespace(env={("w", 0): 8}, out_types=[])
+    apart, room = words_apart(code, bound, [(8,), (16,), (32,)], [0])
+    assert apart == {0: [0, 0, 0], 1: [64, 128, 256], 2: [8, 16, 32]}
+    assert room == 256 + 16 * 32

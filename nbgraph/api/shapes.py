@@ -287,9 +287,10 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> TracedT
     nodes = _joined("concatenate", arrays, dtype)
     if axis is None:
         nodes, axis = [ravel(n) for n in nodes], 0
-    if _may_be_joined(nodes, axis) and joins.grows(nodes):
+    axis = operator.index(axis)
+    if joins.grows(nodes) and _may_be_joined(nodes, axis):
         return joins.join(nodes, axis % nodes[0].type.ndim, False)  # type: ignore[return-value]
-    made: TracedTensor = apply("concatenate", *nodes, axis=operator.index(axis))
+    made: TracedTensor = apply("concatenate", *nodes, axis=axis)
     return made
 
 

@@ -80,23 +80,30 @@ class Placed:
 
 def words_apart(
     code: Code, bound: Bound, words: Sequence[Sequence[Any]], moving: Sequence[int]
-) -> dict[int, list[int]]:
+) -> tuple[dict[int, list[int]], int]:
     """Of calls whose words differ at the positions `moving`: by place among the words after the arrays, what it is at
-    each call, for those that differ."""
-    outer, inner = dict(bound.env), _body_environment(code, bound)
-    names = {("w", k) for k in moving}
-    mine = [(k, w) for k, w in enumerate(code.words) if not names.isdisjoint(symbols(w))]
+    each call, for those that differ (temporaries relative to the workspace); and the bytes that every call's workspace
+    fits in."""
+    source, outer, inner = code.machine.source, dict(bound.env), _body_environment(code, bound)
+    mine = [(k, w) for k, w in enumerate(code.words) if not symbols(w).isdisjoint({("w", k) for k in moving})]
     names = {("w", k) for k, _ in mine}
-    first = code.n_inputs + len(bound.out_types)
-    sizes = [(p, what[1]) for p, what in enumerate(code.machine.source.words[first:]) if what[0] == "size"]
-    sizes = [(p, d) for p, d in sizes if not names.isdisjoint(symbols(d))]
-    found: dict[int, list[int]] = {p: [] for p, _ in sizes}
+    after = list(enumerate(source.words[code.n_inputs + len(bound.out_types) :]))
+    sizes = [(p, what[1]) for p, what in after if what[0] == "size" and not names.isdisjoint(symbols(what[1]))]
+    is_placed_anew = any(not names.isdisjoint(symbols(t.nbytes)) for t in source.temporaries)
+    places = [(p, what[1]) for p, what in after if what[0] == "temporary" and is_placed_anew]
+    found: dict[int, list[int]] = {p: [] for p, _ in (*sizes, *places)}
+    room = 0
     for row in words:
         outer.update({("w", k): row[k] for k in moving})
         inner.update({("w", k): size_at(w, outer) for k, w in mine})
         for p, d in sizes:
             found[p].append(int(size_at(d, inner)))
-    return found
+        if is_placed_anew:
+            offsets, nbytes = plan_workspace(source.temporaries, inner)
+            room = max(room, nbytes)
+            for p, which in places:
+                found[p].append(offsets[which])
+    return found, room
 
 
 def _body_environment(code: Code, bound: Bound) -> Any:

@@ -104,10 +104,11 @@ class Table:
         """The words after the arrays; `words` of the fragment at each step, where they are not the same at all."""
         placed = placed_for(code, bound)
         first = self.n - len(placed.rest)
-        self.words[first:] = array("q", placed.at(native.workspace(placed.workspace)))
-        if words:
-            for p, column in words_apart(code, bound, words, differing(words)).items():
-                self.values(first + p, column)
+        apart, room = words_apart(code, bound, words, differing(words)) if words else ({}, 0)
+        base = native.workspace(max(placed.workspace, room))
+        self.words[first:] = array("q", placed.at(base))
+        for p, column in apart.items():
+            self.values(first + p, [base + v for v in column] if placed.rest[p][1] else column)
 
     def run(self, native: Any, program: Any, steps: int, call_of: Callable[[int], Any]) -> None:
         """Runs so many steps, and counts them; a failure is that of the call which `call_of` gives for a step."""

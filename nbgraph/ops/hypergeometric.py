@@ -26,7 +26,7 @@ class _OfLast(Routine, Elementwise):
 
     def by_x(self, b: Any, ins: Any, out: Any) -> Any:
         """The derivative by x."""
-        raise NotImplementedError
+        raise TypeError(type(self))
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         if any(t is not None for t in tangents[:-1]):
@@ -102,7 +102,7 @@ class _Ratio(Routine, Binary):
 
     def logarithmic(self, b: Any, ins: Any) -> tuple[Any, Any]:
         """The derivatives of the logarithm by both operands."""
-        raise NotImplementedError
+        raise TypeError(type(self))
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         total = None

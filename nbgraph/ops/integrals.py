@@ -122,7 +122,7 @@ class _Elliptic(_Real):
 
     def far(self, b: Any, m: Any) -> Any:
         """The slope away from 0."""
-        raise NotImplementedError
+        raise TypeError(type(self))
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         near = b.less(b.abs(x), b.lit(0.1, x))
