@@ -27,7 +27,7 @@ _seq = attrgetter("seq")
 def settle(nodes: Sequence[Node], engine: Any = None, partly: bool = False) -> None:
     """Decides the sizes below nodes, running on `engine` what they need; seals all that depends on them.
 
-    `partly`: sizes that depend on an unbound placeholder, or on an argument of a function that is traced, stay as they are.
+    `partly`: sizes that depend on an unbound placeholder, or an argument of a function that is traced, stay symbols.
     """
     region = _open_below(nodes) if ALIVE else []
     names = sorted(_names(region), key=_seq)
