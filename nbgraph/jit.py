@@ -5,8 +5,8 @@ In: a function of containers of tensors. Out: a function that gives the same, la
 Holds: the function runs when arguments of a new kind come (structure, dtypes, shapes, static values), or when something
 else it reads has changed; then on nodes without values. What it records becomes a fragment, and a few lines of Python
 are generated that record its call. Tensors that it reads from outside are further inputs. Another size runs the
-function again, since Python code may depend on sizes, and gives the same fragment: nothing is compiled again. A function
-in which the data decide a size cannot be one call: it runs at each call, in the caller's graph.
+function again, since Python code may depend on sizes, and gives the same fragment: nothing is compiled again. A
+function in which the data decide a size cannot be one call: it runs at each call, in the caller's graph.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ rounded. Holds: widths are run-time sizes; they and the sizes of the array may b
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Modes that copy elements; that reduce those nearest to the end.
 _COPYING = ("edge", "reflect", "symmetric", "wrap")
-_REDUCING = {"maximum": max, "minimum": min, "median": median, "mean": mean}
+_REDUCING: dict[str, Callable[..., Any]] = {"maximum": max, "minimum": min, "median": median, "mean": mean}
 _KEYWORDS = {
     "reflect": ("reflect_type",), "symmetric": ("reflect_type",), "linear_ramp": ("end_values",),
     "mean": ("stat_length",), "maximum": ("stat_length",), "minimum": ("stat_length",), "median": ("stat_length",),
@@ -84,7 +85,9 @@ def _border(x: TracedTensor, axis: int, width: Any, mode: str, own: dict[str, An
         raise ShapeError("nothing to copy", operation="pad", position=0, got=x.type.shape, wanted="elements")
     if mode in _COPYING and not own:
         return take(x, _places(mode, x.type.shape[axis], *width), axis)
-    border = partial(_reduced, mode=mode) if mode in _REDUCING else _ramp if mode == "linear_ramp" else partial(_turned, mode)
+    border: Callable[..., TracedTensor] = _ramp if mode == "linear_ramp" else partial(_turned, mode)
+    if mode in _REDUCING:
+        border = partial(_reduced, mode=mode)
     ends = own.get("end_values" if mode == "linear_ramp" else "stat_length", (None, None))
     backwards = flip(x, axis)
     before = flip(border(backwards, axis, width[0], ends[0]), axis)
