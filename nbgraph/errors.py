@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 import numpy.linalg
 
 __all__ = [
+    "GENERATED",
     "BindingError",
     "BoundsError",
     "CacheError",
@@ -41,6 +42,8 @@ Site: TypeAlias = tuple[CodeType, int]
 _HOME = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _EXAMPLES = os.path.join(_HOME, "examples") + os.sep
 _KERNELS = f"{os.sep}nbgraph_kernels{os.sep}"
+#: What the code that the library generates gives for its file.
+GENERATED = "<nbgraph>"
 
 
 @lru_cache(maxsize=1024)
@@ -48,7 +51,7 @@ def is_ours(filename: str) -> bool:
     """Whether the file belongs to the library; its examples count as the user's code."""
     if filename.startswith(_HOME):
         return not filename.startswith(_EXAMPLES)
-    return _KERNELS in filename
+    return _KERNELS in filename or filename == GENERATED
 
 
 def user_frame() -> Site | None:

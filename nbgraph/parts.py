@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins
+from nbgraph.decided import ALIVE, names_of
 from nbgraph.errors import DifferentiationError
 from nbgraph.repeats import unroll
-from nbgraph.trace import AliasCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of, leaf, new_node
+from nbgraph.seal import commit, draft
+from nbgraph.trace import LOCK, AliasCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of, leaf, new_node
 
 Array = np.ndarray[Any, Any]
 #: From nodes in place of a part's arguments (and an engine, if it is to run): the nodes of its results, and what else
@@ -137,8 +139,8 @@ class ReplayCall:
         found = vjp([(made[s], ct) for s, ct in zip(self.slots, cts, strict=True)], by)
         values = iter(evaluate([g for g in found if g is not None], engine))
         return {
-            k: np.zeros(w.type.shape, w.type.dtype) if g is None else next(values)
-            for k, w, g in zip(self.mask, by, found, strict=True)
+            k: np.zeros_like(arrays[n_cts + k]) if g is None else next(values)
+            for k, g in zip(self.mask, found, strict=True)
         }
 
     def expand(self, vjp: Vjp) -> None:
@@ -153,6 +155,9 @@ class ReplayCall:
         found = vjp([(made[s], ct) for s, ct in zip(self.slots, self.inputs[:n_cts], strict=True)], by)
         for a in args:
             a.call.part = None
+        with LOCK:  # what stands below an alias is sealed
+            for d in draft([g for g in found if g is not None]):
+                commit(d, None)
         of = dict(zip(self.mask, found, strict=True))
         for k, reference in self.nodes:
             node = reference()
@@ -197,10 +202,19 @@ def _renumber(nodes: Sequence[Node], start: int, end: int, vjp: Vjp) -> None:
         if isinstance(thing, Node) and thing.op is None:
             stack.append(plain_call(thing, vjp))
         stack.extend(thing.inputs)
+        stack.extend(_deciding(thing))
     taken = sorted({thing.seq for thing in found.values()})
     number = {seq: end - 1 + k / (len(taken) + 1) for k, seq in enumerate(taken, 1)}
     for thing in found.values():
         thing.seq = number[thing.seq]
+
+
+def _deciding(thing: Any) -> list[Node]:
+    """The nodes of sizes that a node or call has and that have no value yet."""
+    if not ALIVE:
+        return []
+    sizes = (*thing.sizes, *thing.type.shape) if isinstance(thing, Node) else getattr(thing, "words", ())
+    return [name.node for name in names_of(sizes) if name.value is None]
 
 
 def _is_same(a: Array, b: Array) -> bool:

@@ -39,9 +39,9 @@ from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
-from nbgraph.settle import settle, values_below
+from nbgraph.settle import names_below, settle
 from nbgraph.ssa import Bound, Program, exact_program, program_for
-from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, value_of
+from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, unaliased, value_of
 from nbgraph_kernels.blas_threads import AtMost
 
 Array = np.ndarray[Any, Any]
@@ -128,6 +128,9 @@ class Engine:
             else:
                 self._run_step(schedule, step, results, coming[step.call.fragment], batch)
                 coming[step.call.fragment] -= 1
+            if schedule.decided and (deciding := schedule.decides(step)):
+                batch.flush()
+                schedule.decide(deciding, results)
 
     def _run_chain(self, schedule: Schedule, row: ChainRow, results: Results, batch: Batch) -> None:
         batch.flush()
@@ -180,7 +183,7 @@ class Engine:
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
         batch.flush()
         arrays = values_of(schedule.sources(call), results)
-        found = call.run(arrays, self, evaluate, vjp)
+        found = call.run(arrays, self, self._evaluate_beside(schedule, call, arrays), vjp)
         totals = schedule.totals_for({(id(call), k): k for k in found})
         for k, a in found.items():
             if k in totals:
@@ -189,6 +192,20 @@ class Engine:
                 results[id(call), k] = a
         for key, _ in schedule.released_by(call):
             results.pop(key, None)
+
+    def _evaluate_beside(self, schedule: Schedule, call: ReplayCall, arrays: Sequence[Array]) -> Any:
+        """How a part that runs again gets its values: where placeholders are bound, what it read from elsewhere has no
+        value but that of this run."""
+        if not schedule.bound:
+            return evaluate
+        read = call.part.inputs[call.part.n :]
+        values = arrays[len(arrays) - len(read) :] if read else ()
+        bound = {**schedule.bound, **{id(unaliased(n)): a for n, a in zip(read, values, strict=True)}}
+
+        def run(nodes: Sequence[Node], engine: Engine) -> list[Array]:
+            return _run_bound(_schedule_bound(nodes, engine, bound, dict(schedule.sizes)), engine)
+
+        return run
 
     def _run_step(self, schedule: Schedule, step: Any, results: Results, coming: int, batch: Batch) -> None:
         """One call: added to the batch where it has machine code, else interpreted."""
@@ -371,25 +388,27 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
 def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
     """With placeholders bound: nothing is remembered, the values belong to this call."""
     bound, sizes = bind_arrays(bindings)
-    n_named = len(sizes)
-
-    def scheduled(nodes: Sequence[Node]) -> Schedule:
-        with LOCK:
-            return Schedule(nodes, draft(nodes), bound, sizes)
-
-    def run(schedule: Schedule) -> list[Array]:
-        results = Results(schedule.chained)
-        with telling(sizes):
-            engine.run(schedule, results)
-        return values_of(schedule.targets, results)
-
-    if ALIVE:
-        values_below(nodes, sizes, lambda node: run(scheduled([node]))[0])
-    schedule = scheduled(nodes)
-    if len(sizes) == n_named:  # else some are read by what decides a size
-        refuse_superfluous(bindings, nodes, [row.call for row in schedule.rows])
+    schedule = _schedule_bound(nodes, engine, bound, sizes)
+    refuse_superfluous(bindings, [*nodes, *schedule.deciding], [row.call for row in schedule.rows])
     engine.counters.evals += 1
-    return [np.array(a) for a in run(schedule)]
+    return _run_bound(schedule, engine)
+
+
+def _schedule_bound(nodes: Sequence[Node], engine: Engine, bound: Any, sizes: dict[Any, int]) -> Schedule:
+    names = []
+    if ALIVE:
+        settle(nodes, engine, partly=True)
+        names = names_below(nodes)
+    with LOCK:
+        drafts = draft([*nodes, *(n.node for n in names)])
+        return Schedule(nodes, drafts, bound, sizes, names=names)
+
+
+def _run_bound(schedule: Schedule, engine: Engine) -> list[Array]:
+    results = Results(schedule.chained)
+    with telling(schedule.sizes):
+        engine.run(schedule, results)
+    return [np.array(a) for a in values_of(schedule.targets, results)]
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph.engine.failure import OperationFailed
+from nbgraph.errors import GENERATED
 from nbgraph.fragment import Fragment, Instr, at_sizes
 from nbgraph.interpret import own
 from nbgraph.memory import SMALLEST, empty, is_own
@@ -105,7 +106,7 @@ def straight_line(bound: Bound, adding: bool) -> Callable[..., list[Array]]:
     arguments = ", ".join(["bound", "inputs", *(f"v{k}" for k in range(len(body.inputs))), *lines.totals])
     head = f"def straight({arguments}):"
     text = [head, *(lines.line(k, instr) for k, instr in enumerate(body.instrs)), *lines.tail()]
-    exec("\n".join(text), lines.names)
+    exec(compile("\n".join(text), GENERATED, "exec"), lines.names)
     made: Callable[..., list[Array]] = lines.names["straight"]
     return made
 
