@@ -233,8 +233,9 @@ def _frozen(f: Any, known: dict[int, Any]) -> Any:
         return known[id(f)]
     cells = tuple(CellType() for _ in f.__closure__ or ())
     names = names_in(f.__code__) | {"__builtins__", "__name__"}
-    seen = {name: f.__globals__[name] for name in names if name in f.__globals__}
+    seen: dict[str, Any] = {}
     made = known[id(f)] = FunctionType(f.__code__, seen, f.__name__, f.__defaults__, cells)
+    seen.update({name: _frozen(f.__globals__[name], known) for name in names if name in f.__globals__})
     made.__kwdefaults__ = f.__kwdefaults__
     for mine, cell in zip(cells, f.__closure__ or (), strict=True):
         try:

@@ -77,14 +77,10 @@ class Part:
         """Nodes for the cotangents of the inputs `mask`, from those of results."""
         return ReplayCall(self, cts, mask).results() if mask else {}
 
-    def check(self, made: Sequence[Node]) -> None:
-        """Raises if results, now evaluated, are not what they were the first time (as far as that is known)."""
-        for slot, reference in self.aliases:
-            alias = reference()
-            if alias is not None and alias.part is self:
-                before, now = alias.inputs[0].data, made[slot].data
-                if before is not None and now is not None and not _is_same(before, now):
-                    raise _changed("it gave another result")
+    def first(self) -> dict[int, Node]:
+        """The results of the first time, by slot, as far as somebody has them."""
+        found = {slot: reference() for slot, reference in self.aliases}
+        return {slot: a.inputs[0] for slot, a in found.items() if a is not None and a.part is self}
 
 
 class _End:
@@ -126,14 +122,19 @@ class ReplayCall:
         return found
 
     def run(
-        self, arrays: Sequence[Array], engine: Any, evaluate: Callable[..., list[Array]], vjp: Vjp
+        self, arrays: Sequence[Array], engine: Any, evaluate: Evaluate, evaluate_first: Evaluate, vjp: Vjp
     ) -> dict[int, Array]:
-        """The values of the results, from those of the inputs."""
+        """The values of the results, from those of the inputs. `evaluate` gives values of the part as it runs again,
+        `evaluate_first` those of its results as they were recorded."""
         part, n_cts = self.part, len(self.slots)
         args = [leaf(a, True) for a in arrays[n_cts : n_cts + part.n]]
         made = part.run_again(args, engine)
-        evaluate(made, engine)
-        part.check(made)
+        first = part.first()
+        unknown = [n for n in first.values() if n.data is None]
+        before = dict(zip(map(id, unknown), evaluate_first(unknown, engine) if unknown else (), strict=True))
+        for n, now in zip(first.values(), evaluate([made[s] for s in first], engine), strict=True):
+            if not _is_same(before[id(n)] if n.data is None else n.data, now):
+                raise _changed("it gave another result")
         by = [args[k] if k < part.n else part.inputs[k] for k in self.mask]
         cts = [leaf(a, False) for a in arrays[:n_cts]]
         found = vjp([(made[s], ct) for s, ct in zip(self.slots, cts, strict=True)], by)

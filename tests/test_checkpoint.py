@@ -362,6 +362,34 @@ def test_of_placeholders(name) -> None:
             np.testing.assert_allclose(y.eval(engine, bindings=unused), w, rtol=1e-9, atol=1e-11)
 
 
+FACTOR = 2.0
+
+
+def times_factor(x):
+    return x * FACTOR
+
+
+def test_helpers_are_what_they_were(monkeypatch) -> None:
+    x = leaf(1.5)
+    g = nbg.checkpoint(lambda x: times_factor(x) * x)(x).grad(x)
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    close(g, 6.0)
+
+
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_what_has_changed_is_noticed(evaluated) -> None:
+    x, factors = leaf(1.5), [2.0]
+    y = nbg.checkpoint(lambda x: x * factors[0] * x)(x * 1.0)
+    g = y.grad(x)
+    if evaluated:
+        y.eval()
+    factors[0] = 3.0
+    with pytest.raises(DifferentiationError, match="another result"):
+        g.eval()
+    factors[0] = 2.0
+    close(g, 6.0)
+
+
 @pytest.mark.parametrize("f", [lambda x: nbg.sign(x).sum(), lambda x: nbg.stop_gradient(x).sum()])
 def test_a_second_derivative_by_what_has_no_first(f) -> None:
     x, y = leaf([1.0, 2.0]), leaf([0.3, 0.4])

@@ -162,7 +162,7 @@ class Engine:
         given = values_of(schedule.sources(call)[: len(call.links)], results)
 
         def find(node: Node) -> Array:
-            if type(node.call) is FragmentCall and node.op is None:
+            if type(node.call) is FragmentCall and node.op is None and not schedule.bound:
                 return results[id(node.call), node.slot]
             known: Array | None = schedule.known(node)
             return results[schedule.key(node)] if known is None else known
@@ -183,7 +183,7 @@ class Engine:
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
         batch.flush()
         arrays = values_of(schedule.sources(call), results)
-        found = call.run(arrays, self, self._evaluate_beside(schedule, call, arrays), vjp)
+        found = call.run(arrays, self, *_evaluations(schedule, call, arrays), vjp)
         totals = schedule.totals_for({(id(call), k): k for k in found})
         for k, a in found.items():
             if k in totals:
@@ -192,20 +192,6 @@ class Engine:
                 results[id(call), k] = a
         for key, _ in schedule.released_by(call):
             results.pop(key, None)
-
-    def _evaluate_beside(self, schedule: Schedule, call: ReplayCall, arrays: Sequence[Array]) -> Any:
-        """How a part that runs again gets its values: where placeholders are bound, what it read from elsewhere has no
-        value but that of this run."""
-        if not schedule.bound:
-            return evaluate
-        read = call.part.inputs[call.part.n :]
-        values = arrays[len(arrays) - len(read) :] if read else ()
-        bound = {**schedule.bound, **{id(unaliased(n)): a for n, a in zip(read, values, strict=True)}}
-
-        def run(nodes: Sequence[Node], engine: Engine) -> list[Array]:
-            return _run_bound(_schedule_bound(nodes, engine, bound, dict(schedule.sizes)), engine)
-
-        return run
 
     def _run_step(self, schedule: Schedule, step: Any, results: Results, coming: int, batch: Batch) -> None:
         """One call: added to the batch where it has machine code, else interpreted."""
@@ -409,6 +395,25 @@ def _run_bound(schedule: Schedule, engine: Engine) -> list[Array]:
     with telling(schedule.sizes):
         engine.run(schedule, results)
     return [np.array(a) for a in values_of(schedule.targets, results)]
+
+
+def _evaluations(schedule: Schedule, call: ReplayCall, arrays: Sequence[Array]) -> tuple[Any, Any]:
+    """How a part that runs again gets its values, and how its results as they were recorded get theirs.
+
+    The latter are made from the values that the part's inputs have in this run. So are, where placeholders are bound,
+    those that it read from elsewhere.
+    """
+    inputs, n = call.part.inputs, call.part.n
+    values = [(id(unaliased(i)), a) for i, a in zip(inputs, arrays[len(arrays) - len(inputs) :], strict=True)]
+
+    def within(bound: dict[int, Array]) -> Any:
+        def run(nodes: Sequence[Node], engine: Engine) -> list[Array]:
+            return _run_bound(_schedule_bound(nodes, engine, bound, dict(schedule.sizes)), engine)
+
+        return run
+
+    again = within({**schedule.bound, **dict(values[n:])}) if schedule.bound else evaluate
+    return again, within({**schedule.bound, **dict(values)})
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:
