@@ -10,6 +10,7 @@ used before (`nbgraph.memory`); that is in the function for these sizes.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from typing import Any
@@ -20,6 +21,7 @@ from nbgraph.engine.failure import OperationFailed
 from nbgraph.fragment import Fragment, Instr, at_sizes
 from nbgraph.interpret import own
 from nbgraph.memory import SMALLEST, empty, is_own
+from nbgraph.op import REGISTRY
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
 
@@ -104,10 +106,27 @@ def straight_line(bound: Bound, adding: bool) -> Callable[..., list[Array]]:
     body, lines = bound.program.body, _Lines(bound, adding)
     arguments = ", ".join(["bound", "inputs", *(f"v{k}" for k in range(len(body.inputs))), *lines.totals])
     head = f"def straight({arguments}):"
-    text = [head, *(lines.line(k, instr) for k, instr in enumerate(body.instrs)), *lines.tail()]
+    text = [head, *(lines.line(k, instr) for k, instr in enumerate(lines.instrs)), *lines.tail()]
     exec("\n".join(text), lines.names)
     made: Callable[..., list[Array]] = lines.names["straight"]
     return made
+
+
+def with_inner_products(body: Fragment) -> list[Instr | None]:
+    """The operations of a body, with the sum of all elements of a product that nothing else reads as one operation:
+    the product, which is None, is not made. (In machine code it is not made anyway: one loop multiplies and adds.)"""
+    times = Counter(i for instr in body.instrs for i in instr.ins) + Counter(body.outputs)
+    products = {i.first: k for k, i in enumerate(body.instrs) if i.op.name == "multiply" and times[i.first] == 1}
+    instrs: list[Instr | None] = list(body.instrs)
+    for k, instr in enumerate(body.instrs):
+        if instr.op.name != "sum" or instr.ins[0] not in products:
+            continue
+        factors = body.instrs[products[instr.ins[0]]].ins
+        (x, y), axes = (body.types[i] for i in factors), instr.op.axes  # type: ignore[attr-defined]
+        if x == y and x.inexact and len(axes) == x.ndim > 0:
+            inner = REGISTRY["contract"](a=axes, b=axes, out=())
+            instrs[products[instr.ins[0]]], instrs[k] = None, Instr(inner, factors, (), instr.first)
+    return instrs
 
 
 class _Lines:
@@ -122,16 +141,19 @@ class _Lines:
         self.stored = self.body.outputs[: len(self.body.outputs) - n]
         self.summed = self.body.outputs[len(self.stored) :]
         self.totals = [f"t{j}" for j in range(n)]
+        self.instrs = with_inner_products(self.body)
         uses = [i for instr in self.body.instrs for i in instr.ins]
-        self.last = {value: k for k, instr in enumerate(self.body.instrs) for value in instr.ins}
+        self.last = {value: k for k, instr in enumerate(self.instrs) if instr for value in instr.ins}
         #: Values that nothing but one total needs.
         self.added = {v: j for j, v in enumerate(self.summed) if (*uses, *self.body.outputs).count(v) == 1}
         #: Values that are arrays (0-d ones: numbers) that nothing else refers to.
         self.fresh: set[int] = set()
         self.done: set[int] = set()
 
-    def line(self, k: int, instr: Instr) -> str:
+    def line(self, k: int, instr: Instr | None) -> str:
         """The line of an operation."""
+        if instr is None:
+            return "  pass"
         dying = [f"v{v}" for v in dict.fromkeys(instr.ins) if self.last[v] == k and v not in self.body.outputs]
         return self._call(k, instr) + (f"; del {', '.join(dying)}" if dying else "")
 
