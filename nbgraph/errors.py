@@ -28,6 +28,7 @@ __all__ = [
     "DtypeError",
     "LinAlgError",
     "NbgraphError",
+    "OutOfMemoryError",
     "ShapeError",
     "Site",
     "describe",
@@ -168,6 +169,18 @@ class BindingError(NbgraphError):
 
 class LinAlgError(NbgraphError, numpy.linalg.LinAlgError):
     """A factorisation or a solve that failed: singular, not positive definite, not converged."""
+
+
+class OutOfMemoryError(NbgraphError, MemoryError):
+    """An array that does not fit into memory. The graph is as it was."""
+
+    @classmethod
+    def of(cls, error: MemoryError, operation: str | None = None) -> OutOfMemoryError:
+        """The named error for one of NumPy's."""
+        if isinstance(error, OutOfMemoryError):
+            return error
+        hint = "the graph is as it was: make it smaller (a reduction before, slices by turns, float32), then go on"
+        return cls(str(error) or "out of memory", operation=operation, hint=hint)
 
 
 class CacheError(NbgraphError):

@@ -28,7 +28,7 @@ import numpy as np
 from nbgraph import memory
 from nbgraph.decided import HOOKS, names_of
 from nbgraph.dims import DimExpr
-from nbgraph.errors import GENERATED, ConcretizationError, DtypeError, user_frame
+from nbgraph.errors import GENERATED, ConcretizationError, DtypeError, OutOfMemoryError, user_frame
 from nbgraph.fragment import Fragment
 from nbgraph.op import Op, Sizes
 from nbgraph.types import CODES, DTYPES, Shape, TensorType, are_lasting, type_of_array
@@ -355,7 +355,10 @@ def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
     if a.dtype not in CODES:
         a = _widened(a, value)
     if not (a.flags.c_contiguous and a.flags.aligned and _is_immutable(a)):
-        a = memory.copy(a)
+        try:
+            a = memory.copy(a)
+        except MemoryError as error:
+            raise OutOfMemoryError.of(error) from error
         a.setflags(write=False)
     return a
 

@@ -33,7 +33,7 @@ from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import BASE, Account, Ledger
-from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
+from nbgraph.errors import BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
@@ -295,9 +295,12 @@ def value(node: Node, engine: Engine | None = None) -> Array:
     a: Array | None = node.data
     if a is None:
         engine = engine or default_engine()
-        if ALIVE:
-            settle([node], engine)
-        a = run_again(node, engine)
+        try:
+            if ALIVE:
+                settle([node], engine)
+            a = run_again(node, engine)
+        except MemoryError as error:
+            raise OutOfMemoryError.of(error) from error
         if a is None:
             a = evaluate([node], engine)[0]
     a.setflags(write=False)
@@ -307,14 +310,17 @@ def value(node: Node, engine: Engine | None = None) -> Array:
 def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any = None) -> list[Array]:
     """The values of nodes, computed together; only what is not known yet runs."""
     engine = engine or default_engine()
-    if bindings:
-        values = _evaluate_bound(nodes, engine, bindings)
-    else:
-        values = [value_of(n) for n in nodes]
-        if any(v is None for v in values):
-            if ALIVE:
-                settle(nodes, engine)
-            values = _evaluate_open(nodes, engine)
+    try:
+        if bindings:
+            values = _evaluate_bound(nodes, engine, bindings)
+        else:
+            values = [value_of(n) for n in nodes]
+            if any(v is None for v in values):
+                if ALIVE:
+                    settle(nodes, engine)
+                values = _evaluate_open(nodes, engine)
+    except MemoryError as error:
+        raise OutOfMemoryError.of(error) from error
     for a in values:
         a.setflags(write=False)
     return values

@@ -116,7 +116,7 @@ class Interpreted(Runner):
             with self.limit or UNLIMITED:
                 outs = interpreter.run(self.bound, arrays)
         except OperationFailed as failure:
-            if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError):
+            if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError | MemoryError):
                 raise failure.error from None
             return None  # the general way names it
         seconds = perf_counter() - start
