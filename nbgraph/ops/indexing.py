@@ -8,8 +8,8 @@ that is literally 1 is structure, as it broadcasts. Starts are never negative; r
 A dimension of symbolic size is taken to be at least as large as the bounds counted from it ask for: of a
 dimension d, `x[1:]` has d - 1 elements, `x[-2]` is element d - 2, `x[3]` exists. An upper bound that may lie
 beyond the end is cut: `x[:5]` has min(5, d) elements, except that `x[k:k+1]` has literally 1. An expression
-counts from the end if it is positive for no sizes: `x[-n:]` has n elements, also if n is 0. Where everything is
-known, it is checked.
+counts from the end if it is positive for no sizes from 1 on: `x[-n:]` has n elements, also if n is 0. Where
+everything is known, it is checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from nbgraph.dims import DimExpr, dim_min
+from nbgraph.dims import DimExpr, dim, dim_min, substitute
 from nbgraph.dims.expression import nonnegative
 from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.kinds import Assembly, Layout, Part, View
@@ -118,8 +118,8 @@ def _position(k: Size, d: Size, axis: int) -> Size:
 
 
 def _counts_from_end(k: Size) -> bool:
-    """Whether an index is negative; of expressions, one that is positive for no sizes."""
-    return k < 0 if isinstance(k, int) else nonnegative(-k)
+    """Whether an index is negative; of expressions, one that is positive for no sizes from 1 on."""
+    return k < 0 if isinstance(k, int) else nonnegative(-substitute(k, {name: dim(name) + 1 for name in k.names}))
 
 
 def _symbolic(start: Size | None, stop: Size | None, step: int, d: Size) -> tuple[Size, Size]:
