@@ -1,8 +1,8 @@
 """What a value of the language is.
 
 In:    nothing. Out: types, values that have one, and how they lie in registers and in memory.
-Holds: a value is a `Typed` (LLVM values and their type), a tuple of values, or a Python number or function that is known
-       while compiling. A complex number is two LLVM values wherever it is not in memory.
+Holds: a value is a `Typed` (LLVM values and their type), a tuple of values, or a Python number or function, which is
+       known while compiling. A complex number is two LLVM values wherever it is not in memory.
 """
 
 from __future__ import annotations
