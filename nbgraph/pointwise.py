@@ -36,8 +36,8 @@ _C_NAMES = {
 def scalar_call(name: str, code: str, *xs: str) -> str:
     """Source of the call of an elementary function, by NumPy's name, on elements of a dtype.
 
-    Complex functions are helpers of the generated code, single precision is Numba's `np`, double its `math`; what
-    Numba lacks or wraps is called in the C library (`libm`), in double precision.
+    Complex functions are helpers of the generated code, single precision has them in `np`, double in `math`; what
+    is not there is called in the C library (`libm`), in double precision.
     """
     given = ", ".join(xs)
     if code[0] == "c":

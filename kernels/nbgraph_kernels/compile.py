@@ -72,7 +72,7 @@ def emit(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: boo
         _keep(program.module, [name for each in libraries for name in each.variants])
     with machine.LOCK:
         module = machine.linked([str(program.module)], ENTRY)
-        machine.optimise(module, [each.bitcode for each in libraries])
+        machine.optimise(module, [each.bitcode for each in libraries], ENTRY)
         return machine.object_code(module)
 
 

@@ -1,7 +1,7 @@
 """More functions of complex numbers for generated code; the first of them are in `runtime`.
 
 In: complex elements. Out: complex elements, on NumPy's side of each branch cut.
-Holds: plain Python, compiled by Numba where it is used; nothing allocates or raises. Inverse functions after W. Kahan,
+Holds: plain Python, compiled where it is used; nothing allocates or raises. Inverse functions after W. Kahan,
 Branch Cuts for Complex Elementary Functions (1987): products of roots, which neither overflow nor cancel.
 """
 

@@ -100,9 +100,9 @@ def typed(cx: Any, value: Any) -> Any:
 
 def is_true(cx: Any, value: Any) -> Typed:
     """Whether a number is not 0."""
-    x = typed(cx, value)
+    x: Typed = typed(cx, value)
     if x.type == truth:
-        return x  # type: ignore[no-any-return]
+        return x
     if x.type.kind == "f":
         return Typed(truth, cx.builder.fcmp_unordered("!=", x.ir, x.ir.type(0.0)))
     if x.type.kind == "c":

@@ -36,6 +36,10 @@ class Scalar:
             return ir.DoubleType() if self.bitwidth == 64 else ir.FloatType()
         return ir.IntType(self.bitwidth)
 
+    def __call__(self, number: Any) -> Any:
+        """A number in this type; inside of compiled code."""
+        raise TypeError(f"{self} of a number is for compiled code")
+
     def __str__(self) -> str:
         return "bool" if self.kind == "b" else f"{_NAMES[self.kind]}{self.bitwidth}"
 

@@ -410,8 +410,7 @@ class Walk:
             condition = self._truth(node.operand)
             not_ = self.builder.not_
             return not condition if isinstance(condition, bool) else Typed(condition.type, not_(condition.ir))
-        x = self.value(node.operand)
-        return {ast.USub: negative, ast.Invert: inverted, ast.UAdd: lambda cx, v: v}[type(node.op)](self, x)
+        return {ast.USub: negative, ast.Invert: inverted}[type(node.op)](self, self.value(node.operand))
 
     def _compare(self, node: ast.Compare) -> Any:
         found: Any = True
