@@ -24,7 +24,7 @@ _MATH = frozenset(
     )
 )  # fmt: skip
 #: Functions of complex numbers that generated code has of its own (`codegen.runtime`, `codegen.complex_functions`).
-_COMPLEX = _MATH - {"log1p", "arctan2"} | frozenset(
+_COMPLEX = _MATH - {"arctan2"} | frozenset(
     ("sign", "sinh", "cosh", "arcsin", "arccos", "arcsinh", "arccosh", "arctanh", "exp2", "log2", "log10", "sinc")
 )
 #: Names in C of what NumPy calls otherwise.

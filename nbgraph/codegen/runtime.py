@@ -1,4 +1,4 @@
-"""The names that generated code uses, its compiler, its loader. The one place of code generation that imports the compiler.
+"""The names that generated code uses, its compiler, its loader. The one place of code generation that compiles.
 
 In: source from `emit`; object code that was made from it before. Out: `Machine`: the address of `int64 f(int64*)`,
 alive as long as the object.
