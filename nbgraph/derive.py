@@ -388,7 +388,8 @@ def _is_active(path: Path, calls: Sequence[FragmentCall], pattern: Sequence[int]
     """Whether operand p depends on a node differentiated by, in any of the calls."""
     if pattern[p] >= 0:
         return True
-    return any(key_of(c.inputs[p]) in path.active for c in (calls if pattern[p] == EACH else calls[:1]))
+    operands = [c.inputs[p] for c in (calls if pattern[p] == EACH else calls[:1])]
+    return any(key_of(x) in path.active for x in operands if x.active)
 
 
 def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node | None]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .lowering import helper
+from .language import helper
 from .products import SCALARS
 
 _CONTRACT = {"contract"}
