@@ -299,7 +299,8 @@ def _inlined(f: Callable[..., Any], leaves: Sequence[Any], tree: TreeDef) -> Rec
 
 def _types(value: Any) -> Hashable:
     """What tells equal values apart: (1, 2) from (1.0, 2)."""
-    return (tuple, *map(_types, value)) if type(value) is tuple else type(value)
+    cls: Any = type(value)
+    return (tuple, *map(_types, value)) if cls is tuple else cls
 
 
 def _positions(f: Any) -> list[str]:
