@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .lowering import helper
+from .language import helper
 from .products import SCALARS
 from .small import PACKED, small
 from .words import ELEMENTS, POINTERS, fortran, slot

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .lowering import helper
+from .language import helper
 from .regions import POINTERS as REGIONS
 from .words import ELEMENTS, POINTERS, stack
 

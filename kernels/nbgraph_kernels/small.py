@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .lowering import helper
+from .language import helper
 from .products import SCALARS
 from .words import ELEMENTS, POINTERS, stack
 
