@@ -58,11 +58,21 @@ def _namespace() -> dict[str, Any]:
 
     names = ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
     scalars = {name: getattr(types, name) for name in names}
-    known: dict[str, Any] = {"bool": bool, "min": min, "max": max, "abs": abs, "range": range, "int": int, "float": float, "complex": complex}
+    known: dict[str, Any] = {
+        "bool": bool,
+        "min": min,
+        "max": max,
+        "abs": abs,
+        "range": range,
+        "int": int,
+        "float": float,
+        "complex": complex,
+    }
     helpers: dict[str, Any] = {"math": namespace(math), "np": namespace(np), "libm": libm}
     for f in (*_HELPERS, *real_functions.HELPERS, *complex_functions.HELPERS):
         helpers[f.__name__] = helper(_with_globals(f, helpers))
     calls = {"call": words.call, "cython": words.cython, "fetch": regions.fetch}
+    calls |= {"piece": regions.piece, "shifted": regions.shifted, "stream": regions.stream, "settle": regions.settle}
     return {**known, **regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, **calls}
 
 
