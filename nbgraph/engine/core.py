@@ -211,17 +211,12 @@ class Engine:
             schedule.check(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = values_of(schedule.sources(call), results)
-        is_ready = self.ready(program, coming)
-        pieces = pieces_for(self, bound) if is_ready else None
-        if is_ready and pieces is None:
+        if self.ready(program, coming) and pieces_for(self, bound) is None:
             batch.add(call, bound, places, arrays, totals)
             batch.structure = structure if structure is not None and not totals and not program.summed else None
             return
         batch.flush()
-        if pieces is not None:
-            outs = pieces.outputs(arrays)
-        else:
-            outs = self.call(call, bound, arrays, coming, program.accumulators(totals, bound.out_types))
+        outs = self.call(call, bound, arrays, coming, program.accumulators(totals, bound.out_types))
         for key, slot in places.items():
             if slot not in totals:
                 results[key] = outs[program.position[slot]]
@@ -248,7 +243,8 @@ class Engine:
         """One call of a program, by the tier it has come to; its last outputs are added to `totals`."""
         program = bound.program
         if self.ready(program, coming):
-            return self.native.run_bound(bound, arrays, totals)
+            pieces = pieces_for(self, bound)
+            return self.native.run_bound(bound, arrays, totals) if pieces is None else pieces.outputs(arrays)
         start = time.perf_counter()
         outs = interpreter.run(bound, arrays, totals)
         self.count_interpreted(program, time.perf_counter() - start)

@@ -62,20 +62,21 @@ def split_of(program: Program) -> Split | None:
 def _split(program: Program, rows: Size) -> Split | None:
     body = program.body
     split = {i for i, t in enumerate(body.inputs) if t.ndim and t.shape[0] == rows}
-    if any(rows in t.shape[1:] for t in body.inputs):
+    if any(rows in t.shape[1:] for t in body.types):
         return None
     parts: dict[int, Any] = {}
     for instr in body.instrs:
         if any(v in parts for v in instr.ins) or not _is_free(instr, rows):
             return None
-        if any(v in split for v in instr.ins):
-            if not _keeps(body, instr, split, rows):
-                together = _part(instr)
-                if together is None:
-                    return None
+        if _is_spread(body, instr, rows) or any(v in split for v in instr.ins):
+            if _keeps(body, instr, split, rows):
+                split.add(instr.first)
+            elif (together := _part(instr)) is not None:
                 parts[instr.first] = together
             else:
-                split.add(instr.first)
+                return None
+        elif any(rows in body.types[o].shape for o in instr.outs):
+            return None
     if any(o not in split and o not in parts for o in body.outputs):  # the same for all pieces: nothing to be gained
         return None
     inputs = frozenset(program.picks[i] for i in split if i < len(body.inputs))
@@ -99,6 +100,11 @@ def _is_free(instr: Instr, rows: Size) -> bool:
     if isinstance(instr.op, View) and instr.op.name in _KEEPING:
         return True
     return not any(symbols(size) & symbols(rows) for size in instr.sizes if type(size) is not int)
+
+
+def _is_spread(body: Fragment, instr: Instr, rows: Size) -> bool:
+    """Whether something that has no rows is repeated for each."""
+    return instr.op.name == "broadcast_to" and body.types[instr.first].shape[0] == rows
 
 
 def _keeps(body: Fragment, instr: Instr, split: set[int], rows: Size) -> bool:
