@@ -2,8 +2,8 @@
 
 In:    a Python function of one argument `w`, a pointer to `int64`, that returns an `int64` status.
 Out:   `Compiled`: the address of a C function `int64 f(int64*)`, and the object code it was loaded from.
-Holds: the code needs no symbol but libm's: no runtime, no Python, no exception. A function that would need one is not in
-       the language, and refused. One thread compiles at a time; what is interrupted leaves nothing behind.
+Holds: the code needs no symbol but libm's: no runtime, no Python, no exception. A function that would need one is
+       refused: it is not in the language. One thread compiles at a time; what is interrupted leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def emit(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: boo
         _keep(program.module, [name for each in libraries for name in each.variants])
     with machine.LOCK:
         module = machine.linked([str(program.module)], ENTRY)
-        machine.optimise(module, [each.bitcode for each in libraries])
+        machine.optimise(module, [each.bitcode for each in libraries], ENTRY)
         return machine.object_code(module)
 
 

@@ -2,19 +2,21 @@
 
 In:    texts of LLVM modules, of which the first defines the functions that are seen from outside.
 Out:   object code.
-Holds: one thread at a time (`LOCK`). Loops are vectorised, but not unrolled beyond that: code is 20-40 % smaller, and no
-       slower where memory is the limit. numba is not imported.
+Holds: one thread at a time (`LOCK`). Loops are vectorised, but not unrolled beyond that: code is 20-40 % smaller, and
+       no slower where memory is the limit. numba is not imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 from llvmlite import binding
 
-from .load import ENTRY, LOCK, initialise
+from .load import LOCK, initialise
+
+__all__ = ["KEPT", "LANES", "LOCK", "linked", "object_code", "optimise", "optimised_bitcode", "parsed"]
 
 LANES = "nbgraph_lanes_"
 """How the names begin of functions of vectors, which LLVM's vectoriser puts in place of calls of scalar ones."""
@@ -57,33 +59,30 @@ def linked(texts: Iterable[str], seen: str) -> Any:
     module = parsed(first)
     for text in others:
         module.link_in(parsed(text))
-    _hide(module, seen)
+    _hide(module, (seen, KEPT))
     return module
 
 
-def _hide(module: Any, seen: str) -> None:
+def _hide(module: Any, seen: tuple[str, ...]) -> None:
     for function in module.functions:
-        if not function.is_declaration and function.name not in (seen, KEPT):
+        if not function.is_declaration and function.name not in seen:
             function.linkage = "internal"
 
 
-def optimise(module: Any, libraries: Iterable[bytes] = (), seen: str = ENTRY) -> None:
-    """One pass over the module. Then the libraries (bitcode) are linked in, and vector variants that they define become
-    part of the loops that call them."""
+def optimise(module: Any, libraries: Sequence[bytes] = (), seen: str = "") -> None:
+    """One pass over the module. Then libraries (bitcode) are linked in, and the vector variants that they define become
+    part of the loops that call them; only the function `seen` can be seen from outside."""
     builder = _pass_builder()
     builder.getModulePassManager().run(module, builder)
-    linked_any = False
+    if not libraries:
+        return
     for each in libraries:
         module.link_in(binding.parse_bitcode(each))
-        linked_any = True
-    if linked_any:
-        for function in module.functions:
-            if not function.is_declaration and function.name != seen:
-                function.linkage = "internal"
-        after = binding.create_new_module_pass_manager()
-        after.add_always_inliner_pass()
-        after.add_global_dead_code_eliminate_pass()
-        after.run(module, builder)
+    _hide(module, (seen,))
+    after = binding.create_new_module_pass_manager()
+    after.add_always_inliner_pass()
+    after.add_global_dead_code_eliminate_pass()
+    after.run(module, builder)
 
 
 def optimised_bitcode(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Emitting: a legal body -> the source of one Python function over the word table, for Numba.
+"""Emitting: a legal body -> the source of Python functions over the word table, in `nbgraph_kernels.language`.
 
 In: a lowered fragment. Out: `Source`: the text, and what each word of a call must hold: addresses of inputs, outputs
 and workspace pieces, sizes, addresses of kernels and of the BLAS routines they use.

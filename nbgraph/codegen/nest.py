@@ -354,7 +354,7 @@ class Nest:
 
 
 def cast(code: str, text: str) -> str:
-    """The expression in exactly this dtype (Numba widens small types)."""
+    """The expression in exactly this dtype (operators widen small types)."""
     return f"bool({text})" if code == "b1" else f"{DTYPES[code].name}({text})"
 
 

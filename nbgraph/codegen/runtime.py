@@ -1,8 +1,8 @@
-"""The names that generated code uses, its compiler, its loader. The one place of code generation that imports numba.
+"""The names that generated code uses, its compiler, its loader. The one place of code generation that compiles.
 
 In: source from `emit`; object code that was made from it before. Out: `Machine`: the address of `int64 f(int64*)`,
 alive as long as the object.
-Holds: loading does not import numba.
+Holds: loading imports no compiler.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def compile_source(source: Source) -> Machine:
 
 
 def load_source(source: Source, object_code: bytes) -> Machine:
-    """Machine code from object code that an earlier `compile_source` of the same source made. Without numba.
+    """Machine code from object code that an earlier `compile_source` of the same source made.
 
     The bytes are executed: check first that they are what was written.
     """

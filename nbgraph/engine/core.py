@@ -33,7 +33,7 @@ from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slot
 from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
-from nbgraph.engine.tiers import Account, Ledger
+from nbgraph.engine.tiers import BASE, Account, Ledger
 from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
@@ -263,6 +263,12 @@ class Engine:
         """Whether a program has machine code, after compiling it if that is due."""
         self.see(program.fragment)
         return self.jit != "never" and self.native.ready(program, self.ledger(program), coming)
+
+    def stretch(self, program: Program, done: int, left: int) -> int:
+        """How many of the calls of a loop to interpret before asking again whether compiling pays."""
+        if self.jit == "never":
+            return left
+        return min(left, max(done + 1, self.ledger(program).calls_within(BASE)))
 
     def see(self, fragment: Fragment) -> None:
         """Counts a structure met for the first time."""

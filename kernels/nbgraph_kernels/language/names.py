@@ -1,8 +1,8 @@
 """What functions of Python, `math` and `numpy` mean in the language.
 
 In:    a walk and values. Out: values.
-Holds: what is not here is not in the language. `math` and `numpy` inside of generated code are other ones, in which the
-       elementary functions are ours (`nbgraph_kernels.math.namespace`); here they are LLVM's, which calls the C library.
+Holds: what is not here is not in the language. `math` and `numpy` inside of generated code are other ones, in which
+       elementary functions are ours (`nbgraph_kernels.math.namespace`); here they are LLVM's, which calls `libm`.
 """
 
 from __future__ import annotations

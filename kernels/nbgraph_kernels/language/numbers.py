@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -100,13 +101,11 @@ def typed(cx: Any, value: Any) -> Any:
 
 def is_true(cx: Any, value: Any) -> Typed:
     """Whether a number is not 0."""
-    x = typed(cx, value)
+    x: Typed = typed(cx, value)
     if x.type == truth:
-        return x  # type: ignore[no-any-return]
-    if x.type.kind == "f":
-        return Typed(truth, cx.builder.fcmp_unordered("!=", x.ir, x.ir.type(0.0)))
-    if x.type.kind == "c":
-        raise TypeError("a complex number is neither true nor false here")
+        return x
+    if x.type.kind in "fc":
+        return Typed(truth, reduce(cx.builder.or_, [cx.builder.fcmp_unordered("!=", p, p.type(0.0)) for p in x.leaves]))
     return Typed(truth, cx.builder.icmp_unsigned("!=", x.ir, x.ir.type(0)))
 
 

@@ -1,8 +1,8 @@
 """What a value of the language is.
 
 In:    nothing. Out: types, values that have one, and how they lie in registers and in memory.
-Holds: a value is a `Typed` (LLVM values and their type), a tuple of values, or a Python number or function that is known
-       while compiling. A complex number is two LLVM values wherever it is not in memory.
+Holds: a value is a `Typed` (LLVM values and their type), a tuple of values, or a Python number or function, which is
+       known while compiling. A complex number is two LLVM values wherever it is not in memory.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class Scalar:
         if self.kind == "f":
             return ir.DoubleType() if self.bitwidth == 64 else ir.FloatType()
         return ir.IntType(self.bitwidth)
+
+    def __call__(self, number: Any) -> Any:
+        """A number in this type; inside of compiled code."""
+        raise TypeError(f"{self} of a number is for compiled code")
 
     def __str__(self) -> str:
         return "bool" if self.kind == "b" else f"{_NAMES[self.kind]}{self.bitwidth}"

@@ -17,7 +17,6 @@ from llvmlite import ir
 
 from .names import MEANINGS
 from .numbers import (
-    absolute,
     binary,
     cast,
     chosen,
@@ -54,7 +53,8 @@ class _Loop:
 
     def __init__(self, following: Any, after: Any) -> None:
         self.following, self.after = following, after
-        self.is_left = self.is_long = False
+        self.is_left = False
+        self.long_calls = 0
 
 
 def walked(
@@ -164,10 +164,10 @@ class Walk:
         return self.builder.call(called, operands)
 
     def note_length(self) -> None:
-        """Says that what is called here is long: a loop around it is long enough, not to be taken several times."""
+        """Says that what is called here is long; LLVM does not see that, and would interleave a loop's turns."""
         self.is_long = True
         for loop in self._loops[-1:]:
-            loop.is_long = True
+            loop.long_calls += 1
 
     # -- variables ---------------------------------------------------------------------------------------------------
 
@@ -330,8 +330,8 @@ class Walk:
         self.builder.position_at_end(last)
         counter.add_incoming(self.builder.add(counter, int64.llvm(step), flags=("nsw",)), last)
         back = self.builder.branch(head)
-        if loop.is_long:
-            back.set_metadata("llvm.loop", self.program.once_a_turn())
+        if loop.long_calls:
+            back.set_metadata("llvm.loop", self.program.interleaving(2 if loop.long_calls == 1 else 1))
         self.builder.position_at_end(after)
 
     def _range(self, node: ast.expr) -> tuple[Typed, Typed, int]:
@@ -391,7 +391,9 @@ class Walk:
         if not isinstance(value, Typed):
             return getattr(value, node.attr)
         if value.type.kind != "c":
-            return {"real": value, "imag": cast(self, 0, value.type), "conjugate": Intrinsic(lambda cx: value)}[node.attr]
+            return {"real": value, "imag": cast(self, 0, value.type), "conjugate": Intrinsic(lambda cx: value)}[
+                node.attr
+            ]
         re, im = value.leaves
         if node.attr == "conjugate":
             return Intrinsic(lambda cx: Typed(value.type, re, cx.builder.fneg(im)))
@@ -408,8 +410,7 @@ class Walk:
             condition = self._truth(node.operand)
             not_ = self.builder.not_
             return not condition if isinstance(condition, bool) else Typed(condition.type, not_(condition.ir))
-        x = self.value(node.operand)
-        return {ast.USub: negative, ast.Invert: inverted, ast.UAdd: lambda cx, v: v}[type(node.op)](self, x)
+        return {ast.USub: negative, ast.Invert: inverted}[type(node.op)](self, self.value(node.operand))
 
     def _compare(self, node: ast.Compare) -> Any:
         found: Any = True

@@ -51,7 +51,10 @@ class Function:
         self.variants = {f"{LANES}{n}_{self.name}": n for n in _widths(format.word.width)}
         module = ir.Module(self.name)
         kinds = {name: ir.VectorType(format.type, n) for name, n in self.variants.items()}
-        for name, kind, how in (*((n, k, "alwaysinline") for n, k in kinds.items()), (self.name, format.type, "noinline")):
+        for name, kind, how in (
+            *((n, k, "alwaysinline") for n, k in kinds.items()),
+            (self.name, format.type, "noinline"),
+        ):
             arguments, builder = define(module, name, [kind] * count, kind, how)
             builder.ret(body(*arguments).ir)
         self.bitcode = optimised_bitcode(str(module))

@@ -245,7 +245,7 @@ class Value:
         return Value(self.builder, self.builder.bitcast(self.ir, self.wide(self.format.type)))
 
     def cast(self, kind: Any) -> Value:
-        """To another LLVM type: floats rounded, integers (which are taken as unsigned) extended or cut."""
+        """To another LLVM type of one number: floats rounded, integers (taken as unsigned) extended or cut."""
         builder, old, wide = self.builder, self.kind, self.wide(kind)
         if isinstance(old, ir.IntType):
             if not isinstance(kind, ir.IntType):
