@@ -27,8 +27,8 @@ TILE, ENOUGH = 32, 16
 #: Elements in a row from which it is copied as such.
 ROW = 12
 
-#: Bytes of a result from which a tile's lines are all asked for before it is copied, and stored past the cache where they
-#: are whole lines (measured: half of the time for 2048 x 2048 float64).
+#: Bytes of a result from which all lines of a tile are asked for before it is copied, and stored past the cache where
+#: they are whole lines (measured: half of the time for 2048 x 2048 float64).
 MANY = 2**23
 
 _words = POINTERS["i8"]
