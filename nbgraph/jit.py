@@ -74,10 +74,11 @@ def jit(
     def jitted(*args: Any, **kwargs: Any) -> Any:
         if not kwargs and not TRACES.running:
             record: Recorder | None
-            nodes: Sequence[Any] = args
+            nodes: Sequence[Any] = args if not traced.arrays else traced.with_arrays(args)
             try:
-                record = known[tuple([a.type for a in args])]
+                record = known[tuple([a.type for a in nodes])]
             except (AttributeError, KeyError):
+                traced.arrays = tuple([k for k, a in enumerate(args) if type(a) is np.ndarray])
                 nodes, kinds = _plain(args)
                 record = known.get(kinds)
             if record is not None:
@@ -151,11 +152,13 @@ class Static:
 
 
 class Traced:
-    """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds."""
+    """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds;
+    `arrays`: the positions at which arrays were last seen, looked at first."""
 
     def __init__(self, f: Callable[..., Any], nums: tuple[int, ...], names: tuple[str, ...]) -> None:
         self.f, self.name = f, str(getattr(f, "__name__", type(f).__name__))
         self.known: dict[Any, Recorder] = {}
+        self.arrays: tuple[int, ...] = ()
         self._recorders: dict[Any, list[Recorder]] = {}
         self.nums, self.names = nums, frozenset(names)
         positions = _positions(f)
@@ -181,6 +184,14 @@ class Traced:
                 return out
         record = self._trace(args, kwargs, nodes, signature)
         return record(*nodes)
+
+    def with_arrays(self, args: tuple[Any, ...]) -> Sequence[Any]:
+        """The arguments, with nodes for arrays where arrays were last seen."""
+        nodes = list(args)
+        for k in self.arrays:
+            if k < len(nodes) and type(nodes[k]) is np.ndarray:
+                nodes[k] = array_constant(nodes[k])
+        return nodes
 
     def _with_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         nums = {k % len(args) for k in self.nums if -len(args) <= k < len(args)}

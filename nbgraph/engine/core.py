@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins
+from nbgraph.collector import WAITING
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
@@ -321,7 +322,7 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
 
 
 def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
-    with LOCK:
+    with LOCK, WAITING:
         drafts = draft(nodes)
         if len(drafts) == 1:
             arrays = [value_of(i) for i in drafts[0].call.inputs]
@@ -339,7 +340,7 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         engine.counters.evals += 1
         schedule, results = _run_schedule(schedule, nodes, drafts, results, engine)
     values = values_of(schedule.targets, results)
-    with LOCK:
+    with LOCK, WAITING:
         _commit(schedule, drafts, results)
     return values
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import repeat
 from sys import getrefcount
 from typing import Any
 
@@ -196,7 +197,7 @@ class Schedule:
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what has to run for nodes to have values."""
         for node in nodes:
-            if self.known(node) is not None:
+            if node.data is not None or self.known(node) is not None:
                 continue
             while node.op is None and type(node.call) is AliasCall:
                 node = node.call.inputs[0]
@@ -223,10 +224,10 @@ class Schedule:
 
     def _enter(self, chain: Chain) -> None:
         """Puts a chain in the place of its calls."""
-        row = ChainRow(chain, [self.draft_of.get(id(call)) for call in chain.calls])
-        for k, call in enumerate(chain.calls):
-            self._found[id(call)] = row
-            self.chained[id(call)] = chain, k
+        ids = list(map(id, chain.calls))
+        row = ChainRow(chain, list(map(self.draft_of.get, ids)))
+        self._found.update(dict.fromkeys(ids, row))
+        self.chained.update(zip(ids, zip(repeat(chain), range(len(ids))), strict=True))
         self._visit(chain.inputs)
 
     def _maker(self, node: Node) -> Any:
@@ -420,8 +421,7 @@ def _live_nodes(call: FragmentCall, draft: Draft | None) -> list[tuple[int, Any]
     """The slots of a call that has not run that live nodes stand for, with the nodes; without, of a draft."""
     if draft is not None:
         return [(slot, None) for slot in draft_slots(draft)]
-    nodes = [(slot, reference()) for slot, reference in call.nodes or ()]
-    return [(slot, node) for slot, node in nodes if node is not None and node.data is None]
+    return [(s, n) for s, reference in call.nodes or () if (n := reference()) is not None and n.data is None]
 
 
 def draft_slots(draft: Draft) -> set[int]:
