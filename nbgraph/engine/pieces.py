@@ -62,7 +62,7 @@ def split_of(program: Program) -> Split | None:
 def _split(program: Program, rows: Size) -> Split | None:
     body = program.body
     split = {i for i, t in enumerate(body.inputs) if t.ndim and t.shape[0] == rows}
-    if any(rows in t.shape[1:] for t in body.types):
+    if any(_depends(d, rows) for t in body.types for axis, d in enumerate(t.shape) if axis or d != rows):
         return None
     parts: dict[int, Any] = {}
     for instr in body.instrs:
@@ -92,14 +92,18 @@ def _is_only_rows(program: Program, inputs: frozenset[int]) -> bool:
     rows = fragment.inputs[min(inputs)].shape[0]
     first = {i for i, t in enumerate(fragment.inputs) if t.ndim and t.shape[0] == rows}
     others = [d for i, t in enumerate(fragment.inputs) for axis, d in enumerate(t.shape) if axis or i not in first]
-    return first == inputs and not any(symbols(rows) & symbols(d) for d in (*others, *program.words))
+    return first == inputs and not any(_depends(d, rows) for d in (*others, *program.words))
+
+
+def _depends(size: Size, rows: Size) -> bool:
+    return type(size) is not int and not symbols(size).isdisjoint(symbols(rows))
 
 
 def _is_free(instr: Instr, rows: Size) -> bool:
     """Whether nothing but the shapes of operands depends on the number of rows."""
     if isinstance(instr.op, View) and instr.op.name in _KEEPING:
         return True
-    return not any(symbols(size) & symbols(rows) for size in instr.sizes if type(size) is not int)
+    return not any(_depends(size, rows) for size in instr.sizes)
 
 
 def _is_spread(body: Fragment, instr: Instr, rows: Size) -> bool:
