@@ -27,6 +27,7 @@ from nbgraph.engine.chains import run_chain
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
+from nbgraph.engine.pieces import pieces_for
 from nbgraph.engine.repeats import run_repeat
 from nbgraph.engine.routes import drop_history, run_again
 from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slots
@@ -56,9 +57,10 @@ class Engine:
 
     `jit`: "auto" interprets a structure with NumPy until compiling it pays, "always" compiles at first sight,
     "never" only interprets. `cache_dir`: the folder that keeps compiled code for later processes, None for none; left
-    out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads`: how many BLAS and LAPACK may
-    use, by machine code and by NumPy; the number that the process had is put back after each run. (The libraries have
-    one number for all: where engines run at once in several threads, the smallest counts.)
+    out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads`: how many run
+    machine code of large programs that work row by row (results are the same bits for any number), and how many BLAS
+    and LAPACK may use, by machine code and by NumPy; what the process had is put back after each run. (The libraries
+    have one number for all: where engines run at once in several threads, the smallest counts.)
 
     >>> import nbgraph as nbg
     >>> engine = nbg.Engine(jit="never")
@@ -213,7 +215,7 @@ class Engine:
             schedule.check(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = values_of(schedule.sources(call), results)
-        if self.ready(program, coming):
+        if self.ready(program, coming) and pieces_for(self, bound) is None:
             batch.add(call, bound, places, arrays, totals)
             batch.structure = structure if structure is not None and not totals and not program.summed else None
             return
@@ -245,7 +247,8 @@ class Engine:
         """One call of a program, by the tier it has come to; its last outputs are added to `totals`."""
         program = bound.program
         if self.ready(program, coming):
-            return self.native.run_bound(bound, arrays, totals)
+            pieces = pieces_for(self, bound)
+            return self.native.run_bound(bound, arrays, totals) if pieces is None else pieces.outputs(arrays)
         start = time.perf_counter()
         outs = interpreter.run(bound, arrays, totals)
         self.count_interpreted(program, time.perf_counter() - start)

@@ -18,6 +18,7 @@ import numpy as np
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.engine.pieces import Pieces, pieces_for
 from nbgraph.engine.quick import never, quick_function
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.errors import NbgraphError
@@ -35,7 +36,12 @@ def runner_for(engine: Any, key: Any, bound: Bound) -> Runner | None:
     """A runner of a program, by the tier it has come to; None where there can be none. `key` is that of its route."""
     if bound.program.summed:
         return None
-    made = (Compiled if engine.ready(bound.program) else Interpreted)(engine, key, bound)
+    if not engine.ready(bound.program):
+        made: Runner = Interpreted(engine, key, bound)
+    elif (pieces := pieces_for(engine, bound)) is not None:
+        made = InPieces(engine, key, bound, pieces)
+    else:
+        made = Compiled(engine, key, bound)
     return made if made.fits else None
 
 
@@ -100,6 +106,19 @@ class Compiled(Runner):
         counters.operations += self.operations
         counters.run_seconds += seconds
         return outs
+
+
+class InPieces(Runner):
+    """By machine code, piece by piece."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, engine: Any, key: Any, bound: Bound, pieces: Pieces) -> None:
+        super().__init__(engine, key, bound)
+        self.pieces = pieces
+
+    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+        return self.pieces.outputs(arrays)
 
 
 class Interpreted(Runner):
