@@ -136,8 +136,8 @@ class Interpreted(Runner):
             with self.limit or UNLIMITED:
                 outs = interpreter.run(self.bound, arrays)
         except OperationFailed as failure:
-            if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError | MemoryError):
-                raise failure.error from None
+            if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError):
+                raise failure.named(None) from failure.error
             return None  # the general way names it
         seconds = perf_counter() - start
         counters = self.counters
