@@ -35,15 +35,15 @@ from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import BASE, Account, Ledger
-from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
+from nbgraph.errors import BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
-from nbgraph.settle import settle, values_below
+from nbgraph.settle import names_below, settle
 from nbgraph.ssa import Bound, Program, exact_program, program_for
-from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, value_of
+from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, unaliased, value_of
 from nbgraph_kernels.blas_threads import AtMost
 
 Array = np.ndarray[Any, Any]
@@ -131,6 +131,9 @@ class Engine:
             else:
                 self._run_step(schedule, step, results, coming[step.call.fragment], batch)
                 coming[step.call.fragment] -= 1
+            if schedule.decided and (deciding := schedule.decides(step)):
+                batch.flush()
+                schedule.decide(deciding, results)
 
     def _run_chain(self, schedule: Schedule, row: ChainRow, results: Results, batch: Batch) -> None:
         batch.flush()
@@ -162,7 +165,7 @@ class Engine:
         given = values_of(schedule.sources(call)[: len(call.links)], results)
 
         def find(node: Node) -> Array:
-            if type(node.call) is FragmentCall and node.op is None:
+            if type(node.call) is FragmentCall and node.op is None and not schedule.bound:
                 return results[id(node.call), node.slot]
             known: Array | None = schedule.known(node)
             return results[schedule.key(node)] if known is None else known
@@ -183,7 +186,7 @@ class Engine:
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
         batch.flush()
         arrays = values_of(schedule.sources(call), results)
-        found = call.run(arrays, self, evaluate, vjp)
+        found = call.run(arrays, self, *_evaluations(schedule, call, arrays), vjp)
         totals = schedule.totals_for({(id(call), k): k for k in found})
         for k, a in found.items():
             if k in totals:
@@ -296,9 +299,12 @@ def value(node: Node, engine: Engine | None = None) -> Array:
     a: Array | None = node.data
     if a is None:
         engine = engine or default_engine()
-        if ALIVE:
-            settle([node], engine)
-        a = run_again(node, engine)
+        try:
+            if ALIVE:
+                settle([node], engine)
+            a = run_again(node, engine)
+        except MemoryError as error:
+            raise OutOfMemoryError.of(error) from error
         if a is None:
             a = evaluate([node], engine)[0]
     a.setflags(write=False)
@@ -308,14 +314,17 @@ def value(node: Node, engine: Engine | None = None) -> Array:
 def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any = None) -> list[Array]:
     """The values of nodes, computed together; only what is not known yet runs."""
     engine = engine or default_engine()
-    if bindings:
-        values = _evaluate_bound(nodes, engine, bindings)
-    else:
-        values = [value_of(n) for n in nodes]
-        if any(v is None for v in values):
-            if ALIVE:
-                settle(nodes, engine)
-            values = _evaluate_open(nodes, engine)
+    try:
+        if bindings:
+            values = _evaluate_bound(nodes, engine, bindings)
+        else:
+            values = [value_of(n) for n in nodes]
+            if any(v is None for v in values):
+                if ALIVE:
+                    settle(nodes, engine)
+                values = _evaluate_open(nodes, engine)
+    except MemoryError as error:
+        raise OutOfMemoryError.of(error) from error
     for a in values:
         a.setflags(write=False)
     return values
@@ -381,25 +390,46 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
 def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
     """With placeholders bound: nothing is remembered, the values belong to this call."""
     bound, sizes = bind_arrays(bindings)
-    n_named = len(sizes)
-
-    def scheduled(nodes: Sequence[Node]) -> Schedule:
-        with LOCK:
-            return Schedule(nodes, draft(nodes), bound, sizes)
-
-    def run(schedule: Schedule) -> list[Array]:
-        results = Results(schedule.chained)
-        with telling(sizes):
-            engine.run(schedule, results)
-        return values_of(schedule.targets, results)
-
-    if ALIVE:
-        values_below(nodes, sizes, lambda node: run(scheduled([node]))[0])
-    schedule = scheduled(nodes)
-    if len(sizes) == n_named:  # else some are read by what decides a size
-        refuse_superfluous(bindings, nodes, [row.call for row in schedule.rows])
+    schedule = _schedule_bound(nodes, engine, bound, sizes)
+    refuse_superfluous(bindings, [*nodes, *schedule.deciding], [row.call for row in schedule.rows])
     engine.counters.evals += 1
-    return [np.array(a) for a in run(schedule)]
+    return _run_bound(schedule, engine)
+
+
+def _schedule_bound(nodes: Sequence[Node], engine: Engine, bound: Any, sizes: dict[Any, int]) -> Schedule:
+    names = []
+    if ALIVE:
+        settle(nodes, engine, partly=True)
+        names = names_below(nodes)
+    with LOCK:
+        drafts = draft([*nodes, *(n.node for n in names)])
+        return Schedule(nodes, drafts, bound, sizes, names=names)
+
+
+def _run_bound(schedule: Schedule, engine: Engine) -> list[Array]:
+    results = Results(schedule.chained)
+    with telling(schedule.sizes):
+        engine.run(schedule, results)
+    return [np.array(a) for a in values_of(schedule.targets, results)]
+
+
+def _evaluations(schedule: Schedule, call: ReplayCall, arrays: Sequence[Array]) -> tuple[Any, Any]:
+    """How a part that runs again gets its values, and how its results as they were recorded get theirs.
+
+    The latter are made from the values that the part's inputs have in this run. So are, where placeholders are bound,
+    those that it read from elsewhere.
+    """
+    inputs, n = call.part.inputs, call.part.n
+    values = [(id(unaliased(i)), a) for i, a in zip(inputs, arrays[len(arrays) - len(inputs) :], strict=True)]
+
+    def within(bound: dict[int, Array]) -> Any:
+        def run(nodes: Sequence[Node], engine: Engine) -> list[Array]:
+            return _run_bound(_schedule_bound(nodes, engine, bound, dict(schedule.sizes)), engine)
+
+        return run
+
+    again = within({**schedule.bound, **dict(values[n:])}) if schedule.bound else evaluate
+    return again, within({**schedule.bound, **dict(values)})
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:

@@ -23,7 +23,7 @@ from nbgraph.engine.quick import Quick, never
 from nbgraph.engine.recipe import Recipe, recipe_for
 from nbgraph.engine.replay import Replay, bind_calls, fit
 from nbgraph.engine.tape import Tape, runs_of
-from nbgraph.errors import BindingError
+from nbgraph.errors import BindingError, OutOfMemoryError
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Program
 from nbgraph.trees import unflatten
@@ -72,6 +72,8 @@ class CompiledProgram:
             return self._general(arrays) if outs is None else outs
         except OperationFailed as failure:
             raise failure.named(None) from failure.error
+        except MemoryError as error:
+            raise OutOfMemoryError.of(error) from error
 
     def _general(self, arrays: tuple[Any, ...]) -> list[Array]:
         """The outputs for arrays that are not like the last ones: what is wrong with them is said here."""
