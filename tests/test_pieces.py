@@ -43,6 +43,7 @@ WHOLE: dict[str, Callable[[Any, Any], Any]] = {
 @pytest.fixture(autouse=True)
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "LARGE", 1)
+    monkeypatch.setattr(pieces, "EACH", 1)
 
 
 def results(function: Any, code: str, threads: int, by_program: bool) -> tuple[list[Any], bool]:

@@ -30,9 +30,10 @@ from nbgraph.types import Size, TensorType
 
 Array = np.ndarray[Any, Any]
 
-#: Elements of the largest array from which a program is run in pieces, and how many those are. (Handing a piece to a
-#: thread takes 10 to 30 us, a call 2.)
-LARGE, PIECES = 2**18, 8
+#: Elements of the largest array from which a program is run in pieces (handing a piece to a thread takes 10 to 30 us).
+LARGE = 2**18
+#: Of a piece, but for the number of pieces: what is large enough to be stored past the cache shall stay so.
+EACH, FEWEST, MOST = 2**21, 2, 8
 
 #: What puts parts of a reduction together.
 _TOGETHER: dict[str, Any] = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -138,16 +139,17 @@ def _part(instr: Instr) -> Any:
 class Pieces:
     """A bound program in pieces; `outputs` runs them, by the engine's threads."""
 
-    def __init__(self, engine: Any, bound: Bound, split: Split) -> None:
+    def __init__(self, engine: Any, bound: Bound, split: Split, count: int) -> None:
         program, inputs = bound.program, bound.program.fragment.inputs
         self._native, self._threads, self._counters = engine.native, engine.threads, engine.counters
         self._operations, self._out_types, self._together = program.n_ops, bound.out_types, split.outputs
         self._cut = [i in split.inputs for i in range(len(inputs))]
         rows = bound.in_types[min(split.inputs)].shape[0]
         assert type(rows) is int
-        self._edges = [slice(*edge) for edge in pairwise(rows * k // PIECES for k in range(PIECES + 1))]
+        self._count, self._least = count, rows // count
+        self._edges = [slice(*edge) for edge in pairwise(rows * k // count for k in range(count + 1))]
         words = [bound.env["w", k] for k in range(program.fragment.n_words)]
-        self._bounds = [program.bind(self._types(bound, rows // PIECES + more), tuple(words)) for more in (0, 1)]
+        self._bounds = [program.bind(self._types(bound, self._least + more), tuple(words)) for more in (0, 1)]
 
     def _types(self, bound: Bound, rows: int) -> tuple[TensorType, ...]:
         pairs = zip(bound.in_types, self._cut, strict=True)
@@ -157,7 +159,7 @@ class Pieces:
         """The program's outputs, for the arrays of the fragment's inputs."""
         made = [self._room(t, f) for t, f in zip(self._out_types, self._together, strict=True)]
         start = perf_counter()
-        shares = [range(k, PIECES, self._threads) for k in range(min(self._threads, PIECES))]
+        shares = [range(k, self._count, self._threads) for k in range(min(self._threads, self._count))]
         others = [_workers(self._threads).submit(self._run, arrays, made, share) for share in shares[1:]]
         self._run(arrays, made, shares[0])
         for each in others:
@@ -169,10 +171,9 @@ class Pieces:
         counters.operations += self._operations
         return outs
 
-    @staticmethod
-    def _room(t: TensorType, together: Any) -> Array:
+    def _room(self, t: TensorType, together: Any) -> Array:
         """An output's array; an array of its parts."""
-        return empty(t.shape, t.dtype) if together is None else empty((PIECES, *t.shape), t.dtype)
+        return empty(t.shape, t.dtype) if together is None else empty((self._count, *t.shape), t.dtype)
 
     def _run(self, arrays: Sequence[Array], made: Sequence[Array], share: range) -> None:
         """Runs some of the pieces."""
@@ -180,7 +181,7 @@ class Pieces:
             edge = self._edges[k]
             ins = [a[edge] if cut else a for a, cut in zip(arrays, self._cut, strict=True)]
             outs = [a[edge] if f is None else a[k, ...] for a, f in zip(made, self._together, strict=True)]
-            bound = self._bounds[edge.stop - edge.start - (self._edges[-1].stop // PIECES)]
+            bound = self._bounds[edge.stop - edge.start - self._least]
             self._native.run_into(bound, ins, outs)
 
 
@@ -201,12 +202,13 @@ def pieces_for(engine: Any, bound: Bound) -> Pieces | None:
 
 
 def _pieces(engine: Any, bound: Bound) -> Pieces | None:
-    if max((t.size for t in (*bound.in_types, *bound.out_types)), default=0) < LARGE:
+    elements = max((t.size for t in (*bound.in_types, *bound.out_types)), default=0)
+    if elements < LARGE:
         return None
-    split = split_of(bound.program)
-    if split is None or bound.in_types[min(split.inputs)].shape[0] < PIECES:
+    split, count = split_of(bound.program), min(max(elements // EACH, FEWEST), MOST)
+    if split is None or bound.in_types[min(split.inputs)].shape[0] < count:
         return None
-    return Pieces(engine, bound, split) if engine.threads > 1 or any(split.outputs) else None
+    return Pieces(engine, bound, split, count) if engine.threads > 1 or any(split.outputs) else None
 
 
 _LOCK = threading.Lock()
@@ -222,4 +224,4 @@ def _workers(threads: int) -> ThreadPoolExecutor:
         return _POOLS[key]
 
 
-__all__ = ["LARGE", "PIECES", "Pieces", "pieces_for", "split_of"]
+__all__ = ["Pieces", "pieces_for", "split_of"]
