@@ -233,7 +233,7 @@ class Traced:
                 got=f"a {type(value).__name__}",
                 hint="pass tensors, arrays and numbers, in tuples, lists or dicts",
             ) from None
-        return (Static, type(value), value)
+        return (Static, _types(value), value)
 
     # -- tracing ------------------------------------------------------------------------------------------------------
 
@@ -241,6 +241,7 @@ class Traced:
         """Runs the function on nodes without values; keeps what records its call, if that may be used again.
 
         It may not if a tensor came from where no guard looks: the next call might find another one there.
+        Nor is it kept for arguments with sizes of their graph alone.
         """
         leaves, tree = flatten((args, kwargs))
         objects = [x.value if type(x) is Static else x for x in leaves if not is_traced(x)]
@@ -256,16 +257,16 @@ class Traced:
         guards = Guards([self.f, *objects])  # now: what tracing changes, such as a counter, is not to trace again
         found, out_tree = flatten(result)
         region, outputs = region_of([operand(x) for x in found if is_traced(x)], start)
-        if decides_sizes(region):
-            made = _inlined(self.f, leaves, tree)
-            self._keep(made, signature, len(formals) == len(args) and not kwargs)
-            return made
         given = iter(outputs)
         results = [next(given) if is_traced(x) else x for x in found]
-        plan, outside = plan_of(region) if region else (None, [])
-        made = recorder(plan, region, outside, formals, results, out_tree, guards)
-        seen = guards.tensors.keys() | set(map(id, formals))
-        if all(n.seq > start or id(n) in seen or is_scalar(n) for n in (*outside, *outputs)):
+        if decides_sizes(region):
+            made, known = _inlined(self.f, leaves, tree), True
+        else:
+            plan, outside = plan_of(region) if region else (None, [])
+            made = recorder(plan, region, outside, formals, results, out_tree, guards)
+            seen = guards.tensors.keys() | set(map(id, formals))
+            known = all(n.seq > start or id(n) in seen or is_scalar(n) for n in (*outside, *outputs))
+        if known and all(n.type.lasting for n in formals):
             self._keep(made, signature, len(formals) == len(args) and not kwargs)
         return made
 
@@ -294,6 +295,12 @@ def _inlined(f: Callable[..., Any], leaves: Sequence[Any], tree: TreeDef) -> Rec
         return unflatten(out_tree, [operand(x) if is_traced(x) else x for x in found])
 
     return record
+
+
+def _types(value: Any) -> Hashable:
+    """What tells equal values apart: (1, 2) from (1.0, 2)."""
+    cls: Any = type(value)
+    return (tuple, *map(_types, value)) if cls is tuple else cls
 
 
 def _positions(f: Any) -> list[str]:

@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from .language import helper, intrinsic
 from .language.types import ELEMENTS, Pointer, Typed, int64
+from .words import stack
 
 #: Inputs may overlap each other, and so may pieces of the workspace, which are reused. Outputs have a region each, as
 #: long as there are numbers; the last number is shared.
@@ -84,3 +85,53 @@ def _scopes(program: Any) -> list[tuple[Any, Any]]:
         known = [(module.add_metadata([s]), module.add_metadata([o for o in scopes if o is not s])) for s in scopes]
         program.metadata["scopes"] = known
     return known
+
+
+#: Bytes that are stored at a time past the cache; of a row that is stored so at most.
+_WIDE, PIECE = 32, 2**15
+
+#: Makes room for such a row on the stack: gives its address.
+piece = stack(PIECE)
+
+
+@intrinsic
+def shifted(cx: Any, pointer: Any, index: Any) -> Any:
+    """The pointer to an element."""
+    return Typed(pointer.type, cx.builder.gep(pointer.ir, [cx.cast(index, int64).ir]))
+
+
+@helper
+def stream(to: Any, at: Any, source: Any, count: Any) -> None:
+    """Copy `count` elements to those from `at` on without fetching their lines into the cache first: half of the
+    traffic of a store. They are seen by other threads after `settle`."""
+    wide = _per_store(to)
+    k = 0
+    while k < count and _byte(to, at + k) % _WIDE != 0:
+        to[at + k] = source[k]
+        k += 1
+    while k + wide <= count:
+        _store_past(to, at + k, source, k)
+        k += wide
+    while k < count:
+        to[at + k] = source[k]
+        k += 1
+
+
+@intrinsic
+def _per_store(cx: Any, pointer: Any) -> Any:
+    return Typed(int64, ir.IntType(64)(_WIDE // (pointer.type.dtype.bitwidth // 8)))
+
+
+@intrinsic
+def _store_past(cx: Any, to: Any, at: Any, source: Any, index: Any) -> None:
+    kind = ir.VectorType(ir.IntType(64), _WIDE // 8)
+    places = [cx.builder.gep(p.ir, [cx.cast(i, int64).ir]) for p, i in ((to, at), (source, index))]
+    there, here = (cx.builder.bitcast(place, kind.as_pointer()) for place in places)
+    access = cx.builder.store(cx.builder.load(here, align=1), there, align=_WIDE)
+    access.set_metadata("nontemporal", cx.module.add_metadata([ir.IntType(32)(1)]))
+
+
+@intrinsic
+def settle(cx: Any) -> None:
+    """What was stored past the cache is seen by whoever sees what is stored after this."""
+    cx.builder.fence("seq_cst")

@@ -134,6 +134,10 @@ class Emitter:
         text = f"{self.pointer(buffer)}[{index}]"
         return f"({text} != 0)" if buffer.code == "b1" else text
 
+    def region(self, buffer: Buffer) -> int:
+        """The number of the region of memory a buffer is in."""
+        return _region(buffer)
+
     def store(self, buffer: Buffer, index: str, value: str) -> None:
         """Stores an element of a buffer, or adds to it."""
         if buffer.code == "b1":

@@ -72,6 +72,7 @@ def _namespace() -> dict[str, Any]:
     for f in (*_HELPERS, *real_functions.HELPERS, *complex_functions.HELPERS):
         helpers[f.__name__] = helper(_with_globals(f, helpers))
     calls = {"call": words.call, "cython": words.cython, "fetch": regions.fetch}
+    calls |= {"piece": regions.piece, "shifted": regions.shifted, "stream": regions.stream, "settle": regions.settle}
     return {**known, **regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, **calls}
 
 

@@ -3,7 +3,7 @@
 In: target nodes, and drafts of calls that are not part of the graph yet. Out: `Row`s in an order that runs: calls of
 fragments with the slots wanted of each, and sums. Only what is not known yet is in it.
 Wanted are the targets, what later rows use, what live nodes stand for, and, where a history will be kept, results
-that must not be computed twice.
+that must not be computed twice. Sizes that the data decides under bindings are noted as the rows that decide them run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.decided import Decided
 from nbgraph.engine.chains import Chain, chain_from
 from nbgraph.engine.series import row as row_of
 from nbgraph.errors import BindingError, ShapeError
@@ -26,6 +27,7 @@ from nbgraph.parts import ReplayCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
+from nbgraph.settle import checked
 from nbgraph.trace import (
     AliasCall,
     Formal,
@@ -118,8 +120,9 @@ class Schedule:
         targets: Sequence[Node],
         drafts: Sequence[Draft],
         bound: Mapping[int, Any],
-        sizes: Mapping[Any, int],
+        sizes: dict[Any, int],
         only_targets: bool = False,
+        names: Sequence[Decided] = (),
     ) -> None:
         self.bound, self.sizes, self.only_targets = bound, sizes, only_targets
         self.home: dict[int, tuple[Draft, int]] = {
@@ -128,11 +131,22 @@ class Schedule:
         self.draft_of = {id(d.call): d for d in drafts}
         #: By the id of a call: the chain that it runs in, and its place there.
         self.chained: dict[int, tuple[Chain, int]] = {}
+        targets = [*targets, *(name.node for name in names)]
         self.rows = self._collect(targets, only_targets)
         self.steps = self._merge(self.rows)
         #: Sums in the making, by the id of their call.
         self.totals: dict[int, Array] = {}
         self._survey(targets)
+        #: The nodes of sizes that the data decides; those sizes that results of this schedule decide.
+        self.deciding = targets[len(targets) - len(names) :]
+        self.decided: dict[Key, list[Decided]] = {}
+        sources = self.targets[len(targets) - len(names) :]
+        del self.targets[len(targets) - len(names) :]
+        for name, source in zip(names, sources, strict=True):
+            if type(source) is tuple:
+                self.decided.setdefault(source, []).append(name)
+            else:
+                self.sizes[name] = checked(int(source))
 
     def key(self, node: Node) -> Key:
         """Where the value of a node without data is among the results."""
@@ -258,6 +272,15 @@ class Schedule:
         if chain is None or chain.calls[max(k + 1 - len(calls), 0) : k + 1][::-1] != tuple(calls):
             return None, 0
         return chain, k
+
+    def decides(self, step: Any) -> list[Key]:
+        """The results of a step that are sizes of later ones."""
+        return [key for key in step.places() if key in self.decided]
+
+    def decide(self, keys: Iterable[Key], results: Results) -> None:
+        """Notes sizes whose values are among the results now."""
+        for key in keys:
+            self.sizes.update(dict.fromkeys(self.decided[key], checked(int(results[key]))))
 
     # -- sums --------------------------------------------------------------------------------------------------------
 
