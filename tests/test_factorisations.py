@@ -234,6 +234,20 @@ def test_spectral_norms_are_numpys(code):
 
 
 @pytest.mark.parametrize("code", ["f8", "c16"])
+@pytest.mark.parametrize("order", [0.5, -1, -2.5, 1, 1.5, 3])
+def test_norms_of_vectors_with_zeros_have_finite_derivatives(code, order):
+    some = draw(code, (3,))
+    check_grads(lambda x: nbg.linalg.norm(x, order), (some,), engine=NEVER)
+    for x in (np.zeros(3, code), np.array([0, 1, 2], code)):
+        norm, slope = nbg.jvp(lambda x: nbg.linalg.norm(x, order), (x,), (some,))
+        gradient = nbg.grad(lambda x: nbg.linalg.norm(x, order))(x)
+        value, slope, gradient = nbg.eval(norm, slope, gradient, engine=NEVER)
+        with np.errstate(all="ignore"):
+            np.testing.assert_allclose(value, np.linalg.norm(x, order))
+        np.testing.assert_allclose(slope, np.vdot(gradient, some).real)  # both finite
+
+
+@pytest.mark.parametrize("code", ["f8", "c16"])
 def test_derivatives_of_spectral_norms(code):
     def f(x):
         norms = [nbg.linalg.norm(x, order, axis=(-2, -1)) for order in (2, -2, "nuc")]

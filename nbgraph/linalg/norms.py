@@ -105,12 +105,20 @@ def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> Traced
     if ord == 1:
         return api.sum(size, axis, keepdims=keepdims)
     if isinstance(ord, int | float | np.number):
-        total = api.sum(size ** float(ord), axis, keepdims=keepdims)
+        total = api.sum(_powers(size, float(ord)), axis, keepdims=keepdims)
         zero = total == 0  # there the derivative is 0, as of the 2-norm
         return api.where(
             zero, 0.0 ** (1.0 / float(ord)) if ord > 0 else total, api.where(zero, 1.0, total) ** (1.0 / float(ord))
         )
     raise _no_order(ord, (axis,))
+
+
+def _powers(size: TracedTensor, p: float) -> TracedTensor:
+    """size^p; where that has an infinite slope at 0, the slope there is 0."""
+    if p >= 1:
+        return size**p
+    zero = size == 0
+    return api.where(zero, 0.0 if p > 0 else math.inf, api.where(zero, 1.0, size) ** p)
 
 
 def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
