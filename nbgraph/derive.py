@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from nbgraph import inline, joins, repeats
+from nbgraph.collector import WAITING
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
@@ -269,7 +270,7 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
         recorded = inline.gradient(*outputs[0], wrt) if wrt else None
         if recorded is not None:
             return list(recorded)
-    with LOCK:
+    with LOCK, WAITING:
         seal([ct for _, ct in outputs])
         path = Path([out for out, _ in outputs], wrt, runs=True)
         cts: dict[Key, list[Node]] = {}
@@ -393,7 +394,7 @@ def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node 
     """Tangents of `outputs` from (node, tangent) pairs; None where an output does not depend on any of them."""
     if ALIVE:
         settle([*outputs, *(n for pair in wrt for n in pair)], partly=True)
-    with LOCK:
+    with LOCK, WAITING:
         seal([t for _, t in wrt])
         path = Path(outputs, [w for w, _ in wrt])
         tangents: dict[Key, Node] = {key_of(w): t for w, t in wrt}

@@ -5,7 +5,8 @@ In: a function of containers of tensors. Out: a function that gives the same, la
 Holds: the function runs when arguments of a new kind come (structure, dtypes, shapes, static values), or when something
 else it reads has changed; then on nodes without values. What it records becomes a fragment, and a few lines of Python
 are generated that record its call. Tensors that it reads from outside are further inputs. Another size runs the
-function again, since Python code may depend on sizes, and gives the same fragment: nothing is compiled again.
+function again, since Python code may depend on sizes, and gives the same fragment: nothing is compiled again. A
+function in which the data decide a size cannot be one call: it runs at each call, in the caller's graph.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from nbgraph.decided import ALIVE
 from nbgraph.derive import seal
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
-from nbgraph.opened import region_of
+from nbgraph.opened import decides_sizes, region_of
 from nbgraph.promote import WEAK, operand, weak
 from nbgraph.record_call import STALE, Recorder, recorder
 from nbgraph.seal import plan_of
 from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import SCALAR, Node, _next_seq, array_constant, formal
-from nbgraph.trees import flatten, unflatten
+from nbgraph.trees import TreeDef, flatten, unflatten
 
 __all__ = ["jit"]
 
@@ -53,6 +54,7 @@ def jit(
     that `f` reads (globals, closures, attributes) once it has changed; tensors read so are inputs, and gradients
     flow to them. Works under every transform and inside other jitted functions. May be used as a decorator.
 
+    A function in which the data decide a size (`x[x > 0]`) runs at each call instead, with the same results.
     A test of a traced value in Python (`if`, `while`, `float`, `.eval()`) raises `ConcretizationError` with the line:
     write `nbg.where`, or take the test out of the function. An argument that is not hashable raises `DtypeError`.
 
@@ -243,6 +245,10 @@ class Traced:
         guards = Guards([self.f, *objects])  # now: what tracing changes, such as a counter, is not to trace again
         found, out_tree = flatten(result)
         region, outputs = region_of([operand(x) for x in found if is_traced(x)], start)
+        if decides_sizes(region):
+            made = _inlined(self.f, leaves, tree)
+            self._keep(made, signature, len(formals) == len(args) and not kwargs)
+            return made
         given = iter(outputs)
         results = [next(given) if is_traced(x) else x for x in found]
         plan, outside = plan_of(region) if region else (None, [])
@@ -261,6 +267,22 @@ class Traced:
         del recorders[_KEPT:]
         if plain and all(type(s) is not tuple and (type(s) is not type or s in WEAK) for s in signature):
             self.known[signature] = record
+
+
+def _inlined(f: Callable[..., Any], leaves: Sequence[Any], tree: TreeDef) -> Recorder:
+    """Runs a function at each call, in the caller's graph: its operations cannot be one call."""
+    fixed = [None if is_traced(x) else x.value if type(x) is Static else x for x in leaves]
+    places = [k for k, x in enumerate(leaves) if is_traced(x)]
+
+    def record(*nodes: Any) -> Any:
+        filled = list(fixed)
+        for k, node in zip(places, nodes, strict=True):
+            filled[k] = node
+        args, kwargs = unflatten(tree, filled)
+        found, out_tree = flatten(f(*args, **kwargs))
+        return unflatten(out_tree, [operand(x) if is_traced(x) else x for x in found])
+
+    return record
 
 
 def _positions(f: Any) -> list[str]:

@@ -12,8 +12,6 @@ from operator import attrgetter
 from typing import Any
 
 from nbgraph.derive import seal, vjp
-from nbgraph.dims import DimExpr
-from nbgraph.errors import ConcretizationError
 from nbgraph.fragment import size_at
 from nbgraph.op import REGISTRY
 from nbgraph.parts import ReplayCall, plain_call
@@ -43,15 +41,12 @@ def region_of(outputs: Sequence[Node], start: int) -> tuple[list[Node], list[Nod
         outputs = _opened(outputs, start)
         region, closed = _walk(outputs, start)
         assert not closed
-    for node in region:
-        if not are_lasting(node.sizes):
-            size = next(d for d in node.sizes if type(d) is DimExpr)
-            raise ConcretizationError(
-                f"the size {size} is decided by data of the traced function",
-                got=node.type,
-                hint="decide it outside of the function, whose operations are one call",
-            )
     return region, list(outputs)
+
+
+def decides_sizes(region: Sequence[Node]) -> bool:
+    """Whether a size in the region is decided by data of the traced function, so that it cannot be one call."""
+    return not all(are_lasting(node.sizes) for node in region)
 
 
 def _is_outside(node: Node, start: int) -> bool:

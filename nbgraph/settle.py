@@ -16,7 +16,7 @@ from typing import Any
 
 from nbgraph.decided import ALIVE, HOOKS, Decided, names_of
 from nbgraph.dims import DimExpr, substitute
-from nbgraph.errors import BindingError, BoundsError, NbgraphError
+from nbgraph.errors import BindingError, BoundsError, ConcretizationError, NbgraphError
 from nbgraph.seal import commit, draft, equal_sizes
 from nbgraph.trace import LOCK, Node, Pack, Projection, infer, value_of
 from nbgraph.types import Shape, Size, TensorType
@@ -27,7 +27,7 @@ _seq = attrgetter("seq")
 def settle(nodes: Sequence[Node], engine: Any = None, partly: bool = False) -> None:
     """Decides the sizes below nodes, running on `engine` what they need; seals all that depends on them.
 
-    `partly`: sizes that depend on an unbound placeholder stay as they are.
+    `partly`: sizes that depend on an unbound placeholder, or an argument of a function that is traced, stay symbols.
     """
     region = _open_below(nodes) if ALIVE else []
     names = sorted(_names(region), key=_seq)
@@ -40,7 +40,7 @@ def settle(nodes: Sequence[Node], engine: Any = None, partly: bool = False) -> N
                 start, done = done, _first_from(region, name.seq, done)
                 _seal(region[start:done])
                 decide(name, engine)
-    except BindingError:
+    except (BindingError, ConcretizationError):
         if partly:
             return
         raise

@@ -188,13 +188,39 @@ def test_under_placeholders_each_eval_has_its_sizes():
         s.eval(NEVER)
 
 
-def test_inside_jit_it_is_an_error_and_outside_it_is_not():
+def test_inside_jit_it_is_as_outside():
+    a = RNG.normal(size=(5, 4))
+    power = leaf(3)
+
+    def f(m, k):
+        u, s, vh = nbg.linalg.svd_truncated(m, rtol=0.4)
+        kept = m[m > k] ** 2
+        return (u * s) @ vh, kept, nbg.grad(lambda y: (y[y > 0] ** 3).sum())(m), kept.sum() * power
+
+    def found(f, m):
+        results = f(m, 0.1)
+        g = sum((r**2).sum() for r in results).grad([m, power])
+        return nbg.eval(*results, *g, (g[0] ** 2).sum().grad(m), engine=NEVER)
+
+    outer = nbg.jit(lambda m, k: nbg.jit(f)(m, k))
+    for data in (a, 1.5 * a[:3], a):
+        m = nbg.TracedTensor.from_tensor(data)
+        for jitted in (nbg.jit(f), outer, nbg.checkpoint(outer)):
+            for want, got in zip(found(f, m), found(jitted, m), strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
+def test_inside_jit_its_number_is_not_to_be_had():
     x = leaf(4)
-    with pytest.raises(nbg.ConcretizationError, match="decided by data"):
-        nbg.jit(lambda x: x[x > 0].sum())(x)
+    with pytest.raises(nbg.ConcretizationError, match="while the function is traced"):
+        nbg.jit(lambda x: x if len(x[x > 0]) > 1 else -x)(x)
     cubes = nbg.jit(lambda x: x**3)
     cut = nbg.truncate(x * 1.0, held(2))
     np.testing.assert_allclose(cubes(cut).sum().grad(x).eval(NEVER), [*(3 * x.eval()[:2] ** 2), 0, 0])
+    p = nbg.TracedTensor.placeholder(("n",), name="p")
+    g = (nbg.jit(lambda x: x[x > 0] * 2)(p) ** 2).sum().grad(p)
+    for v in (np.array([1.0, -1.0, 2.0]), np.array([3.0, 4.0])):
+        np.testing.assert_allclose(g.eval(NEVER, bindings={p: v}), np.where(v > 0, 8 * v, 0))
 
 
 def test_under_checkpoint():

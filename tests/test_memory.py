@@ -8,6 +8,8 @@ import pytest
 
 import nbgraph as nbg
 from nbgraph import memory
+from nbgraph.collector import WAITING
+from nbgraph.trace import LOCK
 
 LARGE = (memory.SMALLEST // 8,)
 DOUBLE = np.dtype(float)
@@ -127,3 +129,31 @@ def test_values_cannot_be_written_to():
     with pytest.raises(ValueError, match="WRITEABLE"):
         value.setflags(write=True)
     assert nbg.constant(value).eval() is value  # so it need not be copied
+
+
+def test_no_garbage_collection_while_a_gradient_is_made():
+    """It would walk all of a graph that has no cycles; afterwards it is on again, whatever happened."""
+    x = nbg.TracedTensor.from_tensor(2.0)
+    y = x
+    for k in range(400):
+        y = y * 0.999 + k
+        (y > 0).eval()
+    seen = []
+    gc.callbacks.append(lambda phase, info: seen.append(phase))
+    try:
+        with LOCK, WAITING:
+            kept = [[k] for k in range(5000)]
+            y.grad(x)
+            assert not seen
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        with pytest.raises(ZeroDivisionError), LOCK, WAITING:
+            len(kept) // 0
+        assert gc.isenabled()
+        gc.disable()
+        with LOCK, WAITING:
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+        gc.callbacks.pop()

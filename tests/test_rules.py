@@ -19,7 +19,7 @@ from programs import derivative, inner
 
 import nbgraph as nbg
 from nbgraph import derive
-from nbgraph.engine import interpreter
+from nbgraph.engine import straight
 from nbgraph.graph import fragments_of
 from nbgraph.op import REGISTRY
 from nbgraph.roll import _bounds as bounds_of
@@ -41,7 +41,7 @@ class Spy:
         self.calls, self.failures, self.error = 0, 0, error
         monkeypatch.setattr(REGISTRY[name], "reference", self.watch(REGISTRY[name].reference))
         # Functions that are there already call the operation itself.
-        monkeypatch.setattr(interpreter, "function_of", interpreter.straight_line)
+        monkeypatch.setattr(straight, "function_of", straight.straight_line)
 
     def watch(self, reference: Any) -> Any:
         def watched(op: Any, ins: Any, sizes: Any) -> Any:

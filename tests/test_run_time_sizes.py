@@ -178,6 +178,12 @@ SHAPED = {
     "pad with copies": Case("x", lambda x: [
         nbg.pad(x, ((4, 7), (0, 9)), mode) for mode in ("edge", "wrap", "reflect", "symmetric")
     ]),
+    "pad with reductions": Case("x", lambda x: [
+        nbg.pad(x, ((2, 1), (0, 3)), mode) for mode in ("mean", "median", "maximum", "linear_ramp")
+    ] + [nbg.pad(x, 2, "mean", stat_length=3), nbg.pad(x, x.shape[1], "minimum", stat_length=2)]),
+    "pad with half turns": Case("x", lambda x: [
+        nbg.pad(x, ((4, 0), (7, x.shape[0])), mode, reflect_type="odd") for mode in ("reflect", "symmetric")
+    ]),
     "pad with copies by a size": Case("x", lambda x: nbg.pad(x, ((x.shape[1], 1), (0, x.shape[0])), "wrap")),
     "repeat": Case("x", lambda x: [nbg.repeat(x, 3, 0), nbg.repeat(x, 2), nbg.repeat(x, x.shape[0], 1)]),
     "tile": Case("x", lambda x: [nbg.tile(x, 2), nbg.tile(x, (2, 1, 3)), nbg.tile(x, (x.shape[1], 1))]),

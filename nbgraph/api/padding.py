@@ -1,45 +1,43 @@
 """Borders around arrays, with NumPy's `pad`.
 
 In: anything array-like. Out: a `TracedTensor`, not evaluated, differentiable; of integers what has fractions is
-rounded, and evaluated for it. Holds: widths of constant borders are run-time sizes, which may be symbolic, as in the
-modes that only copy; other modes ask for numbers.
+rounded. Holds: widths are run-time sizes; they and the sizes of the array may be symbolic.
 """
 
 from __future__ import annotations
 
-import builtins
 import operator
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nbgraph.api.creation import counted, full
-from nbgraph.api.elementwise import add, maximum, minimum
-from nbgraph.api.gather import take, value
+from nbgraph.api.elementwise import add, divide, maximum, minimum, multiply, subtract, where
+from nbgraph.api.gather import take
 from nbgraph.api.indexing import getitem
-from nbgraph.api.products import tensordot
+from nbgraph.api.logic import equal, less
 from nbgraph.api.quantiles import median
-from nbgraph.api.reductions import max, min
-from nbgraph.api.rounding import remainder
-from nbgraph.api.shapes import broadcast_to, concatenate, expand_dims, moveaxis
-from nbgraph.dims import DimExpr, dim_max
+from nbgraph.api.reductions import max, mean, min
+from nbgraph.api.rounding import floor, floor_divide, remainder, rint
+from nbgraph.api.shapes import broadcast_to, concatenate, expand_dims, flip
+from nbgraph.dims import DimExpr, dim_max, dim_min
 from nbgraph.errors import ShapeError
 from nbgraph.promote import apply, as_code, operand
-from nbgraph.trace import concrete_size
 from nbgraph.types import Size
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
-#: Modes that copy elements; that are linear in them; that reduce those nearest to the end.
+#: Modes that copy elements; that reduce those nearest to the end.
 _COPYING = ("edge", "reflect", "symmetric", "wrap")
-_LINEAR = ("mean", "linear_ramp", "reflect", "symmetric")
-_REDUCING = {"maximum": max, "minimum": min, "median": median}
+_REDUCING: dict[str, Callable[..., Any]] = {"maximum": max, "minimum": min, "median": median, "mean": mean}
 _KEYWORDS = {
     "reflect": ("reflect_type",), "symmetric": ("reflect_type",), "linear_ramp": ("end_values",),
     "mean": ("stat_length",), "maximum": ("stat_length",), "minimum": ("stat_length",), "median": ("stat_length",),
 }  # fmt: skip
-MODES = ("constant", "empty", *_COPYING, "mean", "linear_ramp", *_REDUCING)
+MODES = ("constant", "empty", *_COPYING, "linear_ramp", *_REDUCING)
 
 
 def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0, **kwargs: Any) -> TracedTensor:
@@ -87,22 +85,13 @@ def _border(x: TracedTensor, axis: int, width: Any, mode: str, own: dict[str, An
         raise ShapeError("nothing to copy", operation="pad", position=0, got=x.type.shape, wanted="elements")
     if mode in _COPYING and not own:
         return take(x, _places(mode, x.type.shape[axis], *width), axis)
-    n = concrete_size(x.type.shape[axis], "the size")
+    border: Callable[..., TracedTensor] = _ramp if mode == "linear_ramp" else partial(_turned, mode)
     if mode in _REDUCING:
-        return _reduced_border(x, axis, n, width, mode, own.get("stat_length", (n, n)))
-    if not x.type.inexact:
-        widths = [width if k == axis else (0, 0) for k in range(x.type.ndim)]
-        values: Any = np.pad(value(x), widths, mode, **own)  # type: ignore[call-overload]
-        return operand(values)
-    # linear in x, but for the ends of a ramp: NumPy's border of the identity is its matrix
-    ends = own.pop("end_values", None)
-    code = x.type.code
-    matrix: Any = np.pad(np.eye(n), (width, (0, 0)), mode, **own)  # type: ignore[call-overload]
-    made = moveaxis(tensordot(as_code(operand(matrix), code), x, ([1], [axis])), 0, axis)
-    if ends is None:
-        return made
-    ramp: Any = np.pad(np.zeros(n), width, mode, end_values=[value(e).item() for e in ends])  # type: ignore[call-overload]
-    return add(made, as_code(operand(ramp.reshape((-1,) + (1,) * (x.type.ndim - axis - 1))), code))
+        border = partial(_reduced, mode=mode)
+    ends = own.get("end_values" if mode == "linear_ramp" else "stat_length", (None, None))
+    backwards = flip(x, axis)
+    before = flip(border(backwards, axis, width[0], ends[0]), axis)
+    return concatenate([before, x, border(x, axis, width[1], ends[1])], axis)
 
 
 def _places(mode: str, n: Size, before: Size, after: Size) -> Any:
@@ -120,18 +109,56 @@ def _places(mode: str, n: Size, before: Size, after: Size) -> Any:
     return minimum(there, 2 * n - 1 - twice - there)
 
 
-def _reduced_border(x: TracedTensor, axis: int, n: int, width: Any, mode: str, lengths: Any) -> TracedTensor:
-    parts = []
-    for k, (w, length) in enumerate(zip(width, lengths, strict=True)):
-        if length < 1:
-            raise ShapeError("no elements", operation="pad", position="stat_length", got=length, wanted="at least 1")
-        here = slice(0, length) if k == 0 else slice(builtins.max(n - length, 0), n)
-        reduced = _REDUCING[mode](getitem(x, (*(slice(None),) * axis, here)), axis)
-        if not x.type.inexact and mode == "median":
-            reduced = operand(np.round(value(reduced)))
-        shape = (*x.type.shape[:axis], w, *x.type.shape[axis + 1 :])
-        parts.append(broadcast_to(expand_dims(as_code(reduced, x.type.code), axis), shape))
-    return concatenate([parts[0], x, parts[1]], axis)
+def _at(x: TracedTensor, axis: int, where: Any) -> TracedTensor:
+    """x at some places of an axis."""
+    return getitem(x, (*(slice(None),) * axis, where))
+
+
+def _along(v: TracedTensor, axis: int, x: TracedTensor) -> TracedTensor:
+    """A vector along an axis of arrays such as x."""
+    others = tuple(k for k in range(x.type.ndim) if k != axis)
+    return expand_dims(v, others)
+
+
+def _reduced(x: TracedTensor, axis: int, width: Size, length: Any, *, mode: str) -> TracedTensor:
+    """A border after x: the last `length` elements, reduced."""
+    if length is not None and not length >= 1:
+        raise ShapeError("no elements", operation="pad", position="stat_length", got=length, wanted="at least 1")
+    n = x.type.shape[axis]
+    last = x if length is None else _at(flip(x, axis), axis, slice(0, dim_min(operator.index(length), n)))
+    reduced = _REDUCING[mode](last, axis)
+    if mode in ("mean", "median") and x.type.code[0] == "i":
+        reduced = rint(reduced)
+    shape = (*x.type.shape[:axis], width, *x.type.shape[axis + 1 :])
+    return broadcast_to(expand_dims(as_code(reduced, x.type.code), axis), shape)
+
+
+def _ramp(x: TracedTensor, axis: int, width: Size, end: Any) -> TracedTensor:
+    """A border after x: from its last element in even steps to just before `end`, which is the last one."""
+    last = _at(x, axis, slice(-1, None))
+    end = 0 if end is None else end
+    back = subtract(width - 1, counted(width))  # how many steps before the end
+    made = add(multiply(_along(back, axis, x), divide(subtract(last, end), dim_max(width, 1))), end)
+    return as_code(floor(made) if x.type.code[0] == "i" else made, x.type.code)
+
+
+def _turned(mode: str, x: TracedTensor, axis: int, width: Size, _: Any) -> TracedTensor:
+    """A border after x: x turned by half a turn about its last element ("reflect") or beside it, again and again.
+
+    With y = x backwards and k steps beyond the last: 2 y[0] - y[k], where y goes on so that two turns add
+    2 (y[-1] - y[0]).
+    """
+    y, n = flip(as_code(x, "i8") if x.type.code == "b1" else x, axis), x.type.shape[axis]
+    once = 1 if mode == "reflect" else 0
+    k = counted(width) + once
+    period = dim_max(2 * n - 2 * once, 1)
+    there = remainder(k, period)
+    first, last = _at(y, axis, slice(0, 1)), _at(y, axis, slice(-1, None))
+    seen = take(y, minimum(there, 2 * n - 1 - once - there), axis)
+    seen = where(_along(less(there, n), axis, x), seen, subtract(multiply(2, last), seen))
+    turns = _along(floor_divide(k, period), axis, x)
+    seen = where(equal(turns, 0), seen, add(seen, multiply(multiply(2, turns), subtract(last, first))))
+    return as_code(subtract(multiply(2, first), seen), x.type.code)
 
 
 def _pairs(name: str, given: Any, ndim: int) -> list[tuple[Any, Any]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
@@ -19,9 +20,9 @@ import numpy as np
 
 from nbgraph import memory, repeats
 from nbgraph.engine import interpreter
-from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import placed_for
 from nbgraph.engine.series import Kept, Table, all_rows
+from nbgraph.engine.straight import Loop
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
 from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, fitting, linked, pattern_of
@@ -139,7 +140,7 @@ def run_chain(engine: Any, chain: Chain, wanted: Iterable[int], arrays: Sequence
     run = _Running(chain, wanted, arrays)
     done, steps = 0, len(chain.calls)
     while done < steps and not engine.ready(run.program, steps - done):
-        until = min(2 * done + 1, steps)
+        until = done + engine.stretch(run.program, done, steps - done)
         _interpret(engine, run, range(done, until))
         done = until
     if done < steps:
@@ -155,15 +156,23 @@ def run_chain(engine: Any, chain: Chain, wanted: Iterable[int], arrays: Sequence
 
 def _interpret(engine: Any, run: _Running, steps: range) -> None:
     """Some calls, with NumPy."""
-    start, n = time.perf_counter(), len(run.first)
-    for k in steps:
-        try:
-            bound = run.program.bind(run.bound.in_types, run.words[k]) if run.words else run.bound
-            outs = interpreter.run(bound, [run.operand(p, k) for p in range(n)])
-        except OperationFailed as failure:
-            raise failure.named(run.chain.calls[k]) from failure.error
-        for slot in run.slots:
-            run.values[slot].append(outs[run.program.position[slot]])
+    start, pattern, position = time.perf_counter(), run.chain.pattern, run.program.position
+    picked = list(enumerate(run.program.picks))
+    moving = [(p, j) for p, j in picked if pattern[j] == EACH]
+    columns: list[Any] = [run.each[j][steps.start : steps.stop] for _, j in moving]
+    if run.words:
+        columns.insert(0, [run.program.bind(run.bound.in_types, run.words[k]) for k in steps])
+    kept = [position[slot] for slot in run.slots]
+    links = [(p, position[pattern[j]]) for p, j in picked if pattern[j] >= 0]
+    interpreter.run_loop(
+        run.bound,
+        [run.operand(j, steps.start) for _, j in picked],
+        (),
+        Loop(tuple(p for p, _ in moving), tuple(links), tuple(kept), bool(run.words)),
+        zip(*columns, strict=True) if columns else repeat((), len(steps)),
+        [run.values[slot].append for slot in run.slots],
+        lambda k, failure: failure.named(run.chain.calls[steps[k]]),
+    )
     engine.count_interpreted(run.program, time.perf_counter() - start, len(steps))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins
+from nbgraph.collector import WAITING
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
@@ -32,7 +33,7 @@ from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slot
 from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
-from nbgraph.engine.tiers import Account, Ledger
+from nbgraph.engine.tiers import BASE, Account, Ledger
 from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
@@ -261,6 +262,12 @@ class Engine:
         self.see(program.fragment)
         return self.jit != "never" and self.native.ready(program, self.ledger(program), coming)
 
+    def stretch(self, program: Program, done: int, left: int) -> int:
+        """How many of the calls of a loop to interpret before asking again whether compiling pays."""
+        if self.jit == "never":
+            return left
+        return min(left, max(done + 1, self.ledger(program).calls_within(BASE)))
+
     def see(self, fragment: Fragment) -> None:
         """Counts a structure met for the first time."""
         if fragment not in self._seen:
@@ -312,7 +319,7 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
 
 
 def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
-    with LOCK:
+    with LOCK, WAITING:
         drafts = draft(nodes)
         if len(drafts) == 1:
             arrays = [value_of(i) for i in drafts[0].call.inputs]
@@ -330,7 +337,7 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         engine.counters.evals += 1
         schedule, results = _run_schedule(schedule, nodes, drafts, results, engine)
     values = values_of(schedule.targets, results)
-    with LOCK:
+    with LOCK, WAITING:
         _commit(schedule, drafts, results)
     return values
 

@@ -9,16 +9,18 @@ interpreted, and the rest of the steps counts when it is decided whether to comp
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from nbgraph import memory
 from nbgraph.engine import interpreter
-from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import placed_for
-from nbgraph.engine.series import Kept, Rows, Table
+from nbgraph.engine.series import Kept, Rows, Table, part
+from nbgraph.engine.straight import Loop
 from nbgraph.ssa import Program, program_for
 from nbgraph.trace import FragmentCall, Node, RepeatCall
 from nbgraph.types import type_of_array
@@ -114,26 +116,36 @@ class Repeated:
         """The fragment's inputs at step k."""
         return [c if isinstance(c, np.ndarray) else c[k] for c in self._filled()]
 
-    def body_inputs(self, steps: range) -> Iterator[list[Array]]:
-        """The inputs of the program's body at each step, in one list; only what changes is put into it anew."""
-        filled, sources = self._filled(), self.call.plan.sources
-        picks = list(enumerate(self.program.picks))
-        inputs: list[Any] = [filled[j] for _, j in picks]
-        moving = [(p, filled[j]) for p, j in picks if not isinstance(filled[j], np.ndarray)]
-        linked = [(p, sources[j][1]) for p, j in picks if self.columns[j] is None]
-        for k in steps:
-            for p, column in moving:
-                inputs[p] = column[k]
-            for p, s in linked:
-                inputs[p] = self.cts[s]
-            yield inputs
-
-    def advance(self, k: int, outs: Sequence[Array]) -> None:
-        """Takes in what step k gave."""
-        position = self.program.position
+    def interpret(self, steps: range) -> None:
+        """Some steps, with NumPy."""
+        filled, position, sources = self._filled(), self.program.position, self.call.plan.sources
+        picked = [(p, filled[j]) for p, j in enumerate(self.program.picks)]
+        moving = [(p, column) for p, column in picked if not isinstance(column, np.ndarray)]
+        linked = {sources[j][1]: p for p, j in enumerate(self.program.picks) if self.columns[j] is None}
+        links = {s: (linked[s], position[slot]) for s, slot in self.call.links.items() if s in linked}
+        made: dict[int, list[Array]] = {position[slot]: [] for slot in self.apart}
+        last: dict[int, deque[Array]] = {s: deque(maxlen=1) for s in self.call.links if s not in links}
+        takers = [(p, values.append) for p, values in made.items()]
+        takers += [(position[self.call.links[s]], values.append) for s, values in last.items()]
+        columns: list[Any] = [part(column, steps) for _, column in moving]
+        if self.words:
+            columns.insert(0, [self.program.bind(self.bound.in_types, self.words[k]) for k in steps])
+        kept = tuple(p for p, _ in takers)
+        loop = Loop(tuple(p for p, _ in moving), tuple(links.values()), kept, bool(self.words))
+        outs = interpreter.run_loop(
+            self.bound,
+            [a if isinstance(a, np.ndarray) else a[steps.start] for _, a in picked],
+            self.totals,
+            loop,
+            zip(*columns, strict=True) if columns else repeat((), len(steps)),
+            [take for _, take in takers],
+            lambda k, failure: failure.named(self.call.calls[steps[k]]),
+        )
         for slot, stack in self.apart.items():
-            stack[k] = outs[position[slot]]
-        self.cts = {s: outs[position[slot]] for s, slot in self.call.links.items()}
+            for k, a in zip(steps, made[position[slot]], strict=True):
+                stack[k] = a
+        self.cts.update(zip(links, outs, strict=True))
+        self.cts.update({s: a for s, (a,) in last.items()})
 
     def results(self) -> dict[Any, Array]:
         """By slot of the fragment; by slot and step where every step has one."""
@@ -185,7 +197,7 @@ def run_repeat(
         if engine.ready(run.program, steps - done):
             _run_native(engine.native, run, done)
             break
-        chunk = range(done, min(2 * done + 1, steps))
+        chunk = range(done, done + engine.stretch(run.program, done, steps - done))
         _interpret(engine, run, chunk)
         done = chunk.stop
     return run.results()
@@ -194,14 +206,7 @@ def run_repeat(
 def _interpret(engine: Any, run: Repeated, steps: range) -> None:
     """Some steps, with NumPy."""
     start = time.perf_counter()
-    with np.errstate(all="ignore"):
-        for k, inputs in zip(steps, run.body_inputs(steps), strict=True):
-            try:
-                bound = run.program.bind(run.bound.in_types, run.words[k]) if run.words else run.bound
-                outs = interpreter.run_silenced(bound, inputs, run.totals)
-            except OperationFailed as failure:
-                raise failure.named(run.call.calls[k]) from failure.error
-            run.advance(k, outs)
+    run.interpret(steps)
     engine.count_interpreted(run.program, time.perf_counter() - start, len(steps))
 
 

@@ -196,7 +196,7 @@ class Schedule:
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what has to run for nodes to have values."""
         for node in nodes:
-            if self.known(node) is not None:
+            if node.data is not None or self.known(node) is not None:
                 continue
             while node.op is None and type(node.call) is AliasCall:
                 node = node.call.inputs[0]

@@ -62,6 +62,14 @@ class Rows:
         return row(self.stack, self.first - k)
 
 
+def part(column: Any, steps: range) -> Sequence[Array]:
+    """The arrays of a column, a list or `Rows`, at some steps."""
+    if type(column) is not Rows:
+        return column[steps.start : steps.stop]
+    last = column.first - steps.stop + 1
+    return all_rows(column.stack[last : column.first - steps.start + 1])[::-1]
+
+
 class Table:
     """The words of a step, and what changes of them."""
 

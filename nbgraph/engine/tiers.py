@@ -79,6 +79,10 @@ class Ledger:
         self.calls += calls
         self.account.excess += self._beyond(self.spent) - before
 
+    def calls_within(self, seconds: float) -> int:
+        """How many calls are interpreted in that time, as far as is known."""
+        return int(seconds * self.calls / self.spent) if self.spent else 0
+
     def pays(self, coming: int) -> bool:
         """Whether compiling pays now, with `coming` further calls known."""
         ahead = max(self.spent, self.spent / self.calls * coming if self.calls else 0.0)

@@ -94,8 +94,9 @@ class Divide(Binary):
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         (_, y), (dx, dy) = ins, tangents
-        through_y = b.neg(b.mul(dy, b.div(out, y))) if dy is not None else None
-        return b.add(b.div(dx, y) if dx is not None else None, through_y)
+        # One division, and the sign on dy, which may be the smaller one.
+        through_y = b.mul(out, b.neg(dy)) if dy is not None else None
+        return b.div(b.add(dx, through_y), y)
 
     def adjoint(self, b: Any, ct: Any, ins: Any, active: Sequence[bool]) -> Any:
         return b.div(ct, b.conj(ins[1])) if active[0] else None, None
@@ -139,7 +140,7 @@ class Power(Binary):
             exponent = b.where(zero, b.lit(1, y), b.sub(y, 1))
             through_x = b.mul(dx, b.mul(y, b.power(x, exponent)))
         if dy is not None:  # x^y log x, zero where x is zero
-            log_x = b.log(b.where(b.equal(x, b.lit(0, x)), b.lit(1, x), x))
+            log_x = b.log(b.divisor(x))
             through_y = b.mul(dy, b.mul(out, log_x))
         return b.add(through_x, through_y)
 

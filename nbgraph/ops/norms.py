@@ -56,8 +56,10 @@ class EuclideanNorm(Op):
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         (x,), (y,) = ins, outs
-        safe = b.where(b.equal(y, b.lit(0, y)), b.lit(1, y), y)
-        direction = b.div(x, b.cast(b.expand_dims(safe, axes=self.axes), b.type(x).code))
+        safe = b.divisor(y)
+        if b.type(y).ndim:
+            safe = b.expand_dims(safe, axes=self.axes)
+        direction = b.div(x, b.cast(safe, b.type(x).code))
         # A product, so that its transpose is one operation, too.
         labels = tuple(range(b.type(x).ndim))
         kept = tuple(label for label in labels if label not in self.axes)

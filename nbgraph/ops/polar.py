@@ -59,4 +59,4 @@ class Arctan2(_Polar):
 
 def _radius(b: Any, r: Any) -> Any:
     """The distance from 0 as a divisor: 1 where it is 0."""
-    return b.where(b.equal(r, b.lit(0, r)), b.lit(1, r), r)
+    return b.divisor(r)

@@ -79,6 +79,10 @@ class _Reduction(Reduction):
         x = ins[0]
         return type(self).ufunc.reduce(x, self.axes, self._result_dtype(x.dtype))
 
+    def function_of_operands(self) -> Any:
+        reduce, axes, result_dtype = type(self).ufunc.reduce, self.axes, self._result_dtype
+        return lambda x: reduce(x, axes, result_dtype(x.dtype))
+
     @cached_property
     def _dtypes(self) -> dict[Any, Any]:
         return {}

@@ -53,7 +53,7 @@ class Sign(Unary):
             return None
         # d(z/r) = (dz - s Re(conj(s) dz)) / r with s = z/r; zero at z = 0.
         r = b.abs(ins[0])
-        safe = b.where(b.equal(r, b.lit(0, r)), b.lit(1, r), r)
+        safe = b.divisor(r)
         code = b.type(ins[0]).code
         along = b.mul(out, b.cast(b.real(b.mul(b.conj(out), tangents[0])), code))
         moved = b.div(b.sub(tangents[0], along), b.cast(safe, code))

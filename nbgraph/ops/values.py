@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from nbgraph.errors import DtypeError
-from nbgraph.kinds import ALL, Elementwise, Kernel
+from nbgraph.kinds import ALL, INEXACT, Elementwise, Kernel
 from nbgraph.op import Sample, Sizes, sample_array
 from nbgraph.pointwise import Unary
 from nbgraph.types import DTYPES, Shape, TensorType
@@ -51,6 +51,39 @@ class Where(Elementwise):
         for c, x, y in (((3, 4), (3, 4), (3, 4)), ((4,), (3, 1), ()), ((), (2, 0), (1, 1))):
             mask = sample_array(rng, "b1", c)
             yield Sample(cls(), (mask, sample_array(rng, code, x), sample_array(rng, code, y)))
+
+
+@final
+class Divisor(Unary):
+    """x, but 1 where it is 0: what can be divided by (rules of derivatives make it)."""
+
+    name = "divisor"
+    codes = INEXACT
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        return self.function_of_operands()(ins[0])
+
+    def function_of_operands(self) -> Any:
+        number, where = np.generic, np.where
+
+        def divisor(x: Any) -> Any:
+            if isinstance(x, number):
+                return x if x else type(x)(1)
+            return where(x == 0, x.dtype.type(1), x)
+
+        return divisor
+
+    def scalar(self, code: str, *xs: str) -> str:
+        return f"({DTYPES[code].name}(1) if {xs[0]} == 0 else {xs[0]})"
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        return b.where(b.equal(ins[0], b.lit(0, ins[0])), b.lit(0, tangents[0]), tangents[0])
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        yield from super().samples(code, rng)
+        if code in cls.codes.split():
+            yield Sample(cls(), (np.array([0, 2, -0.0], code),), (), False)
 
 
 @final

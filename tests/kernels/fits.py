@@ -18,13 +18,17 @@ from mpmath import mp, mpf
 mp.dps = 60
 
 
-def fit(f: Callable[[Any], Any], low: Any, high: Any, degree: int) -> list[Any]:
-    """Coefficients, lowest first, of the polynomial through f at the Chebyshev nodes of [low, high]."""
+def fit(f: Callable[[Any], Any], low: Any, high: Any, degree: int, crowding: Any = 1) -> list[Any]:
+    """Coefficients, lowest first, of the polynomial through f at the Chebyshev nodes of [low, high].
+
+    `crowding` above 1 moves the nodes towards `low`: for errors that count for less where f is small."""
     nodes = [mp.cos(mp.pi * (k + mpf(1) / 2) / (degree + 1)) for k in range(degree + 1)]
+    if crowding != 1:
+        nodes = [2 * ((1 + u) / 2) ** mpf(crowding) - 1 for u in nodes]
+    nodes = [(mpf(low) + high) / 2 + (mpf(high) - low) / 2 * u for u in nodes]
     with mp.workdps(250):  # the functions have removable singularities
-        values = [f((mpf(low) + high) / 2 + (mpf(high) - low) / 2 * u) for u in nodes]
-    total = _newton([(mpf(low) + high) / 2 + (mpf(high) - low) / 2 * u for u in nodes], values)
-    return [+c for c in total]
+        values = [f(node) for node in nodes]
+    return [+c for c in _newton(nodes, values)]
 
 
 def _newton(nodes: list[Any], values: list[Any]) -> list[Any]:
@@ -71,7 +75,7 @@ def mapped(center: float, x: Any) -> Any:
 
 HALF_LN2, QUARTER_PI, TINY = mp.log(2) / 2 * mpf("1.001"), mp.pi / 4 * mpf("1.003"), mpf(10) ** -30
 
-#: name -> formula, function, low, high, degree in single and in double precision.
+#: name -> formula, function, low, high, degree in single and in double precision (`high` may differ, too).
 POLYNOMIALS: dict[str, tuple[str, Any, Any, Any, int, int]] = {
     "EXP": ("(e^r - 1 - r) / r^2", lambda r: (mp.expm1(r) - r) / r**2, -HALF_LN2, HALF_LN2, 5, 10),
     "EXP2": ("(2^r - 1) / r", lambda r: mp.expm1(r * mp.log(2)) / r, -mpf("0.5005"), mpf("0.5005"), 6, 11),
@@ -79,17 +83,15 @@ POLYNOMIALS: dict[str, tuple[str, Any, Any, Any, int, int]] = {
     "SIN": ("(sin(r)/r - 1) / r^2 of r^2", odd(mp.sin), TINY, QUARTER_PI**2, 3, 6),
     "COS": ("(cos(r) - 1 + r^2/2) / r^4 of r^2", even, TINY, QUARTER_PI**2, 3, 5),
     "SINH": ("(sinh(x)/x - 1) / x^2 of x^2", odd(mp.sinh), TINY, mpf(1), 3, 7),
-    "TANH": ("(tanh(x)/x - 1) / x^2 of x^2", odd(mp.tanh), TINY, mpf(1), 7, 15),
+    "TANH": ("(tanh(x)/x - 1) / x^2 of x^2", odd(mp.tanh), TINY, (mpf("0.3025"), mpf(1)), 4, 15),
     "ATAN": ("(atan(x)/x - 1) / x^2 of x^2", odd(mp.atan), TINY, mpf(1), 10, 20),
     "ASIN": ("(asin(x)/x - 1) / x^2 of x^2", odd(mp.asin), TINY, mpf("0.2505"), 5, 12),
-    "ERF": ("erf(x)/x - 1 of x^2", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, TINY, mpf(1), 7, 12),
+    "ERF": ("erf(x)/x - 1 of x^2", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, TINY, (mpf("1.1236"), mpf(1)), 6, 12),
 }  # fmt: skip
 
-#: name -> center, smallest and largest x, degree; of (1 + 2x) e^(x^2) erfc x.
-ERFC = {
-    "ERFC": ((3.0, 0, 11.0, 11), (4.0, 0, 28.0, 24)),
-    "ERF_FAR": ((2.0, 1, 6.05, 7), (2.5, 1, 6.05, 16)),
-}
+#: center, smallest and largest x, degree; of (1 + 2x) e^(x^2) erfc x.
+ERFC = ((2.5, 0, 11.0, 9), (4.0, 0, 28.0, 24))
+ERF_FAR = (2.5, 1, 6.05, 16)
 
 
 def parts(x: Any, count: int, kind: Any) -> list[Any]:
@@ -131,19 +133,30 @@ def constants() -> dict[str, tuple[str, Any, Any]]:
     for name, (comment, before, x, count) in pairs.items():
         made[name] = comment, *(show([*rounded(before, k is None), *parts(x, count, k)]) for k in (None, float))
     for name, (formula, f, low, high, *degrees) in POLYNOMIALS.items():
-        made[name] = formula, *(show(rounded(fit(f, low, high, d), k == 0)) for k, d in enumerate(degrees))
-    for name, ways in ERFC.items():
-        texts = []
-        for k, (center, low, high, degree) in enumerate(ways):
-            found = fit(scaled_erfc(center), mapped(center, low), mapped(center, high), degree)
-            texts.append(f"({center}, {show(rounded(found, k == 0))})")
-        made[name] = "a, and (1 + 2x) e^(x^2) erfc x of t = (x - a) / (x + a)", *texts
+        highs = high if isinstance(high, tuple) else (high, high)
+        fits = [rounded(fit(f, low, h, d), k == 0) for k, (h, d) in enumerate(zip(highs, degrees, strict=True))]
+        made[name] = formula, *map(show, fits)
+    _, exp, bottom, top, *_ = POLYNOMIALS["EXP"]
+    short = rounded(fit(exp, bottom, top, 4), True)
+    made["EXP_SHORT"] = "EXP for single precision where the last bits do not matter; none for double", show(short), "()"
+    log = fit(lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, mp.sqrt(mpf("0.5")) - 1, mp.sqrt(2) - 1, 7)
+    formula, _, double = made["LOG"]
+    made["LOG"] = f"single: (log(1 + f) - f + f^2/2) / f^3 of f; double: {formula}", show(rounded(log, True)), double
+    erfc = "a, and (1 + 2x) e^(x^2) erfc x of t = (x - a) / (x + a)"
+    made["ERFC"] = f"{erfc}, both for double precision", *(_erfc(*way) for way in ERFC)
+    root = fit(lambda x: mp.root(mp.erfc(x), 4), mpf("1.06"), mpf(4), 9, mpf("1.6"))
+    made["ERF_FAR"] = f"single: the fourth root of erfc x; double: {erfc}", show(rounded(root, True)), _erfc(*ERF_FAR)
     made["POW"] = (
         "single: 2 atanh(s)/s of s^2, (2^r - 1) / r, for double precision; double: 2/3 in parts, and "
         "((2 atanh(s)/s - 2) / s^2 - 2/3) / s^2 of s^2",
         *_power(),
     )
     return made
+
+
+def _erfc(center: float, low: float, high: float, degree: int) -> str:
+    found = fit(scaled_erfc(center), mapped(center, low), mapped(center, high), degree)
+    return f"({center}, {show(rounded(found, False))})"
 
 
 def _power() -> tuple[str, str]:

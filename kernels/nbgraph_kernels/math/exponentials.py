@@ -35,10 +35,10 @@ def expm1(x: Value) -> Value:
 
 
 def sigmoid(x: Value) -> Value:
-    """1 / (1 + e^-x), for negative x as e^x / (1 + e^x)."""
+    """1 / (1 + e^-x), for negative x e^x / (1 + e^x): as t - t q with q = e / (1 + e), whose roundings count half."""
     e = exp(-x.abs())
-    top = (x < 0.0).where(e, 1.0)
-    return top / (e + 1.0)
+    top = (x < 0.0).where(e, x.constant(1.0))
+    return (-top).fma(e / (e + 1.0), top)
 
 
 def reduced(x: Value) -> tuple[Value, Value, Value]:

@@ -6,8 +6,8 @@ that what may be represented does not overflow.
 
 from __future__ import annotations
 
-from .coefficients import EXP, SINH, TANH
-from .exponentials import exp, expm1, reduced, scaled
+from .coefficients import EXP, EXP_SHORT, LN2, SINH, TANH
+from .exponentials import exp, reduced, scaled
 from .values import Value
 
 
@@ -25,13 +25,27 @@ def cosh(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """The hyperbolic tangent, beyond 1 as 1 - 2 / (e^2|x| + 1); in single precision t / (t + 2), t = e^2|x| - 1."""
+    """The hyperbolic tangent, beyond 1 (1/2 in single precision) as 1 - 2 / (e^2|x| + 1)."""
     if x.is_single:
-        t = expm1((x.abs() > 20.0).where(40.0, x.abs() * 2.0))
-        return (t / (t + 2.0)).copysign(x)
+        return _tanh_single(x)
     bounded = x.abs() * 2.0
     far = (1.0 - 2.0 / (exp((bounded > 50.0).where(50.0, bounded)) + 1.0)).copysign(x)
-    return _odd(x, far, x.choose(*TANH))
+    return _odd(x, far, TANH[1])
+
+
+def _tanh_single(x: Value) -> Value:
+    """With n ln 2/2 + r for |x| and p for (e^2r - 1)/2, the quotient is 1 / (2^n p + (2^n + 1)/2)."""
+    a = x.abs()
+    bounded = (a > 10.0).where(10.0, a)
+    inverse, ln2, _ = LN2[0]
+    shifted = bounded.fma(2.0 * inverse, x.format.magic)
+    power = ((shifted.bits << x.format.mantissa) + x.format.one).float
+    r = (x.format.magic - shifted).fma(ln2 / 2.0, bounded)
+    p = (r * r).fma(r.polynomial([c * 2.0**k for k, c in enumerate(EXP_SHORT[0], 1)]), r)
+    far = 1.0 - 1.0 / power.fma(p, power.fma(0.5, 0.5))
+    z = a * a
+    near = (a * z).fma(z.polynomial(TANH[0]), a)
+    return (a > 0.55).where(far, near).copysign(x)
 
 
 def _odd(x: Value, far: Value, coefficients: tuple[float, ...]) -> Value:

@@ -1,7 +1,8 @@
 """log, log1p, log2, log10.
 
 Reduction: x = 2^k m with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f); then
-log m = 2 atanh(s) = f - f^2/2 + s (f^2/2 + R), R = s^2 P(s^2) (FreeBSD's e_log.c, after K. C. Ng).
+log m = 2 atanh(s) = f - f^2/2 + s (f^2/2 + R), R = s^2 P(s^2) (FreeBSD's e_log.c, after K. C. Ng). In single
+precision a polynomial of f does.
 """
 
 from __future__ import annotations
@@ -57,11 +58,21 @@ def _terms(f: Value) -> tuple[Value, Value]:
     s = f / (f + 2.0)
     z = s * s
     half = f * 0.5 * f
-    return half, s * z.fma(z.polynomial(f.choose(*LOG)), half)
+    return half, s * z.fma(z.polynomial(LOG[1]), half)
+
+
+def _of_mantissa(f: Value) -> Value:
+    """log(1 + f) for an m = 1 + f: in single precision f - f^2/2 + f^3 P(f), without a division."""
+    if f.is_single:
+        return (f * f).fma(f.fma(f.polynomial(LOG[0]), -0.5), f)
+    half, rest = _terms(f)
+    return f - (half - rest)
 
 
 def _natural(k: Value, f: Value) -> Value:
-    _, high, low = f.choose(*LN2)
+    if f.is_single:
+        return k.fma(math.log(2.0), _of_mantissa(f))
+    _, high, low = LN2[1]
     half, rest = _terms(f)
     return k.fma(high, f - (half - k.fma(low, rest)))
 
@@ -69,8 +80,7 @@ def _natural(k: Value, f: Value) -> Value:
 def _in_base(x: Value, two: tuple[float, float], e: tuple[float, float]) -> Value:
     """k times the logarithm of 2, and log(m) times that of e."""
     k, f = split(x)
-    half, rest = _terms(f)
-    natural = f - (half - rest)
+    natural = _of_mantissa(f)
     return k.fma(two[0], natural.fma(e[0], natural.fma(e[1], k * two[1])))
 
 
