@@ -56,7 +56,7 @@ def quantile(
     >>> quantile([1.0, 2.0, 4.0], [0.5, 0.75]).tolist()
     [2.0, 3.0]
     """
-    return _quantile("quantile", a, q, axis, method, keepdims, False, weights)
+    return _quantile("quantile", a, _fractions("quantile", q, 1), axis, method, keepdims, False, weights)
 
 
 def nanquantile(
@@ -67,7 +67,7 @@ def nanquantile(
     >>> nanquantile([1.0, float("nan"), 3.0], 0.5).item()
     2.0
     """
-    return _quantile("nanquantile", a, q, axis, method, keepdims, True, weights)
+    return _quantile("nanquantile", a, _fractions("nanquantile", q, 1), axis, method, keepdims, True, weights)
 
 
 def percentile(
@@ -78,7 +78,7 @@ def percentile(
     >>> percentile([1.0, 2.0, 4.0], 75).item()
     3.0
     """
-    return _quantile("percentile", a, divide(q, 100), axis, method, keepdims, False, weights)
+    return _quantile("percentile", a, _fractions("percentile", q, 100), axis, method, keepdims, False, weights)
 
 
 def nanpercentile(
@@ -89,7 +89,7 @@ def nanpercentile(
     >>> nanpercentile([1.0, float("nan"), 3.0], 50).item()
     2.0
     """
-    return _quantile("nanpercentile", a, divide(q, 100), axis, method, keepdims, True, weights)
+    return _quantile("nanpercentile", a, _fractions("nanpercentile", q, 100), axis, method, keepdims, True, weights)
 
 
 def median(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
@@ -98,7 +98,7 @@ def median(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     >>> median([4.0, 1.0, 2.0, 8.0]).item()
     3.0
     """
-    return _quantile("median", a, 0.5, axis, "linear", keepdims, False)
+    return _quantile("median", a, operand(0.5), axis, "linear", keepdims, False)
 
 
 def nanmedian(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
@@ -107,33 +107,42 @@ def nanmedian(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     >>> nanmedian([4.0, 1.0, float("nan")]).item()
     2.5
     """
-    return _quantile("nanmedian", a, 0.5, axis, "linear", keepdims, True)
+    return _quantile("nanmedian", a, operand(0.5), axis, "linear", keepdims, True)
+
+
+def _fractions(name: str, q: Any, whole: int) -> TracedTensor:
+    """q / whole."""
+    given = operand(q)
+    known = value_of(given)
+    if known is not None and not ((known >= 0) & (known <= whole)).all():
+        raise BoundsError("fractions out of range", operation=name, position=1, got=q, wanted=f"0 <= q <= {whole}")
+    if known is not None and not given.active:
+        return operand(np.true_divide(known, whole, dtype=np.float64))
+    return divide(as_code(given, "f8"), whole)
 
 
 def _quantile(
-    name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool, skips: bool, weights: Any = None
+    name: str, a: Any, q: TracedTensor, axis: Any, method: str, keepdims: bool, skips: bool, weights: Any = None
 ) -> TracedTensor:
-    x, fractions = to_inexact(operand(a)), as_code(operand(q), "f8")
+    x = to_inexact(operand(a))
     if x.type.is_complex:
         raise _no_order(name, 0, x)
     if method not in _POSITIONS:
         wanted = ", ".join(_POSITIONS)
         raise ShapeError("unknown method", operation=name, got=repr(method), wanted=f"one of {wanted}")
-    known = value_of(fractions)
-    if known is not None and not ((known >= 0) & (known <= 1)).all():
-        raise BoundsError("fractions out of range", operation=name, position=1, got=q, wanted="0 <= q <= 1")
-    axes, shape, ndim = _axes(name, x.type.ndim, axis), fractions.type.shape, fractions.type.ndim
+    axes, shape, ndim = _axes(name, x.type.ndim, axis), q.type.shape, q.type.ndim
     rows, rest = _rows(x, axes)
+    known, q = value_of(q), ravel(q)
+    inside = None if known is not None else logical_and(greater_equal(q, 0), less_equal(q, 1))
+    q = q if inside is None else where(inside, q, 0.0)
     if rows.type.shape[-1] == 0:
         found = broadcast_to(as_code(operand(math.nan), x.type.code), (*rest, math.prod(shape)))
     elif weights is not None:
         w, _ = _rows(_weights(name, x, axes, weights, method), axes)
-        found = _of_weighted_rows(rows, w, ravel(fractions), skips)
+        found = _of_weighted_rows(rows, w, q, skips)
     else:
-        found = _of_rows(rows, ravel(fractions), method, skips)
-    if known is None:
-        inside = logical_and(greater_equal(fractions, 0), less_equal(fractions, 1))
-        found = where(ravel(inside), found, math.nan)
+        found = _of_rows(rows, q, method, skips)
+    found = found if inside is None else where(inside, found, math.nan)
     made = reshape(moveaxis(found, -1, 0), (*shape, *rest))
     return expand_dims(made, tuple(ndim + k for k in axes)) if keepdims and axes else made
 
