@@ -61,7 +61,7 @@ def test_dirichlet_and_multivariate_normal():
         wanted = stats.multivariate_normal.logpdf(given[0], given[1], given[2])
         np.testing.assert_allclose(normal.logpdf(*given).eval(), wanted, rtol=1e-12)
     for cov in (c, np.diag(c), 2.0):
-        np.testing.assert_allclose(normal.entropy(cov=cov).eval(), stats.multivariate_normal.entropy(cov=cov))
+        np.testing.assert_allclose(normal.entropy(m, cov).eval(), stats.multivariate_normal.entropy(m, cov))
     check_grads(lambda r: normal.entropy(m, r @ r.T), (root,), order=2)
     np.testing.assert_allclose(normal.pdf(m).eval(), stats.multivariate_normal.pdf(m, np.zeros(3)))
     check_grads(lambda x, m, r: normal.logpdf(x, m, r @ r.T + np.eye(3)), (points, m, root), order=2)

@@ -97,7 +97,7 @@ def _euclidean(x: TracedTensor, axes: tuple[int, ...], keepdims: bool) -> Traced
 def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> TracedTensor:
     size = api.abs(x)
     if ord == np.inf:
-        return api.max(size, axis, keepdims)
+        return _largest(size, axis, keepdims)
     if ord == -np.inf:
         return api.min(size, axis, keepdims)
     if ord == 0:
@@ -113,6 +113,11 @@ def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> Traced
     raise _no_order(ord, (axis,))
 
 
+def _largest(sizes: TracedTensor, axis: int, keepdims: bool) -> TracedTensor:
+    """The largest of numbers that are not negative; 0 of none."""
+    return (api.sum if sizes.type.shape[axis] == 0 else api.max)(sizes, axis, keepdims=keepdims)
+
+
 def _powers(size: TracedTensor, p: float) -> TracedTensor:
     """size^p; where that has an infinite slope at 0, the slope there is 0."""
     if p >= 1:
@@ -125,14 +130,14 @@ def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: boo
     """The largest or smallest sum of a column (1, -1) or of a row (inf, -inf)."""
     summed, chosen = axes if abs(ord) == 1 else axes[::-1]
     sums = api.sum(api.abs(x), summed, keepdims=True)
-    best = (api.max if ord > 0 else api.min)(sums, chosen, keepdims=True)
+    best = (_largest if ord > 0 else api.min)(sums, chosen, True)
     return best if keepdims else api.squeeze(best, axes)
 
 
 def _spectral_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
     """The largest singular value (2), the smallest (-2), or their sum ("nuc")."""
     s = svdvals(api.moveaxis(x, axes, (-2, -1)))
-    made = api.sum(s, -1) if ord == "nuc" else (api.max if ord == 2 else api.min)(s, -1)
+    made = api.sum(s, -1) if ord == "nuc" else (_largest if ord == 2 else api.min)(s, -1, False)
     return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
 
 

@@ -289,9 +289,9 @@ class _MultivariateNormal:
         return api.exp(self.logpdf(x, mean, cov))
 
     def entropy(self, mean: Any = None, cov: Any = 1.0) -> Any:
-        """The entropy, which does not depend on the mean."""
-        c = to_inexact(operand(cov))
-        c = api.diag(api.atleast_1d(c)) if c.ndim < 2 else c
+        """The entropy; of the mean only the length counts, and that where `cov` is a number."""
+        c, n = to_inexact(operand(cov)), 1 if mean is None else operand(mean).size
+        c = api.eye(n) * c if c.ndim == 0 else api.diag(c) if c.ndim == 1 else c
         return api.sum(api.log(api.diagonal(cholesky(c)))) + c.shape[-1] * (0.5 + _HALF_LOG_2PI)
 
 
