@@ -414,6 +414,7 @@ from nbgraph.errors import (
     DtypeError,
     LinAlgError,
     NbgraphError,
+    OutOfMemoryError,
     ShapeError,
 )
 from nbgraph.external import ShapeDtypeStruct, custom_op
@@ -452,6 +453,7 @@ __all__ = [
     "False_",
     "LinAlgError",
     "NbgraphError",
+    "OutOfMemoryError",
     "ShapeDtypeStruct",
     "ShapeError",
     "TracedTensor",

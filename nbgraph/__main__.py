@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.list:
         return show_menu()
-    figure = new_figure(parser) if args.plot else None
+    figure = new_figure(args.plot, parser) if args.plot else None
     engine, start = Engine(jit=args.jit), time.perf_counter()
     try:
         found = [ising.solve(args.width, T, args.tol, engine) for T in args.temperatures]

@@ -22,7 +22,7 @@ from nbgraph.captures import names_in
 from nbgraph.derive import seal
 from nbgraph.engine import Engine
 from nbgraph.engine.core import value
-from nbgraph.errors import BoundsError, ShapeError, is_ours, user_frame
+from nbgraph.errors import BindingError, BoundsError, ShapeError, is_ours, user_frame
 from nbgraph.jit import is_tracing
 from nbgraph.parts import Part, ReplayCall
 from nbgraph.trace import LOCK, Dropped, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of
@@ -110,8 +110,7 @@ class _Stretch:
         lazily = is_tracing()
         for k in range(self.steps):
             state = self.step(state)
-            if not lazily:
-                _evaluate_all(state, self.engine)
+            lazily = lazily or not _evaluate_all(state, self.engine)
             if self.until is not None and self.until(state):
                 self.steps, self.stopped = k + 1, True
                 break
@@ -119,10 +118,15 @@ class _Stretch:
         return state
 
 
-def _evaluate_all(state: Any, engine: Engine | None) -> None:
-    for x in (state,) if isinstance(state, Node) else flatten(state)[0]:
-        if isinstance(x, Node) and x.data is None and x.type.concrete:
-            value(x, engine)
+def _evaluate_all(state: Any, engine: Engine | None) -> bool:
+    """Evaluates a state; False if that has to wait until placeholders are bound."""
+    try:
+        for x in (state,) if isinstance(state, Node) else flatten(state)[0]:
+            if isinstance(x, Node) and x.data is None and x.type.concrete:
+                value(x, engine)
+    except BindingError:
+        return False
+    return True
 
 
 class _Again:
@@ -229,8 +233,9 @@ def _frozen(f: Any, known: dict[int, Any]) -> Any:
         return known[id(f)]
     cells = tuple(CellType() for _ in f.__closure__ or ())
     names = names_in(f.__code__) | {"__builtins__", "__name__"}
-    seen = {name: f.__globals__[name] for name in names if name in f.__globals__}
+    seen: dict[str, Any] = {}
     made = known[id(f)] = FunctionType(f.__code__, seen, f.__name__, f.__defaults__, cells)
+    seen.update({name: _frozen(f.__globals__[name], known) for name in names if name in f.__globals__})
     made.__kwdefaults__ = f.__kwdefaults__
     for mine, cell in zip(cells, f.__closure__ or (), strict=True):
         try:

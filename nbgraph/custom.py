@@ -17,7 +17,7 @@ from nbgraph import api
 from nbgraph.captures import Guards
 from nbgraph.custom_check import Place, cotangents, match, result_and_rest
 from nbgraph.custom_trace import Definition, Finished, definition_of
-from nbgraph.errors import DifferentiationError
+from nbgraph.errors import GENERATED, DifferentiationError
 from nbgraph.jit import TRACES, Static, Traced, is_array, is_scalar, is_traced
 from nbgraph.opened import region_of
 from nbgraph.promote import WEAK, operand
@@ -337,7 +337,7 @@ def _reader(guards: Guards, outside: Sequence[Node]) -> Callable[[], Any]:
     lines = ["def read():", "  try:", *(f"    {line}" for line in guards.lines)]
     lines.append("  except (AttributeError, KeyError, IndexError, TypeError, ValueError): return STALE")
     lines.append(f"  return ({''.join(f'{x}, ' for x in shown)})")
-    exec("\n".join(lines), names)
+    exec(compile("\n".join(lines), GENERATED, "exec"), names)
     read: Callable[[], Any] = names["read"]
     return read
 

@@ -98,7 +98,7 @@ class Path:
         self.met: set[Key] = set()
         self.kept: list[Any] = []  # keeps alive what is known by id
         self.runs = runs and not self.passive
-        self.steps = self._active(self._steps(self._calls(outputs)))
+        self.steps = self._active(self.steps_of(self._calls(outputs)))
 
     def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
         """Every call that outputs depend on and that is young enough, with the slots that are used of it.
@@ -172,7 +172,8 @@ class Path:
                 hint="make what you differentiate by with TracedTensor.from_tensor, not nbg.constant",
             )
 
-    def _steps(self, calls: Sequence[tuple[Any, Node, set[int]]]) -> list[_Step]:
+    def steps_of(self, calls: Iterable[tuple[Any, Node, set[int]]]) -> list[_Step]:
+        """Steps for calls, each with a node of it and the slots that are used."""
         steps: list[_Step] = []
         for call, node, used in calls:
             if type(call) is Run:
@@ -387,7 +388,8 @@ def _is_active(path: Path, calls: Sequence[FragmentCall], pattern: Sequence[int]
     """Whether operand p depends on a node differentiated by, in any of the calls."""
     if pattern[p] >= 0:
         return True
-    return any(key_of(c.inputs[p]) in path.active for c in (calls if pattern[p] == EACH else calls[:1]))
+    operands = [c.inputs[p] for c in (calls if pattern[p] == EACH else calls[:1])]
+    return any(key_of(x) in path.active for x in operands if x.active)
 
 
 def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node | None]:

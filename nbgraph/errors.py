@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 import numpy.linalg
 
 __all__ = [
+    "GENERATED",
     "BindingError",
     "BoundsError",
     "CacheError",
@@ -27,6 +28,7 @@ __all__ = [
     "DtypeError",
     "LinAlgError",
     "NbgraphError",
+    "OutOfMemoryError",
     "ShapeError",
     "Site",
     "describe",
@@ -41,6 +43,8 @@ Site: TypeAlias = tuple[CodeType, int]
 _HOME = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _EXAMPLES = os.path.join(_HOME, "examples") + os.sep
 _KERNELS = f"{os.sep}nbgraph_kernels{os.sep}"
+#: What the code that the library generates gives for its file.
+GENERATED = "<nbgraph>"
 
 
 @lru_cache(maxsize=1024)
@@ -48,7 +52,7 @@ def is_ours(filename: str) -> bool:
     """Whether the file belongs to the library; its examples count as the user's code."""
     if filename.startswith(_HOME):
         return not filename.startswith(_EXAMPLES)
-    return _KERNELS in filename
+    return _KERNELS in filename or filename == GENERATED
 
 
 def user_frame() -> Site | None:
@@ -165,6 +169,18 @@ class BindingError(NbgraphError):
 
 class LinAlgError(NbgraphError, numpy.linalg.LinAlgError):
     """A factorisation or a solve that failed: singular, not positive definite, not converged."""
+
+
+class OutOfMemoryError(NbgraphError, MemoryError):
+    """An array that does not fit into memory. The graph is as it was."""
+
+    @classmethod
+    def of(cls, error: MemoryError, operation: str | None = None) -> OutOfMemoryError:
+        """The named error for one of NumPy's."""
+        if isinstance(error, OutOfMemoryError):
+            return error
+        hint = "the graph is as it was: make it smaller (a reduction before, slices by turns, float32), then go on"
+        return cls(str(error) or "out of memory", operation=operation, hint=hint)
 
 
 class CacheError(NbgraphError):

@@ -74,10 +74,11 @@ def jit(
     def jitted(*args: Any, **kwargs: Any) -> Any:
         if not kwargs and not TRACES.running:
             record: Recorder | None
-            nodes: Sequence[Any] = args
+            nodes: Sequence[Any] = args if not traced.arrays else traced.with_arrays(args)
             try:
-                record = known[tuple([a.type for a in args])]
+                record = known[tuple([a.type for a in nodes])]
             except (AttributeError, KeyError):
+                traced.arrays = tuple([k for k, a in enumerate(args) if type(a) is np.ndarray])
                 nodes, kinds = _plain(args)
                 record = known.get(kinds)
             if record is not None:
@@ -151,11 +152,13 @@ class Static:
 
 
 class Traced:
-    """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds."""
+    """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds;
+    `arrays`: the positions at which arrays were last seen, looked at first."""
 
     def __init__(self, f: Callable[..., Any], nums: tuple[int, ...], names: tuple[str, ...]) -> None:
         self.f, self.name = f, str(getattr(f, "__name__", type(f).__name__))
         self.known: dict[Any, Recorder] = {}
+        self.arrays: tuple[int, ...] = ()
         self._recorders: dict[Any, list[Recorder]] = {}
         self.nums, self.names = nums, frozenset(names)
         positions = _positions(f)
@@ -181,6 +184,14 @@ class Traced:
                 return out
         record = self._trace(args, kwargs, nodes, signature)
         return record(*nodes)
+
+    def with_arrays(self, args: tuple[Any, ...]) -> Sequence[Any]:
+        """The arguments, with nodes for arrays where arrays were last seen."""
+        nodes = list(args)
+        for k in self.arrays:
+            if k < len(nodes) and type(nodes[k]) is np.ndarray:
+                nodes[k] = array_constant(nodes[k])
+        return nodes
 
     def _with_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         nums = {k % len(args) for k in self.nums if -len(args) <= k < len(args)}
@@ -222,7 +233,7 @@ class Traced:
                 got=f"a {type(value).__name__}",
                 hint="pass tensors, arrays and numbers, in tuples, lists or dicts",
             ) from None
-        return (Static, type(value), value)
+        return (Static, _types(value), value)
 
     # -- tracing ------------------------------------------------------------------------------------------------------
 
@@ -230,6 +241,7 @@ class Traced:
         """Runs the function on nodes without values; keeps what records its call, if that may be used again.
 
         It may not if a tensor came from where no guard looks: the next call might find another one there.
+        Nor is it kept for arguments with sizes of their graph alone.
         """
         leaves, tree = flatten((args, kwargs))
         objects = [x.value if type(x) is Static else x for x in leaves if not is_traced(x)]
@@ -245,16 +257,16 @@ class Traced:
         guards = Guards([self.f, *objects])  # now: what tracing changes, such as a counter, is not to trace again
         found, out_tree = flatten(result)
         region, outputs = region_of([operand(x) for x in found if is_traced(x)], start)
-        if decides_sizes(region):
-            made = _inlined(self.f, leaves, tree)
-            self._keep(made, signature, len(formals) == len(args) and not kwargs)
-            return made
         given = iter(outputs)
         results = [next(given) if is_traced(x) else x for x in found]
-        plan, outside = plan_of(region) if region else (None, [])
-        made = recorder(plan, region, outside, formals, results, out_tree, guards)
-        seen = guards.tensors.keys() | set(map(id, formals))
-        if all(n.seq > start or id(n) in seen or is_scalar(n) for n in (*outside, *outputs)):
+        if decides_sizes(region):
+            made, known = _inlined(self.f, leaves, tree), True
+        else:
+            plan, outside = plan_of(region) if region else (None, [])
+            made = recorder(plan, region, outside, formals, results, out_tree, guards)
+            seen = guards.tensors.keys() | set(map(id, formals))
+            known = all(n.seq > start or id(n) in seen or is_scalar(n) for n in (*outside, *outputs))
+        if known and all(n.type.lasting for n in formals):
             self._keep(made, signature, len(formals) == len(args) and not kwargs)
         return made
 
@@ -283,6 +295,12 @@ def _inlined(f: Callable[..., Any], leaves: Sequence[Any], tree: TreeDef) -> Rec
         return unflatten(out_tree, [operand(x) if is_traced(x) else x for x in found])
 
     return record
+
+
+def _types(value: Any) -> Hashable:
+    """What tells equal values apart: (1, 2) from (1.0, 2)."""
+    cls: Any = type(value)
+    return (tuple, *map(_types, value)) if cls is tuple else cls
 
 
 def _positions(f: Any) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder
 from nbgraph.op import REGISTRY
@@ -60,7 +61,12 @@ def join(nodes: Sequence[Node], axis: int, new_axis: bool) -> Node:
 
 
 def seal_all(nodes: Sequence[Node]) -> None:
-    """Seals the open operations below nodes, each for itself, so that how many there are is no part of a structure."""
+    """Seals the open operations below nodes, each for itself, so that how many there are is no part of a structure.
+
+    (What decides sizes runs.)
+    """
+    if ALIVE:
+        HOOKS.settle([node for node in nodes if node.op is not None], partly=True)
     with LOCK:
         for node in nodes:
             if node.op is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple
 
+from nbgraph.errors import GENERATED
 from nbgraph.trace import LOCK, FragmentCall, Node
 
 
@@ -114,7 +115,7 @@ def _generate(
     arrays = f"None if {unknown} else {_tuple(f'a{x}' for x in xs)}"
     region = _tuple(f"n{k}" for k in range(len(nodes)))
     lines.append(f"  return new(Found, ({region}, {_tuple(xs)}, ({key}), {arrays}))")
-    exec("\n".join(lines), names)
+    exec(compile("\n".join(lines), GENERATED, "exec"), names)
     return names["find"]  # type: ignore[no-any-return]
 
 

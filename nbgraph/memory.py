@@ -9,6 +9,7 @@ one by one, at 2 to 3 microseconds for 4 KB where this was measured; what is com
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from typing import Any
 
@@ -68,6 +69,10 @@ def empty(shape: tuple[Any, ...], dtype: np.dtype[Any]) -> Array:
     for d in shape:
         nbytes *= d
     if not SMALLEST <= nbytes <= LARGEST:
+        if nbytes > sys.maxsize:
+            raise MemoryError(
+                f"an array of shape {shape} and data type {dtype} has more bytes than there are addresses"
+            )
         return np.empty(shape, dtype)
     return np.asarray(Block(size_for(nbytes), shape, dtype))
 

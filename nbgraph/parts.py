@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins
+from nbgraph.decided import ALIVE, names_of
 from nbgraph.errors import DifferentiationError
 from nbgraph.repeats import unroll
-from nbgraph.trace import AliasCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of, leaf, new_node
+from nbgraph.seal import commit, draft
+from nbgraph.trace import LOCK, AliasCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of, leaf, new_node
 
 Array = np.ndarray[Any, Any]
 #: From nodes in place of a part's arguments (and an engine, if it is to run): the nodes of its results, and what else
@@ -75,14 +77,10 @@ class Part:
         """Nodes for the cotangents of the inputs `mask`, from those of results."""
         return ReplayCall(self, cts, mask).results() if mask else {}
 
-    def check(self, made: Sequence[Node]) -> None:
-        """Raises if results, now evaluated, are not what they were the first time (as far as that is known)."""
-        for slot, reference in self.aliases:
-            alias = reference()
-            if alias is not None and alias.part is self:
-                before, now = alias.inputs[0].data, made[slot].data
-                if before is not None and now is not None and not _is_same(before, now):
-                    raise _changed("it gave another result")
+    def first(self) -> dict[int, Node]:
+        """The results of the first time, by slot, as far as somebody has them."""
+        found = {slot: reference() for slot, reference in self.aliases}
+        return {slot: a.inputs[0] for slot, a in found.items() if a is not None and a.part is self}
 
 
 class _End:
@@ -124,21 +122,26 @@ class ReplayCall:
         return found
 
     def run(
-        self, arrays: Sequence[Array], engine: Any, evaluate: Callable[..., list[Array]], vjp: Vjp
+        self, arrays: Sequence[Array], engine: Any, evaluate: Evaluate, evaluate_first: Evaluate, vjp: Vjp
     ) -> dict[int, Array]:
-        """The values of the results, from those of the inputs."""
+        """The values of the results, from those of the inputs. `evaluate` gives values of the part as it runs again,
+        `evaluate_first` those of its results as they were recorded."""
         part, n_cts = self.part, len(self.slots)
         args = [leaf(a, True) for a in arrays[n_cts : n_cts + part.n]]
         made = part.run_again(args, engine)
-        evaluate(made, engine)
-        part.check(made)
+        first = part.first()
+        unknown = [n for n in first.values() if n.data is None]
+        before = dict(zip(map(id, unknown), evaluate_first(unknown, engine) if unknown else (), strict=True))
+        for n, now in zip(first.values(), evaluate([made[s] for s in first], engine), strict=True):
+            if not _is_same(before[id(n)] if n.data is None else n.data, now):
+                raise _changed("it gave another result")
         by = [args[k] if k < part.n else part.inputs[k] for k in self.mask]
         cts = [leaf(a, False) for a in arrays[:n_cts]]
         found = vjp([(made[s], ct) for s, ct in zip(self.slots, cts, strict=True)], by)
         values = iter(evaluate([g for g in found if g is not None], engine))
         return {
-            k: np.zeros(w.type.shape, w.type.dtype) if g is None else next(values)
-            for k, w, g in zip(self.mask, by, found, strict=True)
+            k: np.zeros_like(arrays[n_cts + k]) if g is None else next(values)
+            for k, g in zip(self.mask, found, strict=True)
         }
 
     def expand(self, vjp: Vjp) -> None:
@@ -153,6 +156,9 @@ class ReplayCall:
         found = vjp([(made[s], ct) for s, ct in zip(self.slots, self.inputs[:n_cts], strict=True)], by)
         for a in args:
             a.call.part = None
+        with LOCK:  # what stands below an alias is sealed
+            for d in draft([g for g in found if g is not None]):
+                commit(d, None)
         of = dict(zip(self.mask, found, strict=True))
         for k, reference in self.nodes:
             node = reference()
@@ -197,10 +203,19 @@ def _renumber(nodes: Sequence[Node], start: int, end: int, vjp: Vjp) -> None:
         if isinstance(thing, Node) and thing.op is None:
             stack.append(plain_call(thing, vjp))
         stack.extend(thing.inputs)
+        stack.extend(_deciding(thing))
     taken = sorted({thing.seq for thing in found.values()})
     number = {seq: end - 1 + k / (len(taken) + 1) for k, seq in enumerate(taken, 1)}
     for thing in found.values():
         thing.seq = number[thing.seq]
+
+
+def _deciding(thing: Any) -> list[Node]:
+    """The nodes of sizes that a node or call has and that have no value yet."""
+    if not ALIVE:
+        return []
+    sizes = (*thing.sizes, *thing.type.shape) if isinstance(thing, Node) else getattr(thing, "words", ())
+    return [name.node for name in names_of(sizes) if name.value is None]
 
 
 def _is_same(a: Array, b: Array) -> bool:

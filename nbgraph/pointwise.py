@@ -24,7 +24,7 @@ _MATH = frozenset(
     )
 )  # fmt: skip
 #: Functions of complex numbers that generated code has of its own (`codegen.runtime`, `codegen.complex_functions`).
-_COMPLEX = _MATH - {"log1p", "arctan2"} | frozenset(
+_COMPLEX = _MATH - {"arctan2"} | frozenset(
     ("sign", "sinh", "cosh", "arcsin", "arccos", "arcsinh", "arccosh", "arctanh", "exp2", "log2", "log10", "sinc")
 )
 #: Names in C of what NumPy calls otherwise.
@@ -36,8 +36,8 @@ _C_NAMES = {
 def scalar_call(name: str, code: str, *xs: str) -> str:
     """Source of the call of an elementary function, by NumPy's name, on elements of a dtype.
 
-    Complex functions are helpers of the generated code, single precision is Numba's `np`, double its `math`; what
-    Numba lacks or wraps is called in the C library (`libm`), in double precision.
+    Complex functions are helpers of the generated code, single precision has them in `np`, double in `math`; what
+    is not there is called in the C library (`libm`), in double precision.
     """
     given = ", ".join(xs)
     if code[0] == "c":

@@ -16,6 +16,7 @@ from typing import Any
 
 from nbgraph.captures import Guards
 from nbgraph.derive import seal
+from nbgraph.errors import GENERATED
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import FragmentCall, Node, Pack, _next_seq
 from nbgraph.trees import TreeDef, unflatten
@@ -130,7 +131,7 @@ class _Writer:
             lines.append("  except (AttributeError, KeyError, IndexError, TypeError, ValueError): return STALE")
         lines += [f"  {line}" for line in self.lines]
         lines.append(f"  return {shown}")
-        exec("\n".join(lines), self.names)
+        exec(compile("\n".join(lines), GENERATED, "exec"), self.names)
         made: Recorder = self.names["record"]
         return made
 

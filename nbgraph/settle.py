@@ -5,12 +5,12 @@ Holds: oldest first, each size is evaluated after what was recorded before it is
 such sizes is walked once, and no value is computed twice. Shape rules run again at the numbers: what does not fit is an
 error that names the operation. A node's type changes only when it is sealed: a size that turns out as 1 is no
 structure of what was recorded while it was open. A size that depends on an unbound placeholder stays a symbol; it gets
-its value with each eval, like the sizes of placeholders (`values_below`).
+its value with each eval, like the sizes of placeholders (`names_below`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -33,18 +33,34 @@ def settle(nodes: Sequence[Node], engine: Any = None, partly: bool = False) -> N
     names = sorted(_names(region), key=_seq)
     if not names:
         return
-    done = 0
-    try:
-        for name in names:
-            if name.value is None:
-                start, done = done, _first_from(region, name.seq, done)
-                _seal(region[start:done])
-                decide(name, engine)
-    except (BindingError, ConcretizationError):
-        if partly:
-            return
-        raise
-    _seal(region[done:])
+    done, is_open = 0, False
+    for name in names:
+        if name.value is None:
+            start, done = done, _first_from(region, name.seq, done)
+            _seal(region[start:done])
+            try:
+                if not is_open:
+                    decide(name, engine)
+            except (BindingError, ConcretizationError):
+                if not partly:
+                    raise
+                is_open = True
+            if is_open:
+                _seal_below(name)
+    if not is_open:
+        _seal(region[done:])
+
+
+def _seal_below(name: Decided) -> None:
+    """Seals what leads to a size that stays a symbol: no call needs a size that another value of the call decides."""
+    waiting, found = [name], {name}
+    while waiting:
+        below = _names(_open_below([waiting.pop().node]))
+        waiting += [n for n in below - found if n.value is None]
+        found |= below
+    for n in sorted(found, key=_seq):
+        if n.value is None:
+            _seal(_open_below([n.node]))
 
 
 def decide(name: Decided, engine: Any = None) -> int:
@@ -54,13 +70,13 @@ def decide(name: Decided, engine: Any = None) -> int:
         value = value_of(node)
         if value is None:
             (value,) = HOOKS.run([node], engine)
-        name.value = _checked(int(value))
+        name.value = checked(int(value))
         name.node = None
     assert name.value is not None
     return name.value
 
 
-def _checked(value: int) -> int:
+def checked(value: int) -> int:
     if value < 0:
         raise BoundsError("a size that the data decides is negative", got=value, wanted="a size >= 0")
     return value
@@ -73,10 +89,21 @@ def refresh(node: Node) -> None:
         settle([node], partly=True)
 
 
-def values_below(nodes: Sequence[Node], sizes: dict[Any, int], run: Callable[[Node], Any]) -> None:
-    """Adds to `sizes` those that the data decides below nodes; `run` gives the value of a node under some bindings."""
-    for name in sorted(_names(_unknown_below(nodes)), key=_seq):
-        sizes[name] = _checked(int(run(name.node))) if name.value is None else name.value
+def names_below(nodes: Sequence[Node]) -> list[Decided]:
+    """The sizes that the data decides below nodes, and below what decides them, oldest first."""
+    stack, seen, names = list(nodes), set[int](), set[Decided]()
+    while stack:
+        node = stack.pop()
+        if id(node) in seen or node.data is not None:
+            continue
+        seen.add(id(node))
+        below = node.inputs if node.op is not None else getattr(node.call, "inputs", ())
+        if node.op is not None or below:
+            stack.extend(below)
+            new = _names([node]) - names
+            names |= new
+            stack += [n.node for n in new if n.value is None]
+    return sorted(names, key=_seq)
 
 
 # -- walks ------------------------------------------------------------------------------------------------------------
@@ -84,25 +111,14 @@ def values_below(nodes: Sequence[Node], sizes: dict[Any, int], run: Callable[[No
 
 def _open_below(nodes: Iterable[Node]) -> list[Node]:
     """The open nodes below nodes, oldest first."""
-    return _below(nodes, lambda n: n.inputs if n.op is not None else ())
-
-
-def _unknown_below(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes without a value below nodes, those of calls that have not run among them, oldest first."""
-    return _below(nodes, lambda n: n.inputs if n.op is not None else getattr(n.call, "inputs", ()))
-
-
-def _below(nodes: Iterable[Node], operands: Callable[[Node], Sequence[Node]]) -> list[Node]:
     stack, seen, found = list(nodes), set[int](), list[Node]()
     while stack:
         node = stack.pop()
-        if id(node) in seen or node.data is not None:
+        if id(node) in seen or node.op is None or node.data is not None:
             continue
         seen.add(id(node))
-        below = operands(node)
-        if node.op is not None or below:
-            found.append(node)
-            stack.extend(below)
+        found.append(node)
+        stack.extend(node.inputs)
     found.sort(key=_seq)
     return found
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nbgraph.dims import DimExpr
+from nbgraph.errors import BindingError
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.keys import GlobalValKey
 from nbgraph.materialize import MaterializedGraph, close, materialize
@@ -65,6 +67,10 @@ class Program:
         if bound is None:
             if len(self._bound) >= _MAX_BOUND:
                 self._bound.clear()
+            for d in (*words, *(d for t in types if not t.concrete for d in t.shape)):
+                if type(d) is DimExpr:
+                    hint = "pass bindings={placeholder: array} to eval"
+                    raise BindingError(f"the size {d} has no value", hint=hint)
             if check:
                 check_sizes(self.fragment, types, words)
             bound = self._bound[key] = Bound(self, types, words)

@@ -28,7 +28,7 @@ import numpy as np
 from nbgraph import memory
 from nbgraph.decided import HOOKS, names_of
 from nbgraph.dims import DimExpr
-from nbgraph.errors import ConcretizationError, DtypeError, user_frame
+from nbgraph.errors import GENERATED, ConcretizationError, DtypeError, OutOfMemoryError, user_frame
 from nbgraph.fragment import Fragment
 from nbgraph.op import Op, Sizes
 from nbgraph.types import CODES, DTYPES, Shape, TensorType, are_lasting, type_of_array
@@ -355,7 +355,10 @@ def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
     if a.dtype not in CODES:
         a = _widened(a, value)
     if not (a.flags.c_contiguous and a.flags.aligned and _is_immutable(a)):
-        a = memory.copy(a)
+        try:
+            a = memory.copy(a)
+        except MemoryError as error:
+            raise OutOfMemoryError.of(error) from error
         a.setflags(write=False)
     return a
 
@@ -476,7 +479,7 @@ def recorder(
             f"  {v}.data = None; {v}.call = {place}; {v}.slot = 0; {v}.seq = number()",
         ]
     lines.append(f"  return [{', '.join(f'v{r}' for r in results)}]")
-    exec("\n".join(lines), names)
+    exec(compile("\n".join(lines), GENERATED, "exec"), names)
     return names["record"]  # type: ignore[no-any-return]
 
 
@@ -550,6 +553,13 @@ def value_of(node: Node) -> Any:
     while node.data is None and node.op is None and type(node.call) is AliasCall:
         node = node.call.inputs[0]
     return node.data
+
+
+def unaliased(node: Node) -> Node:
+    """The node itself, or the one that it is another identity of and that is nearest to a value."""
+    while node.data is None and node.op is None and type(node.call) is AliasCall:
+        node = node.call.inputs[0]
+    return node
 
 
 def concrete_size(d: Any, what: str) -> int:

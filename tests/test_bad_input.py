@@ -7,7 +7,7 @@ import pickle
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -324,13 +324,28 @@ def test_a_failure_from_a_compiled_program_names_the_operation(jit):
 
 
 def test_out_of_memory(survivor):
-    huge = nbg.zeros((10**7, 10**7)) + survivor.x[0]
-    for attempt in (huge, nbg.sum(huge * 2, 0) + nbg.sum(survivor.x)):
-        with pytest.raises(MemoryError):
+    def huge(shape):
+        return nbg.zeros(shape) + survivor.x[0]
+
+    live = huge((10**7, 10**7))
+    attempts = [
+        live,
+        nbg.sum(live * 2, 0) + nbg.sum(survivor.x),
+        huge((10**10, 10**10)),
+        huge((2**62, 8)),
+        nbg.checkpoint(lambda x: huge((10**7, 10**7)) * x)(survivor.x[1] * 1.0),
+    ]
+    for attempt in attempts:
+        with pytest.raises(errors.OutOfMemoryError) as caught:
             attempt.eval(survivor.engine)
-    for shape in ((10**10, 10**10), (2**62, 8)):
-        with pytest.raises((MemoryError, ValueError, OverflowError)):
-            (nbg.zeros(shape) + 1).eval(survivor.engine)
+        assert isinstance(caught.value, MemoryError)
+        assert HERE in str(caught.value)
+        assert "the graph is as it was" in caught.value.hint
+    v = TracedTensor.placeholder(("n",), name="v")
+    grown = nbg.ones((v.shape[0] ** 6, v.shape[0])) * v
+    for n, error in ((2, None), (1000, errors.OutOfMemoryError), (1, None)):
+        with pytest.raises(error) if error else nullcontext():
+            assert grown.eval(survivor.engine, bindings={v: np.ones(n)}).shape == (n**6, n)
 
 
 # -- Ctrl-C -----------------------------------------------------------------------------------------------------------

@@ -327,6 +327,80 @@ def test_placeholders() -> None:
     np.testing.assert_allclose(g.eval(bindings={x: x0}), np.sin(x0) + x0 * np.cos(x0))
 
 
+def sizes_decided_inside(x):
+    return (nbg.pad_to_match(x[x > 0.3] ** 2, x) + x)[x > -0.5]
+
+
+PLACED = {
+    "reads one from elsewhere": lambda a, x: nbg.checkpoint(lambda y: nbg.tanh(a @ y) + y)(x),
+    "a loop that reads one": lambda a, x: nbg.checkpoint_loop(lambda y: nbg.tanh(a @ y) + 0.1 * y, x, 7),
+    "a state without": lambda a, x: nbg.checkpoint_loop(lambda y: nbg.cos(y * a.sum()), nbg.ones(2), 7) * x.sum(),
+    "sizes decided inside": lambda a, x: nbg.checkpoint(sizes_decided_inside)(nbg.checkpoint(sizes_decided_inside)(x)),
+}
+
+
+@pytest.mark.parametrize("name", PLACED)
+def test_of_placeholders(name) -> None:
+    f, engine = PLACED[name], nbg.Engine(jit="never")
+
+    def derivatives(a, x):
+        y = f(a, x)
+        g = (y**2).sum().grad([a, x], allow_unused=True)
+        h = sum((d**2).sum() for d in g).grad([a, x], allow_unused=True)
+        return [y, *g, *h]
+
+    a = nbg.TracedTensor.placeholder(("n", "n"), name="a")
+    x = nbg.TracedTensor.placeholder(("n",), name="x")
+    asked = derivatives(a, x)
+    for n in (3, 4):
+        given = [rng.normal(size=(n, n)) / 2, rng.normal(size=n)]
+        want = nbg.eval(*derivatives(*map(leaf, given)), engine=engine)
+        unused = {a: given[0], x: given[1]} if name != "sizes decided inside" else {x: given[1]}
+        for y, w in zip(asked, want, strict=True):
+            if name == "sizes decided inside" and y.shape == a.shape:
+                continue  # exact zeros
+            np.testing.assert_allclose(y.eval(engine, bindings=unused), w, rtol=1e-9, atol=1e-11)
+
+
+FACTOR = 2.0
+
+
+def times_factor(x):
+    return x * FACTOR
+
+
+def test_helpers_are_what_they_were(monkeypatch) -> None:
+    x = leaf(1.5)
+    g = nbg.checkpoint(lambda x: times_factor(x) * x)(x).grad(x)
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    close(g, 6.0)
+
+
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_what_has_changed_is_noticed(evaluated) -> None:
+    x, factors = leaf(1.5), [2.0]
+    y = nbg.checkpoint(lambda x: x * factors[0] * x)(x * 1.0)
+    g = y.grad(x)
+    if evaluated:
+        y.eval()
+    factors[0] = 3.0
+    with pytest.raises(DifferentiationError, match="another result"):
+        g.eval()
+    factors[0] = 2.0
+    close(g, 6.0)
+
+
+@pytest.mark.parametrize("f", [lambda x: nbg.sign(x).sum(), lambda x: nbg.stop_gradient(x).sum()])
+def test_a_second_derivative_by_what_has_no_first(f) -> None:
+    x, y = leaf([1.0, 2.0]), leaf([0.3, 0.4])
+    out = nbg.checkpoint(lambda x, y: f(x) * (y**2).sum())(x * 1.0, y * 1.0) ** 2
+    g = out.grad([x, y])
+    by_x, by_y = sum((v * v).sum() for v in g).grad([x, y], allow_unused=True)
+    close(by_x, np.zeros(2))
+    total, weight = 0.25, float(f(x).eval())
+    close(by_y, 96 * weight**4 * total**2 * np.array([0.3, 0.4]))
+
+
 def test_pickles() -> None:
     x = leaf(0.5)
     y = nbg.checkpoint(lambda x: nbg.sin(x) * WEIGHT)(x).sum()

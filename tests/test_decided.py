@@ -263,3 +263,62 @@ def test_sizes_that_turn_out_not_to_fit_are_errors_also_in_gradients() -> None:
         np.testing.assert_array_equal(y.eval(engine, bindings={p: data, k: np.int64(2), c: np.ones(2)}), right)
         with pytest.raises(nbg.ShapeError, match=r"sizes do not fit: got r\d+ = 2, wanted m = 4"):
             y.eval(engine, bindings={p: data, k: np.int64(2), c: np.ones(4)})
+
+
+def test_under_placeholders_a_size_may_depend_on_another():
+    p = nbg.TracedTensor.placeholder(("n", "m"), name="p")
+
+    def refined(x):
+        y = x
+        for _ in range(3):
+            u, s, vh = nbg.linalg.svd_truncated(y, rtol=0.3)
+            y = (u * s) @ vh + 0.3 * x
+        kept = y[y[:, 0] > -9.0]
+        return nbg.truncate(kept, (kept[:, 0] > -9.0).sum() - 1)
+
+    def derived(x):
+        y = refined(x)
+        g = (y**2).sum().grad(x)
+        return y, g, (g**2).sum().grad(x)
+
+    asked = derived(p)
+    for shape in ((4, 3), (3, 5)):
+        a = RNG.normal(size=shape)
+        want = nbg.eval(*derived(nbg.TracedTensor.from_tensor(a)), engine=NEVER)
+        together = nbg.eval(*asked, engine=NEVER, bindings={p: a})
+        for y, both, w in zip(asked, together, want, strict=True):
+            np.testing.assert_allclose(y.eval(NEVER, bindings={p: a}), w, rtol=1e-9, atol=1e-11)
+            np.testing.assert_allclose(both, w, rtol=1e-9, atol=1e-11)
+
+
+def test_under_placeholders_the_work_is_linear_in_the_number_of_sizes():
+    p, counts = nbg.TracedTensor.placeholder(("n",), name="p"), []
+    for steps in (5, 10, 20):
+        y = p
+        for _ in range(steps):
+            y = nbg.pad_to_match((y * y)[y > -9.0], p) * 0.5
+        before = NEVER.stats().operations
+        y.eval(NEVER, bindings={p: np.ones(3)})
+        counts.append(NEVER.stats().operations - before)
+    assert counts[2] - counts[1] == 2 * (counts[1] - counts[0])
+
+
+def test_a_program_of_arrays_says_that_it_cannot_decide():
+    p = nbg.TracedTensor.placeholder(("n",), name="p")
+    with pytest.raises(nbg.BindingError, match="decided by the data of the inputs"):
+        NEVER.compile((p[p > 0] ** 2).sum(), [p])
+
+
+def test_a_growing_list_of_what_was_made_of_them():
+    def f(x):
+        found, y = [], x * 1.0
+        for k in range(5):
+            found.append((y[y > 0.1 * k] ** 2).sum())
+            y = y * 0.9 + nbg.stack(found).sum() * 0.01
+        return nbg.stack(found)
+
+    check_grads(f, (np.array([1.0, -2.0, 3.0, 0.5]),), order=2)
+    check_grads(nbg.checkpoint(nbg.jit(f)), (np.array([1.0, -2.0, 3.0, 0.5]),), order=1)
+    p = nbg.TracedTensor.placeholder(("n",), name="p")
+    x = np.array([0.3, -1.0, 2.0])
+    np.testing.assert_allclose(f(p).eval(NEVER, bindings={p: x}), f(nbg.TracedTensor.from_tensor(x)).eval(NEVER))

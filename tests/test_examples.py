@@ -21,7 +21,7 @@ NAMES = ("deq", "hyperopt", "kalman", "lstm", "ode", "sinkhorn")
 QUICK = {
     "deq": ["--n", "4"],
     "hyperopt": ["--T", "5"],
-    "kalman": [],
+    "kalman": ["--data", "SERIES"],
     "lstm": ["--layers", "1", "--hidden", "2", "--seq", "4"],
     "ode": ["--steps", "30", "--time", "0.3"],
     "sinkhorn": ["--n", "5", "--reg", "0.5"],
@@ -41,6 +41,14 @@ def never() -> nbg.Engine:
     return nbg.Engine(jit="never")
 
 
+@pytest.fixture
+def quick(tmp_path: Path) -> dict[str, list[str]]:
+    """Options that make an example short; a series of ten values."""
+    file = tmp_path / "series.csv"
+    file.write_text("flow\n" + "\n".join(map(str, [3, 5, 4, 6, 5, 7, 9, 8, 8, 10])))
+    return {name: [str(file) if word == "SERIES" else word for word in argv] for name, argv in QUICK.items()}
+
+
 # -- values -----------------------------------------------------------------------------------------------------------
 
 
@@ -53,15 +61,15 @@ def test_the_nile(never: nbg.Engine) -> None:
 
 
 def test_the_maximum_moves_with_the_unit_of_the_series(never: nbg.Engine) -> None:
-    y = kalman.read(kalman.NILE)
+    y = kalman.read(kalman.NILE)[:40]
     here, there = kalman.maximise(y, never), kalman.maximise(1e-3 * y, never)
     assert there.variances == pytest.approx([1e-6 * v for v in here.variances], rel=1e-4)
-    assert there.log_likelihood == pytest.approx(here.log_likelihood + 99 * math.log(1e3), abs=1e-6)
+    assert there.log_likelihood == pytest.approx(here.log_likelihood + 39 * math.log(1e3), abs=1e-6)
 
 
 def test_a_level_that_does_not_move(never: nbg.Engine) -> None:
     """Alternating values: no level noise, and s_eps^2 by the formula of a constant with n - 1 degrees of freedom."""
-    y = np.array([1.0, -1.0] * 20)
+    y = np.array([1.0, -1.0] * 6)
     eps, eta = kalman.maximise(y, never).variances
     assert eta == 0.0 and eps == pytest.approx(np.sum((y - y.mean()) ** 2) / (len(y) - 1), rel=1e-3)
 
@@ -80,7 +88,7 @@ def test_transport_between_two_points(reg: float, never: nbg.Engine) -> None:
 
 @pytest.mark.parametrize("reg", [0.1, 0.009])
 def test_the_gradient_by_the_costs_is_the_plan(reg: float, never: nbg.Engine) -> None:
-    assert sinkhorn.solve(12, reg, engine=never)["dcost_dM_error"] < 1e-7
+    assert sinkhorn.solve(5, reg, engine=never)["dcost_dM_error"] < 1e-7
 
 
 def test_both_forms_of_sinkhorn(never: nbg.Engine) -> None:
@@ -126,6 +134,21 @@ def test_rates(T: int, never: nbg.Engine) -> None:
 def test_better_rates(never: nbg.Engine) -> None:
     losses, rates = hyperopt.improve(hyperopt.made(), 5, 2, never)
     assert losses[-1] < 0.9 * losses[0] and rates.shape == (5,)
+
+
+def test_digits_where_they_are_installed(never: nbg.Engine) -> None:
+    pytest.importorskip("sklearn.datasets")
+    data = hyperopt.digits()
+    assert data.name == "digits" and data.X.shape == data.X_other.shape == (150, 64) and data.Y.sum() == 150
+    losses, _ = hyperopt.improve(data, 5, 2, never)
+    assert losses[-1] < losses[0]
+
+
+def test_made_data_where_they_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [m for m in sys.modules if m.partition(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert hyperopt.digits().name == "made"
 
 
 @pytest.mark.parametrize("n", [1, 2, 20])
@@ -175,10 +198,12 @@ def command(name: str) -> Callable[[list[str]], int]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_json_and_plot(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_json_and_plot(
+    name: str, quick: dict[str, list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
     file = tmp_path / "plot.png"
-    assert command(name)([*QUICK[name], "--jit", "never", "--json", "--plot", str(file)]) == 0
+    assert command(name)([*quick[name], "--jit", "never", "--json", "--plot", str(file)]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert err == "" and list(found)[: len(FIELDS[name])] == FIELDS[name]
@@ -186,8 +211,8 @@ def test_json_and_plot(name: str, capsys: pytest.CaptureFixture[str], tmp_path: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_report(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(name)([*QUICK[name], "--jit", "never"]) == 0
+def test_report(name: str, quick: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(name)([*quick[name], "--jit", "never"]) == 0
     out, err = capsys.readouterr()
     assert err == "" and " compiled in " in out and " s in all" in out
 
@@ -259,6 +284,16 @@ def test_plot_without_matplotlib(capsys: pytest.CaptureFixture[str], monkeypatch
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert "pip install matplotlib" in refused(capsys, "deq", "--plot", "deq.png")
+
+
+@pytest.mark.parametrize("file", ["none/plot.png", "plot.what", "."])
+def test_a_plot_that_cannot_be_saved_is_said_before_the_work(
+    file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(deq, "solve", None)
+    assert "--plot" in refused(capsys, "deq", "--json", "--plot", file)
 
 
 def test_the_menu(capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,11 +71,34 @@ def test_cp_als_derivative(shape: tuple[int, int, int], rank: int, engine: nbg.E
     assert check is not None and check < 1e-6
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_ipeps(seed: int, engine: nbg.Engine) -> None:
     found = ipeps.minimise(2, 16, seed, 100, engine)
     assert abs(found.E - ipeps.D2) < 1e-8
     assert abs(found.m - 0.39112) < 1e-4
+
+
+@pytest.mark.slow
+def test_ipeps_of_three(engine: nbg.Engine) -> None:
+    """Below -0.665 and above the exact energy."""
+    assert ipeps.EXACT < ipeps.minimise(3, 16, 0, 60, engine).E < -0.665
+
+
+@pytest.mark.slow
+def test_trg_of_sixteen(engine: nbg.Engine) -> None:
+    assert ising_trg.solve(0.4, 16, 20, engine).lnZ == pytest.approx(0.8793630603068521, abs=1e-10)
+    _, U, C = ising_trg.solve(0.5, 16, 20, engine)
+    np.testing.assert_allclose([U, C], [-1.7455834681505, 0.724737278], atol=1e-7)
+
+
+def test_trg_draws_51_temperatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = pytest.importorskip("matplotlib.figure")
+    figure, sizes = figures.Figure(), []
+    monkeypatch.setattr(ising_trg, "solve", lambda K, chi, steps, engine: sizes.append(chi) or ising_trg.onsager(K))
+    for chi, expected in ((8, {8, 16}), (16, {8, 16}), (1, {1, 2})):
+        sizes.clear()
+        ising_trg.draw(figure, chi, 20)
+        assert set(sizes) == expected and len(sizes) == 102
 
 
 def test_ipeps_gradient(engine: nbg.Engine) -> None:
@@ -98,13 +121,14 @@ def test_ipeps_gradient(engine: nbg.Engine) -> None:
 
 SMALL = {
     "ising_trg": (("--K", "0.3", "0.5", "--chi", "4", "--steps", "4"), None),
-    "dmrg": (("--N", "4", "--chi", "4", "--sweeps", "3", "--J", "1", "0.5", "1"), ["E", "per_bond", "dE_dJ"]),
+    "dmrg": (("--N", "4", "--chi", "4", "--sweeps", "3", "--J", "1", "-5e-1", "1"), ["E", "per_bond", "dE_dJ"]),
     "cp_als": (("--shape", "2", "3", "4", "--rank", "2", "--iters", "20", "--seeds", "2"), ["errors", "dfit_dT_check"]),
     "ipeps": (("--D", "1", "--chi", "2", "--maxiter", "2"), ["E", "m", "evaluations", "seconds"]),
 }
 BAD = {
     "ising_trg": [("--K", "0"), ("--K", "nan"), ("--chi", "0"), ("--steps", "x")],
-    "dmrg": [("--N", "1"), ("--N", "5", "--J", "1", "2"), ("--chi", "-1"), ("--J", "inf")],
+    "dmrg": [("--N", "1"), ("--N", "5", "--J", "1", "2"), ("--N", "4", "--J", "-1e-3", "1e400", "1"), ("--chi", "-1"),
+             ("--J", "inf")],
     "cp_als": [("--shape", "4", "4"), ("--rank", "0"), ("--l2", "-1"),
                ("--shape", "2", "2", "2", "--rank", "9", "--l2", "0")],
     "ipeps": [("--D", "0"), ("--seed", "-1"), ("--maxiter", "1.5")],

@@ -696,3 +696,9 @@ def test_program_text_of_a_jitted_loop() -> None:
     program = nbg.Engine(jit="never").compile([x], [a])
     a1 = array(3, 3)
     assert program(a1)[0].shape == (3,)
+
+
+def test_static_values_that_are_equal_and_not_the_same() -> None:
+    scaled = nbg.jit(lambda x, t: x * t[0][0], static_argnums=1)
+    x = nbg.TracedTensor.from_tensor(np.array([1, 2]))
+    assert [scaled(x, ((v,),)).dtype.kind for v in (1, 1.0, True, 1)] == ["i", "f", "i", "i"]

@@ -421,3 +421,35 @@ def test_a_long_loop_over_placeholders_is_pulled_back(jit: str) -> None:
         z.eval(nbg.default_engine())
     for got, wanted in zip((gx, ga), nbg.sum(z).grad([p, q]), strict=True):
         np.testing.assert_allclose(got.eval(engine, bindings=at), wanted.eval(), rtol=1e-11)
+
+
+def test_constants_of_a_named_size_are_part_of_a_program() -> None:
+    x = TracedTensor.placeholder(("n",), name="x")
+    ramp = nbg.arange(x.shape[0]) * 2.0
+    sealed = (ramp * x).sum().grad(x)  # `ramp` is of a call now, on which no input leads to
+    total = nbg.sum(ramp) + nbg.sum(nbg.checkpoint(nbg.sin)(x)).grad(x) * ramp
+    program = Engine(jit="never").compile([sealed, total, ramp], [x])
+    for n in (2, 5):
+        a, want = array(n), 2.0 * np.arange(n)
+        for got, w in zip(program(a), (want, want.sum() + np.cos(a) * want, want), strict=True):
+            close(got, w)
+
+
+def test_a_size_without_a_value_is_named() -> None:
+    x = TracedTensor.placeholder(("n",), name="x")
+    for y in (nbg.ones(x.shape[0]), nbg.asarray(x.shape[0]) * 0.5):
+        with pytest.raises(nbg.BindingError, match="the size n has no value") as caught:
+            y.eval(Engine(jit="never"))
+        assert "bindings" in caught.value.hint
+        assert Path(__file__).name in str(caught.value)
+
+
+def test_a_size_counts_from_the_end() -> None:
+    x, y = placeholders()
+    both = nbg.concatenate([y, y[::-1], x[:, 0]])
+    last, one = both[-y.shape[0] :], both[-y.shape[0]]
+    assert last.shape == y.shape
+    for n in (2, 5):
+        given = {x: array(n, 3), y: array(n)}
+        close(last.eval(bindings=given), given[x][:, 0])
+        close(one.eval(bindings=given), given[x][0, 0])

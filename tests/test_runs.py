@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,27 @@ def test_operands_of_every_step_are_differentiated_by(jit: str, evals: int, oper
     second = by[3].grad(factor).eval(engine)
     third = [-(x**2) * (2.0 * np.prod(1 - x * rates)) ** 2 / (1 - rates[3] * x) for x in (1.5 + 1e-6, 1.5 - 1e-6)]
     assert second == pytest.approx((third[0] - third[1]) / 2e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+@pytest.mark.parametrize("count", [9, 12])
+def test_numbers_that_are_equal_for_a_while_are_not_the_same_in_all_steps(jit: str, count: int) -> None:
+    """Equal numbers in a row are one node. The gradient of sum (y - a)^2 p, a <- a + p (y - a), by complex steps."""
+
+    @nbg.jit
+    def step(y: Any, a: Any, p: Any) -> Any:
+        return a + p * (y - a), (y - a) ** 2 * p
+
+    def total(p: Any, ys: Any, step: Any) -> Any:
+        a, value = 1.0, 0.0
+        for y in ys:
+            a, term = step(y, a, p)
+            value = value + term
+        return value
+
+    engine = nbg.Engine(jit=jit)
+    for last in itertools.product((0.0, 1.0), repeat=4):
+        ys = [0.0, 1.0, 1.0] * 2 + [0.0] * (count - 10) + list(last)
+        p = T(0.4)
+        wanted = total(0.4 + 1e-30j, ys, lambda y, a, p: (a + p * (y - a), (y - a) ** 2 * p)).imag / 1e-30
+        np.testing.assert_allclose(total(p, ys, step).grad(p).eval(engine), wanted, rtol=1e-12)

@@ -165,3 +165,21 @@ def test_views_that_stay_in_a_row() -> None:
     assert not in_row(Layout((d, e), (e, 1), e), (d, e), domain, 1)  # the next row
     assert not in_row(Layout((d, d), (1, d), 0), (d, d), (d, d), 1)  # the column of this number
     assert not in_row(Layout((e,), (1,), 0), (d, e), domain, 1)
+
+
+@pytest.mark.parametrize("code", ["f4", "f8", "c8"])
+def test_rows_stored_past_the_cache_are_the_same_bits(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for large results: rows of any length, which begin anywhere in a line of the cache."""
+    rng = np.random.default_rng(1)
+
+    def program(x: TracedTensor) -> Any:
+        return nbg.exp(x - nbg.mean(x, axis=1, keepdims=True)) / nbg.sum(x * x, axis=1, keepdims=True)
+
+    x = TracedTensor.placeholder(("m", "n"), np.dtype(code))
+    plain = compiled(program(x), x)
+    monkeypatch.setattr("nbgraph.codegen.nest.MANY", 1)
+    streamed = compiled(program(x), x)
+    assert streamed.source.count("stream(") == 1
+    for shape in ((7, 37), (3, 1), (5, 256), (2, 9000), (0, 4), (4, 0)):
+        values = rng.standard_normal(shape).astype(code)
+        np.testing.assert_array_equal(streamed(values), plain(values))

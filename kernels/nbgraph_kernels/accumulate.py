@@ -10,51 +10,44 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core.typing import signature
-from numba.extending import intrinsic
+
+from .language import intrinsic
+from .language.types import Typed
 
 _FLAGS = ("reassoc",)
 
 
 @intrinsic
-def plus(typingctx: Any, total: Any, x: Any) -> Any:
+def plus(cx: Any, total: Any, x: Any) -> Any:
     """total + x."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        if isinstance(total, types.Complex):
-            value = context.make_complex(builder, total, args[0])
-            more = context.make_complex(builder, total, args[1])
-            value.real = builder.fadd(value.real, more.real, flags=_FLAGS)
-            value.imag = builder.fadd(value.imag, more.imag, flags=_FLAGS)
-            return value._getvalue()
-        return builder.fadd(*args, flags=_FLAGS) if isinstance(total, types.Float) else builder.add(*args)
-
-    return signature(total, total, total), generate
+    total = cx.typed(total)
+    x = cx.cast(x, total.type)
+    if total.type.kind in "fc":
+        sums = [cx.builder.fadd(a, b, flags=_FLAGS) for a, b in zip(total.leaves, x.leaves, strict=True)]
+        return Typed(total.type, *sums)
+    return Typed(total.type, cx.builder.add(total.ir, x.ir))
 
 
 @intrinsic
-def times(typingctx: Any, total: Any, x: Any) -> Any:
+def times(cx: Any, total: Any, x: Any) -> Any:
     """total * x of real numbers."""
-    if isinstance(total, types.Complex):
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.fmul(*args, flags=_FLAGS) if isinstance(total, types.Float) else builder.mul(*args)
-
-    return signature(total, total, total), generate
+    total = cx.typed(total)
+    if total.type.kind == "c":
+        raise TypeError("times is of real numbers")
+    x = cx.cast(x, total.type)
+    if total.type.kind == "f":
+        return Typed(total.type, cx.builder.fmul(total.ir, x.ir, flags=_FLAGS))
+    return Typed(total.type, cx.builder.mul(total.ir, x.ir))
 
 
 def _extremum(real: str, integer: str) -> Any:
     @intrinsic
-    def step(typingctx: Any, best: Any, x: Any) -> Any:
-        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            name = real if isinstance(best, types.Float) else integer
-            number = args[0].type
-            function = builder.module.declare_intrinsic(name, [number], ir.FunctionType(number, [number, number]))
-            return builder.call(function, args, fastmath=("nsz",) if isinstance(best, types.Float) else ())
-
-        return signature(best, best, best), generate
+    def step(cx: Any, best: Any, x: Any) -> Any:
+        best = cx.typed(best)
+        name, flags = (real, ("nsz",)) if best.type.kind == "f" else (integer, ())
+        number = best.type.llvm
+        function = cx.module.declare_intrinsic(name, [number], ir.FunctionType(number, [number, number]))
+        return Typed(best.type, cx.builder.call(function, [best.ir, cx.cast(x, best.type).ir], fastmath=flags))
 
     return step
 

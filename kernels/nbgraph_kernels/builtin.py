@@ -25,7 +25,7 @@ import numpy as np
 
 from .arrays import array_data_offset
 from .driver import ENTRY_WORDS
-from .lowering import helper
+from .language import helper
 from .words import POINTERS, address_of, c_function, call_at, stack
 
 _MONOTONIC = 1

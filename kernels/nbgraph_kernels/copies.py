@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .lowering import helper
+from .language import helper
 
 BLOCK = 16
 """A block of 16 x 16 complex128 is 4 KiB: it stays in the first cache while its columns are gathered."""

@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .lowering import helper
+from .language import helper
 from .words import ELEMENTS, POINTERS
 
 LANES = 8

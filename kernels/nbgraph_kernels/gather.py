@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .lowering import helper
+from .language import helper
 from .words import ELEMENTS, POINTERS
 
 _MOST = 2**24 - 1
@@ -85,8 +85,8 @@ def _gather(dtype: str) -> Callable[[Any], int]:
             return status
         if inner == 1:
             for o in range(outer):
-                at = w[0] + o * m * size, w[1] + o * n * size, w[2] + 8 * o * w[7]
-                gather_line(elements(at[0]), elements(at[1]), integers(at[2]), m, n)
+                to_line, x_line, line = w[0] + o * m * size, w[1] + o * n * size, w[2] + 8 * o * w[7]
+                gather_line(elements(to_line), elements(x_line), integers(line), m, n)
             return 0
         for o in range(outer):
             for j in range(m):
@@ -124,8 +124,8 @@ def _scatter(name: str, dtype: str) -> Callable[[Any], int]:
             out[i] = x[i] if w[1] != 0 else element(0)
         if inner == 1:
             for o in range(outer):
-                at = w[0] + o * n * size, w[3] + o * m * size, w[2] + 8 * o * w[8]
-                scatter_line(elements(at[0]), elements(at[1]), integers(at[2]), m, n)
+                to_line, u_line, line = w[0] + o * n * size, w[3] + o * m * size, w[2] + 8 * o * w[8]
+                scatter_line(elements(to_line), elements(u_line), integers(line), m, n)
             return 0
         for o in range(outer):
             for j in range(m):

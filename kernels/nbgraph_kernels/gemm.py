@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from .lowering import helper
+from .language import helper
 from .products import SCALARS
-from .small import small
+from .small import PACKED, small
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 TINY = 5**3
 """Where xGEMM overtakes the loops for complex numbers (see `matmul`)."""
 
-BLOCKS, COLUMN = 16**3, 32**2
-"""Where xGEMM, and for one column xGEMV, overtake the loops of `small` (measured, float64, n = 8, 16, 24: a product by
-columns 0.09, 0.71, 2.7 us, xGEMM 0.29, 0.93, 2.4; n = 8, 16, 32: a column 0.03, 0.06, 0.16, xGEMV 0.08, 0.19, 0.28)."""
+BLOCKS, WHOLE, COLUMN = 16**3, 32**3, 32**2
+"""Where xGEMM, for any sizes and for whole blocks, and for one column xGEMV, overtake the loops of `small` (measured,
+float64; a product, n = 8, 16, 24, 32: 0.06-0.09, 0.4, 1.1-1.9, 2.5-3.5 us, xGEMM 0.2, 0.6, 1.9-2.1, 4.1-5.4, and n = 20
+1.6, 1.3; a column, n = 8, 16, 32: 0.03, 0.06, 0.16, xGEMV 0.08, 0.19, 0.28)."""
 
 _LIMIT = 2**31 - 1
 _PLAIN, _TRANSPOSED = ord("N"), ord("T")
@@ -34,7 +35,7 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
     """The Python function of `gemm` for elements of `dtype`."""
     elements, scalar, size = POINTERS[dtype], SCALARS[dtype], ELEMENTS[dtype].bitwidth // 8
     multiply = small(dtype) if dtype[0] == "f" else _plain(dtype)
-    few, few_of_column = (BLOCKS, COLUMN) if dtype[0] == "f" else (TINY, TINY)
+    few, few_whole, few_of_column = (BLOCKS, WHOLE, COLUMN) if dtype[0] == "f" else (TINY, TINY, TINY)
 
     def gemm(w: Any) -> int:
         c, a, b, m, n, k, keep = w[2], w[3], w[4], w[6], w[7], w[8], w[20]
@@ -52,7 +53,10 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         fits_a = (plain_a and lead_a >= m) or (not plain_a and a_column == 1 and lead_a >= k)
         fits_b = (plain_b and lead_b >= k) or (not plain_b and b_column == 1 and lead_b >= n)
         fits_c = (c_row == 1 or m == 1) and lead_c >= m and max(lead_a, lead_b, lead_c) <= _LIMIT
-        if m * n * k > (few if n > 1 else few_of_column) and fits_a and fits_b and fits_c:
+        few_here = few_of_column if n == 1 else few
+        if m % 8 == 0 and n % 4 == 0 and m * k <= PACKED:
+            few_here = few_whole
+        if m * n * k > few_here and fits_a and fits_b and fits_c:
             letter_a = slot(np.uint8(_PLAIN if plain_a else _TRANSPOSED))
             letter_b = slot(np.uint8(_PLAIN if plain_b else _TRANSPOSED))
             height, width, depth = slot(np.int32(m)), slot(np.int32(n)), slot(np.int32(k))

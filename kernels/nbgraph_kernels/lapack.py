@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from . import copies, sizes
-from .lowering import helper
+from .language import helper
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 _LIMIT = 2**31 - 1

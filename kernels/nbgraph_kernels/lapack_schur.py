@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from . import sizes_functions
-from .lowering import helper
+from .language import helper
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 _LIMIT = 2**31 - 1

@@ -15,11 +15,13 @@ from typing import Any
 ENTRY = "nbgraph_entry"
 """The name of the function in every piece of object code made by `compile`."""
 
-_LOCK = threading.RLock()
+LOCK = threading.RLock()
+"""One thread is in LLVM at a time."""
 
 
 @cache
-def _initialise() -> None:
+def initialise() -> None:
+    """Makes LLVM ready for this processor."""
     from llvmlite import binding
 
     binding.initialize_native_target()
@@ -34,8 +36,8 @@ def load(object_code: bytes, symbol: str) -> tuple[int, Any]:
     """
     from llvmlite import binding
 
-    with _LOCK:
-        _initialise()
+    with LOCK:
+        initialise()
         target = binding.Target.from_triple(binding.get_process_triple())
         engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target.create_target_machine())
         engine.add_object_file(binding.ObjectFileRef.from_data(object_code))

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from .lowering import helper
+from .language import helper
 from .products import SCALARS, loops, tiles
 from .words import ELEMENTS, POINTERS, fortran, slot
 

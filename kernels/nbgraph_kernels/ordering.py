@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .lowering import helper
+from .language import helper
 from .words import ELEMENTS, POINTERS, bits_to_f8, f8_to_bits
 
 SMALL = 48

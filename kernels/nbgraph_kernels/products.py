@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .lowering import helper
+from .language import helper
 from .words import ELEMENTS, POINTERS, fortran, slot, stack
 
 TILE = 64

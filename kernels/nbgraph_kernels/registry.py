@@ -3,7 +3,7 @@
 In:    a kernel's name and dtype code.
 Out:   `Kernel`: its address, what it needs from BLAS and LAPACK, and its object code.
 Holds: a kernel is compiled at the first ask, once in a process, under a lock; an interrupted compile leaves
-       no trace. numba is imported by that first compile, not before.
+       no trace. numba is imported by the first compile of a kernel that a user declared, not before.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ class _Declaration:
         made: Callable[[Any], int] = import_module(f".{self.module}", __package__).build(name, dtype)
         return made
 
+    def compiled(self, name: str, dtype: str) -> Any:
+        """Its machine code."""
+        compile_words = import_module(".compile", __package__).compile_words
+        return compile_words(self.build(name, dtype), fastmath=self.fastmath, builtin=self.builtin)
+
 
 @dataclass(frozen=True)
 class _Outside(_Declaration):
@@ -72,6 +77,17 @@ class _Outside(_Declaration):
         """The Python function of the kernel."""
         assert self.function is not None
         return self.function(dtype)
+
+    def compiled(self, name: str, dtype: str) -> Any:
+        """Its machine code, by Numba."""
+        with first_compile():
+            function = self.build(name, dtype)
+            try:
+                return import_module(".user_compile", __package__).compile_user(function)
+            except Exception as error:
+                raise TypeError(
+                    f"kernel {name} for {dtype}: it may read, write and loop, not allocate or raise: {error}"
+                ) from error
 
 
 def _matmul_externals(dtype: str) -> tuple[str, ...]:
@@ -244,18 +260,7 @@ def install(name: str, dtype: str, object_code: bytes, symbol: str) -> Kernel:
 
 def _compile(name: str, dtype: str) -> Kernel:
     declared = _declared(name, dtype)
-    with first_compile():
-        function = declared.build(name, dtype)
-        try:
-            code = import_module(".compile", __package__).compile_words(
-                function, fastmath=set(declared.fastmath), builtin=declared.builtin
-            )
-        except Exception as error:
-            if type(declared) is not _Outside:
-                raise
-            raise TypeError(
-                f"kernel {name} for {dtype}: it may read, write and loop, not allocate or raise: {error}"
-            ) from error
+    code = declared.compiled(name, dtype)
     return Kernel(
         name,
         dtype,

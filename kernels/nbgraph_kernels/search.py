@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .accumulate import greatest, least
-from .lowering import helper
+from .language import helper
 from .words import ELEMENTS, POINTERS
 
 

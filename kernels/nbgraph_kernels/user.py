@@ -3,7 +3,7 @@
 In:    a function `kernel(*outs, *ins, *numbers)`, and what its arrays are: a dtype code and a rank of each.
 Out:   words: the addresses of the arrays, C-contiguous, then all their sizes. Status 0, or what the function returns.
 Holds: no array is made here, only a view of memory; the function may read, write and loop, and call functions made by
-       `numba.njit`, but must not allocate or raise (`compile` refuses it).
+       `numba.njit`, but must not allocate or raise (`user_compile` refuses it).
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from numba.core.typing import signature
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from .lowering import helper
-from .words import ELEMENTS
+from .user_compile import helper
 
 _I64 = ir.IntType(64)
+_ELEMENTS = {
+    "f4": types.float32, "f8": types.float64, "c8": types.complex64, "c16": types.complex128, "i4": types.int32,
+    "i8": types.int64, "b1": types.boolean,
+}  # fmt: skip
 
 
 def view(code: str, ndim: int) -> Any:
     """Make the intrinsic `(address, sizes) -> array` of elements of dtype `code` in C order."""
-    element = types.boolean if code == "b1" else ELEMENTS[code]
+    element = _ELEMENTS[code]
     result = types.Array(element, ndim, "C")
 
     @intrinsic

@@ -11,24 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.typing import signature
-from numba.extending import intrinsic
 
-ELEMENTS: dict[str, Any] = {
-    "f4": types.float32,
-    "f8": types.float64,
-    "c8": types.complex64,
-    "c16": types.complex128,
-    "i4": types.int32,
-    "i8": types.int64,
-    "b1": types.uint8,
-}
-"""Numba's type of one element, by dtype code. A boolean is stored as a `uint8` that is 0 or 1."""
+from .language import intrinsic
+from .language.types import ELEMENTS, Pointer, Typed, float64, int64
+
+__all__ = ["ELEMENTS", "POINTERS"]
 
 _I64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
+_WORDS = _I64.as_pointer()
 
 
 def pointer(dtype: str) -> Any:
@@ -37,14 +28,11 @@ def pointer(dtype: str) -> Any:
     Inside compiled code, `p = pointer("f8")(w[0])` gives a pointer whose `p[i]` reads and writes element i,
     unchecked.
     """
-    result = types.CPointer(ELEMENTS[dtype])
+    result = Pointer(ELEMENTS[dtype])
 
     @intrinsic
-    def as_pointer(typingctx: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(result))
-
-        return signature(result, types.int64), generate
+    def as_pointer(cx: Any, address: Any) -> Any:
+        return Typed(result, cx.builder.inttoptr(cx.cast(address, int64).ir, result.llvm))
 
     return as_pointer
 
@@ -58,133 +46,98 @@ def stack(size: int) -> Any:
     place it is written at, alive until the function returns."""
 
     @intrinsic
-    def reserve(typingctx: Any) -> Any:
-        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            with builder.goto_entry_block():  # cgutils.alloca_once also clears it: 34 s in LLVM for three tiles
-                piece = builder.alloca(ir.ArrayType(ir.IntType(8), size))
-            piece.align = 64
-            return builder.ptrtoint(piece, _I64)
-
-        return signature(types.int64), generate
+    def reserve(cx: Any) -> Any:
+        return Typed(int64, cx.builder.ptrtoint(cx.alloca(ir.ArrayType(ir.IntType(8), size), align=64), _I64))
 
     return reserve
 
 
 @intrinsic
-def slot(typingctx: Any, value: Any) -> Any:
+def slot(cx: Any, value: Any) -> Any:
     """Store a number on the stack, in its own type, and give the address: how Fortran takes its scalars.
 
     `slot(np.int32(n))` is an INTEGER, `slot(np.uint8(78))` the CHARACTER 'N'.
     """
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = cgutils.alloca_once(builder, args[0].type)
-        builder.store(args[0], place)
-        return builder.ptrtoint(place, _I64)
-
-    return signature(types.int64, value), generate
+    value = cx.typed(value)
+    place = cx.alloca(value.type.llvm)
+    if len(value.leaves) == 1:
+        cx.builder.store(value.ir, place)
+    else:
+        for k, part in enumerate(value.leaves):
+            cx.builder.store(part, cx.builder.gep(place, [ir.IntType(32)(0), ir.IntType(32)(k)]))
+    return Typed(int64, cx.builder.ptrtoint(place, _I64))
 
 
 @intrinsic
-def call(typingctx: Any, address: Any, args: Any) -> Any:
+def call(cx: Any, address: Any, args: Any) -> Any:
     """Call the function `int64 f(int64*)` at `address` with a table of the `int64` words in the tuple
     `args`."""
-
-    def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        count = len(sig.args[1])
-        table = cgutils.alloca_once(builder, _I64, size=max(count, 1))
-        for position in range(count):
-            word = builder.extract_value(values[1], position)
-            builder.store(word, builder.gep(table, [_I64(position)]))
-        kind = ir.FunctionType(_I64, [_I64.as_pointer()]).as_pointer()
-        return builder.call(builder.inttoptr(values[0], kind), [table])
-
-    return signature(types.int64, types.int64, types.UniTuple(types.int64, len(args))), generate
+    table = cx.alloca(_I64, size=max(len(args), 1))
+    for position, word in enumerate(cx.words(args)):
+        cx.builder.store(word, cx.builder.gep(table, [_I64(position)]))
+    return _called(cx, address, table)
 
 
 @intrinsic
-def call_at(typingctx: Any, address: Any, table: Any) -> Any:
+def call_at(cx: Any, address: Any, table: Any) -> Any:
     """Call the function `int64 f(int64*)` at `address` with the word table that lies at the address
     `table`."""
+    return _called(cx, address, cx.builder.inttoptr(cx.cast(table, int64).ir, _WORDS))
 
-    def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        kind = ir.FunctionType(_I64, [_I64.as_pointer()]).as_pointer()
-        return builder.call(builder.inttoptr(values[0], kind), [builder.inttoptr(values[1], _I64.as_pointer())])
 
-    return signature(types.int64, types.int64, types.int64), generate
+def _called(cx: Any, address: Any, table: Any) -> Typed:
+    kind = ir.FunctionType(_I64, [_WORDS]).as_pointer()
+    return Typed(int64, cx.builder.call(cx.builder.inttoptr(cx.cast(address, int64).ir, kind), [table]))
 
 
 @intrinsic
-def c_function(typingctx: Any, address: Any, args: Any) -> Any:
+def c_function(cx: Any, address: Any, args: Any) -> Any:
     """Call the C function at `address` with the `int64` words in the tuple `args`: ints, addresses. Gives its result,
     or whatever the register holds if it has none."""
-
-    def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        count = len(sig.args[1])
-        kind = ir.FunctionType(_I64, [_I64] * count).as_pointer()
-        words = [builder.extract_value(values[1], position) for position in range(count)]
-        return builder.call(builder.inttoptr(values[0], kind), words)
-
-    return signature(types.int64, types.int64, types.UniTuple(types.int64, len(args))), generate
+    kind = ir.FunctionType(_I64, [_I64] * len(args)).as_pointer()
+    return Typed(int64, cx.builder.call(cx.builder.inttoptr(cx.cast(address, int64).ir, kind), cx.words(args)))
 
 
 @intrinsic
-def fortran(typingctx: Any, address: Any, args: Any) -> Any:
+def fortran(cx: Any, address: Any, args: Any) -> Any:
     """Call the Fortran subroutine at `address`; every `int64` in the tuple `args` is the address of one
     argument.
 
-    No lengths of character arguments follow, as in SciPy's Cython interface. Gives 0.
+    No lengths of character arguments follow, as in SciPy's Cython interface.
     """
-
-    def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        count = len(sig.args[1])
-        kind = ir.FunctionType(ir.VoidType(), [_BYTES] * count).as_pointer()
-        words = [builder.extract_value(values[1], position) for position in range(count)]
-        builder.call(builder.inttoptr(values[0], kind), [builder.inttoptr(word, _BYTES) for word in words])
-        return _I64(0)
-
-    return signature(types.int64, types.int64, types.UniTuple(types.int64, len(args))), generate
+    kind = ir.FunctionType(ir.VoidType(), [_BYTES] * len(args)).as_pointer()
+    addresses = [cx.builder.inttoptr(word, _BYTES) for word in cx.words(args)]
+    cx.builder.call(cx.builder.inttoptr(cx.cast(address, int64).ir, kind), addresses)
 
 
 @intrinsic
-def cython(typingctx: Any, address: Any, args: Any) -> Any:
+def cython(cx: Any, address: Any, args: Any) -> Any:
     """Call the function `double f(double, ..., int)` at `address` with the `float64` numbers in the tuple `args`.
 
     The last argument is Cython's own, for a `cpdef` function: whether to skip looking for an override.
     """
-
-    def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        double, integer = ir.DoubleType(), ir.IntType(32)
-        count = len(sig.args[1])
-        kind = ir.FunctionType(double, [*[double] * count, integer]).as_pointer()
-        given = [builder.extract_value(values[1], position) for position in range(count)]
-        return builder.call(builder.inttoptr(values[0], kind), [*given, integer(0)])
-
-    return signature(types.float64, types.int64, types.UniTuple(types.float64, len(args))), generate
+    double, integer = ir.DoubleType(), ir.IntType(32)
+    kind = ir.FunctionType(double, [*[double] * len(args), integer]).as_pointer()
+    given = [cx.cast(x, float64).ir for x in args]
+    function = cx.builder.inttoptr(cx.cast(address, int64).ir, kind)
+    return Typed(float64, cx.builder.call(function, [*given, integer(0)]))
 
 
 def bits(source: Any, target: Any) -> Any:
     """Make the intrinsic that reads the bits of a `source` number as a `target` number of the same width."""
 
     @intrinsic
-    def cast(typingctx: Any, value: Any) -> Any:
-        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return builder.bitcast(args[0], context.get_value_type(target))
+    def reread(cx: Any, value: Any) -> Any:
+        return Typed(target, cx.builder.bitcast(cx.cast(value, source).ir, target.llvm))
 
-        return signature(target, source), generate
-
-    return cast
+    return reread
 
 
-bits_to_f8 = bits(types.int64, types.float64)
-f8_to_bits = bits(types.float64, types.int64)
+bits_to_f8 = bits(int64, float64)
+f8_to_bits = bits(float64, int64)
 
 
 @intrinsic
-def address_of(typingctx: Any, pointer: Any) -> Any:
+def address_of(cx: Any, pointer: Any) -> Any:
     """The address, as `int64`, that a typed pointer holds."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.ptrtoint(args[0], _I64)
-
-    return signature(types.int64, pointer), generate
+    return Typed(int64, cx.builder.ptrtoint(pointer.ir, _I64))

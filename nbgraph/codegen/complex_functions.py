@@ -1,7 +1,7 @@
 """More functions of complex numbers for generated code; the first of them are in `runtime`.
 
 In: complex elements. Out: complex elements, on NumPy's side of each branch cut.
-Holds: plain Python, compiled by Numba where it is used; nothing allocates or raises. Inverse functions after W. Kahan,
+Holds: plain Python, compiled where it is used; nothing allocates or raises. Inverse functions after W. Kahan,
 Branch Cuts for Complex Elementary Functions (1987): products of roots, which neither overflow nor cancel.
 """
 
@@ -77,6 +77,11 @@ def complex_log2(z: Any) -> Any:
     return complex(w.real / math.log(2.0), w.imag / math.log(2.0))
 
 
+def complex_log1p(z: Any) -> Any:
+    """log(1 + z)."""
+    return complex_log(complex(1.0 + z.real, z.imag))
+
+
 def complex_log10(z: Any) -> Any:
     """log z / log 10."""
     w = complex_log(complex(z.real, z.imag))
@@ -121,6 +126,7 @@ HELPERS = (
     complex_arctanh,
     complex_exp2,
     complex_log2,
+    complex_log1p,
     complex_log10,
     complex_sinc,
     complex_spherical_jn,

@@ -1,4 +1,4 @@
-"""Emitting: a legal body -> the source of one Python function over the word table, for Numba.
+"""Emitting: a legal body -> the source of Python functions over the word table, in `nbgraph_kernels.language`.
 
 In: a lowered fragment. Out: `Source`: the text, and what each word of a call must hold: addresses of inputs, outputs
 and workspace pieces, sizes, addresses of kernels and of the BLAS routines they use.
@@ -133,6 +133,10 @@ class Emitter:
         """Source of an element of a buffer."""
         text = f"{self.pointer(buffer)}[{index}]"
         return f"({text} != 0)" if buffer.code == "b1" else text
+
+    def region(self, buffer: Buffer) -> int:
+        """The number of the region of memory a buffer is in."""
+        return _region(buffer)
 
     def store(self, buffer: Buffer, index: str, value: str) -> None:
         """Stores an element of a buffer, or adds to it."""

@@ -22,12 +22,20 @@ BLOCK = 256
 #: Elements of the longest row that is fetched ahead: a few must fit into the second cache.
 FAR = 8192
 
+#: Bytes of an output from which its rows are stored past the cache (measured, of 4 MB: slower, if it is read soon; of
+#: 8 and 16 MB: 0.7), and of a row at most (`PIECE` of `nbgraph_kernels.regions`, which is not imported here).
+MANY, PIECE = 2**23, 2**15
+
 #: The strides of the axes of a domain that move; by all others an access stays where it is.
 Strides = dict[int, Size]
 
 
 #: Every loop by its own name.
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
+
+#: A pointer, an index, and the variable that says where it is not to be fetched ("" for none).
+Place = tuple[str, str, str]
 
 
 class Loop(NamedTuple):
@@ -52,11 +60,11 @@ def loops_through(nests: Sequence[Nest], axes: Iterable[int]) -> list[Loop]:
     return [Loop(f"i{span[0]}", _count(domain[a] for a in span), tuple(span)) for span in spans]
 
 
-def open_loop(emitter: Any, loop: Loop, parts: Sequence[Accumulator], fetched: Sequence[tuple[str, str]] = ()) -> None:
+def open_loop(emitter: Any, loop: Loop, parts: Sequence[Accumulator], fetched: Sequence[Place] = ()) -> None:
     """Begins a loop, and before it one over its blocks if there are accumulators of one block's part.
 
-    `fetched`: pointers and indices from which as many elements as the block has are fetched, where that is not
-    too far ahead, nor so near that the processor does it.
+    `fetched`: places from which as many elements as the block has are fetched, where that is not too far ahead, nor so
+    near that the processor does it.
     """
     indices = f"range({emitter.size(loop.size)})"
     if parts:
@@ -65,8 +73,8 @@ def open_loop(emitter: Any, loop: Loop, parts: Sequence[Accumulator], fetched: S
         emitter.line(f"end = min(block + {BLOCK}, {emitter.size(loop.size)})")
         if fetched:
             emitter.line(f"ahead = end - block if {BLOCK} <= {emitter.size(loop.size)} <= {FAR} else 0")
-        for pointer, index in fetched:
-            emitter.line(f"fetch({pointer}, {index}, ahead)")
+        for pointer, index, unless in fetched:
+            emitter.line(f"fetch({pointer}, {index}, {f'0 if {unless} else ahead' if unless else 'ahead'})")
         for part in parts:
             emitter.line(part.start_part())
         indices = "range(block, end)"
@@ -135,7 +143,9 @@ class Nest:
         read = dict.fromkeys(v for i in self.instrs for v in i.ins if self.storage.register(v, k) is None)
         self.strides = {v: self._strides(v) for v in read}
         self.made = {i.first for i in self.instrs}
-        self.fetched: list[tuple[str, str]] = []
+        self.fetched: list[Place] = []
+        #: Outputs whose rows are stored past the cache where they are many.
+        self.streamed: list[int] = []
         #: Where the statements are written several times: what is behind the names of the present copy's variables,
         #: and what stands for the loops' names.
         self.copy, self.names = "", NO_NAMES
@@ -178,21 +188,56 @@ class Nest:
         """Whether it goes through a row in one loop, block by block."""
         return 0 < self.shared == len(self.loops) - 1 and bool(self.parts(self.shared))
 
-    def next_rows(self) -> list[tuple[str, str]]:
-        """Pointers and indices of the next row, from the present block on, of what it goes through in one stride."""
+    def next_rows(self) -> list[Place]:
+        """The places of the next row, from the present block on, of what it goes through in one stride."""
         if not 0 < self.shared == len(self.loops) - 1:
             return []
         stored = [i.first for i in self.instrs if i.first in self.storage.buffers and not isinstance(i.op, Reduction)]
         outer, inner = self.loops[-2:]
         names = {outer.name: f"({outer.name} + 1)", inner.name: "block"}
         return [
-            (self.e.pointer(self._buffer(v)), self._index(v, names=names))
+            (self.e.pointer(self._buffer(v)), self._index(v, names=names), f"past{v}" if v in self.streamed else "")
             for v in dict.fromkeys([*self.strides, *stored])
             for steps in (self._strides(v),)
             if outer.axes[-1] in steps and steps.get(inner.axes[-1]) == 1
         ]
 
+    def streamable(self) -> list[int]:
+        """Outputs that it stores row by row, in one stride."""
+        if not 0 < self.shared == len(self.loops) - 1:
+            return []
+        outer, inner = self.loops[-2:]
+        made = [i.first for i in self.instrs if not isinstance(i.op, Reduction) and i.first in self.storage.buffers]
+        strides = {v: self._strides(v) for v in made if self._is_plain_output(self._buffer(v))}
+        return [v for v, s in strides.items() if outer.axes[-1] in s and s.get(inner.axes[-1]) == 1]
+
+    def _is_plain_output(self, buffer: Any) -> bool:
+        return buffer.kind == "output" and buffer.number not in self.e.accumulating
+
     # -- text --------------------------------------------------------------------------------------------------------
+
+    def start_streams(self) -> None:
+        """Before all loops: whether there is much to store, and room for a row."""
+        for v in self.streamed:
+            buffer, itemsize = self._buffer(v), self.types[v].itemsize
+            rows, row = _count(loop.size for loop in self.loops[:-1]), self.loops[-1].size
+            few = f"{self.e.size(row)} <= {PIECE // itemsize}"
+            self.e.line(f"past{v} = {few} and {self.e.size(rows * row)} >= {MANY // itemsize}")
+            self.e.line(f"row{v} = {buffer.code}(piece(), {self.e.region(buffer)})")
+
+    def start_rows(self) -> None:
+        """Before the last loop: where the row goes at first."""
+        for v in self.streamed:
+            self.e.line(f"here{v} = row{v} if past{v} else shifted({self._row(v)})")
+
+    def finish_rows(self) -> None:
+        """After the last loop."""
+        for v in self.streamed:
+            self.e.line(f"if past{v}:")
+            self.e.line(f"    stream({self._row(v)}, row{v}, {self.e.size(self.loops[-1].size)})")
+
+    def _row(self, v: int) -> str:
+        return f"{self.e.pointer(self._buffer(v))}, {self._index(v, names={self.loops[-1].name: '0'})}"
 
     def emit(self) -> None:
         """All that is not shared."""
@@ -286,7 +331,10 @@ class Nest:
 
     def _keep(self, v: int, reduced: Sequence[int] = ()) -> None:
         """Stores a value that is needed in memory."""
-        if v in self.storage.buffers:
+        if v in self.streamed:
+            value = f"uint8(v{v})" if self.types[v].code == "b1" else f"v{v}"
+            self.e.line(f"here{v}[{self.loops[-1].name}] = {value}")
+        elif v in self.storage.buffers:
             self.e.store(self._buffer(v), self._index(v, reduced), f"v{v}{self.copy}")
 
     def _buffer(self, v: int) -> Any:
@@ -306,7 +354,7 @@ class Nest:
 
 
 def cast(code: str, text: str) -> str:
-    """The expression in exactly this dtype (Numba widens small types)."""
+    """The expression in exactly this dtype (operators widen small types)."""
     return f"bool({text})" if code == "b1" else f"{DTYPES[code].name}({text})"
 
 

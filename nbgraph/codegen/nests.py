@@ -21,7 +21,10 @@ def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
     for nest in nests:
         nest.plan(shared, depth)
         nest.initialise_memory(shared=False)
+    _stream_rows(nests)
     _fetch_rows(nests)
+    for nest in nests:
+        nest.start_streams()
     for k, loop in enumerate(shared):
         for nest in nests:
             nest.start(k)
@@ -30,11 +33,25 @@ def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
         if len(nests) == 1 and is_by_columns(nest):
             emit_columns(nest)
         else:
+            nest.start_rows()
             nest.emit()
+            nest.finish_rows()
     for k in reversed(range(len(shared))):
         close_loop(emitter, [part for nest in nests for part in nest.parts(k)])
         for nest in nests:
             nest.finish(k)
+
+    for v in (v for nest in nests for v in nest.streamed):
+        emitter.line(f"if past{v}:")
+        emitter.line("    settle()")
+
+
+def _stream_rows(nests: Sequence[Nest]) -> None:
+    """Chooses the outputs that are stored past the cache: those that no nest of the group reads again."""
+    if len(nests) > 1:
+        read = {nest.e.body.base[v] for nest in nests for v in nest.strides}
+        for nest in nests:
+            nest.streamed = [v for v in nest.streamable() if v not in read]
 
 
 def _fetch_rows(nests: Sequence[Nest]) -> None:

@@ -1,7 +1,7 @@
-"""Functions of real numbers that generated code calls and that neither Numba nor the C library has.
+"""Functions of real numbers that generated code calls and that the C library does not have.
 
 In: one element each. Out: one element, as NumPy or SciPy would give it.
-Holds: plain Python, compiled by Numba where it is used; nothing allocates or raises. `libm` is the C library's.
+Holds: plain Python, compiled where it is used; nothing allocates or raises. `libm` is the C library's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The names that generated code uses, its compiler, its loader. The one place of code generation that imports numba.
+"""The names that generated code uses, its compiler, its loader. The one place of code generation that compiles.
 
 In: source from `emit`; object code that was made from it before. Out: `Machine`: the address of `int64 f(int64*)`,
 alive as long as the object.
-Holds: loading does not import numba.
+Holds: loading imports no compiler.
 """
 
 from __future__ import annotations
@@ -31,19 +31,16 @@ class Machine:
 
 def compile_source(source: Source) -> Machine:
     """Compiles generated source."""
-    from nbgraph_kernels.first_compile import first_compile
+    from nbgraph_kernels.compile import compile_words
+    from nbgraph_kernels.language import codes_in
 
-    with first_compile():
-        from nbgraph_kernels.compile import compile_words
-
-        namespace = dict(_namespace())
-        exec(compile(source.text, "<nbgraph fragment>", "exec"), namespace)
-        made = compile_words(*(namespace[name] for name in source.functions))
+    codes = codes_in(source.text, _namespace(), "generated")
+    made = compile_words(*(codes[name] for name in source.functions))
     return Machine(source, made.object_code, made.address, made.keepalive, loaded=False)
 
 
 def load_source(source: Source, object_code: bytes) -> Machine:
-    """Machine code from object code that an earlier `compile_source` of the same source made. Without numba.
+    """Machine code from object code that an earlier `compile_source` of the same source made.
 
     The bytes are executed: check first that they are what was written.
     """
@@ -55,19 +52,28 @@ def load_source(source: Source, object_code: bytes) -> Machine:
 
 @cache
 def _namespace() -> dict[str, Any]:
-    import numba
-
-    from nbgraph_kernels import accumulate, libm, lowering, regions, words
+    from nbgraph_kernels import accumulate, libm, regions, words
+    from nbgraph_kernels.language import helper, types
     from nbgraph_kernels.math import namespace
 
-    scalars = {
-        n: getattr(numba, n) for n in ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
+    names = ("float32", "float64", "complex64", "complex128", "int32", "int64", "uint8")
+    scalars = {name: getattr(types, name) for name in names}
+    known: dict[str, Any] = {
+        "bool": bool,
+        "min": min,
+        "max": max,
+        "abs": abs,
+        "range": range,
+        "int": int,
+        "float": float,
+        "complex": complex,
     }
     helpers: dict[str, Any] = {"math": namespace(math), "np": namespace(np), "libm": libm}
     for f in (*_HELPERS, *real_functions.HELPERS, *complex_functions.HELPERS):
-        helpers[f.__name__] = lowering.helper(_with_globals(f, helpers))
+        helpers[f.__name__] = helper(_with_globals(f, helpers))
     calls = {"call": words.call, "cython": words.cython, "fetch": regions.fetch}
-    return {**regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, **calls}
+    calls |= {"piece": regions.piece, "shifted": regions.shifted, "stream": regions.stream, "settle": regions.settle}
+    return {**known, **regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, **calls}
 
 
 def _with_globals(function: Any, helpers: dict[str, Any]) -> Any:

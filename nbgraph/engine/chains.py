@@ -53,15 +53,19 @@ class Chain:
 
     def saved_at(self, k: int) -> Any:
         """What call k keeps for its derivative, as `FragmentCall.saved`."""
-        if self._kept is None:
-            slots = saved_slots(self.fragment) if self.active else ()
-            self._kept = slots, tuple([self.series[s] for s in slots])
-        slots, series = self._kept
+        slots, series = self._kept_series()
         return (slots, Kept(series, k)) if slots else None
 
     def all_saved(self) -> list[Any]:
         """The same of every call."""
-        return list(map(self.saved_at, range(len(self.calls))))
+        n, (slots, series) = len(self.calls), self._kept_series()
+        return [(slots, Kept(series, k)) for k in range(n)] if slots else [None] * n
+
+    def _kept_series(self) -> Any:
+        if self._kept is None:
+            slots = saved_slots(self.fragment) if self.active else ()
+            self._kept = slots, tuple([self.series[s] for s in slots])
+        return self._kept
 
 
 def chain_from(

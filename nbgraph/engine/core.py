@@ -27,6 +27,7 @@ from nbgraph.engine.chains import run_chain
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
+from nbgraph.engine.pieces import pieces_for
 from nbgraph.engine.repeats import run_repeat
 from nbgraph.engine.routes import drop_history, run_again
 from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slots
@@ -34,15 +35,15 @@ from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import BASE, Account, Ledger
-from nbgraph.errors import BoundsError, LinAlgError, NbgraphError
+from nbgraph.errors import BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
-from nbgraph.settle import settle, values_below
+from nbgraph.settle import names_below, settle
 from nbgraph.ssa import Bound, Program, exact_program, program_for
-from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, value_of
+from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, unaliased, value_of
 from nbgraph_kernels.blas_threads import AtMost
 
 Array = np.ndarray[Any, Any]
@@ -56,9 +57,10 @@ class Engine:
 
     `jit`: "auto" interprets a structure with NumPy until compiling it pays, "always" compiles at first sight,
     "never" only interprets. `cache_dir`: the folder that keeps compiled code for later processes, None for none; left
-    out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads`: how many BLAS and LAPACK may
-    use, by machine code and by NumPy; the number that the process had is put back after each run. (The libraries have
-    one number for all: where engines run at once in several threads, the smallest counts.)
+    out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads`: how many run
+    machine code of large programs that work row by row (results are the same bits for any number), and how many BLAS
+    and LAPACK may use, by machine code and by NumPy; what the process had is put back after each run. (The libraries
+    have one number for all: where engines run at once in several threads, the smallest counts.)
 
     >>> import nbgraph as nbg
     >>> engine = nbg.Engine(jit="never")
@@ -129,6 +131,9 @@ class Engine:
             else:
                 self._run_step(schedule, step, results, coming[step.call.fragment], batch)
                 coming[step.call.fragment] -= 1
+            if schedule.decided and (deciding := schedule.decides(step)):
+                batch.flush()
+                schedule.decide(deciding, results)
 
     def _run_chain(self, schedule: Schedule, row: ChainRow, results: Results, batch: Batch) -> None:
         batch.flush()
@@ -160,7 +165,7 @@ class Engine:
         given = values_of(schedule.sources(call)[: len(call.links)], results)
 
         def find(node: Node) -> Array:
-            if type(node.call) is FragmentCall and node.op is None:
+            if type(node.call) is FragmentCall and node.op is None and not schedule.bound:
                 return results[id(node.call), node.slot]
             known: Array | None = schedule.known(node)
             return results[schedule.key(node)] if known is None else known
@@ -181,7 +186,7 @@ class Engine:
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
         batch.flush()
         arrays = values_of(schedule.sources(call), results)
-        found = call.run(arrays, self, evaluate, vjp)
+        found = call.run(arrays, self, *_evaluations(schedule, call, arrays), vjp)
         totals = schedule.totals_for({(id(call), k): k for k in found})
         for k, a in found.items():
             if k in totals:
@@ -210,7 +215,7 @@ class Engine:
             schedule.check(call)
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = values_of(schedule.sources(call), results)
-        if self.ready(program, coming):
+        if self.ready(program, coming) and pieces_for(self, bound) is None:
             batch.add(call, bound, places, arrays, totals)
             batch.structure = structure if structure is not None and not totals and not program.summed else None
             return
@@ -242,7 +247,8 @@ class Engine:
         """One call of a program, by the tier it has come to; its last outputs are added to `totals`."""
         program = bound.program
         if self.ready(program, coming):
-            return self.native.run_bound(bound, arrays, totals)
+            pieces = pieces_for(self, bound)
+            return self.native.run_bound(bound, arrays, totals) if pieces is None else pieces.outputs(arrays)
         start = time.perf_counter()
         outs = interpreter.run(bound, arrays, totals)
         self.count_interpreted(program, time.perf_counter() - start)
@@ -293,9 +299,12 @@ def value(node: Node, engine: Engine | None = None) -> Array:
     a: Array | None = node.data
     if a is None:
         engine = engine or default_engine()
-        if ALIVE:
-            settle([node], engine)
-        a = run_again(node, engine)
+        try:
+            if ALIVE:
+                settle([node], engine)
+            a = run_again(node, engine)
+        except MemoryError as error:
+            raise OutOfMemoryError.of(error) from error
         if a is None:
             a = evaluate([node], engine)[0]
     a.setflags(write=False)
@@ -305,14 +314,17 @@ def value(node: Node, engine: Engine | None = None) -> Array:
 def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any = None) -> list[Array]:
     """The values of nodes, computed together; only what is not known yet runs."""
     engine = engine or default_engine()
-    if bindings:
-        values = _evaluate_bound(nodes, engine, bindings)
-    else:
-        values = [value_of(n) for n in nodes]
-        if any(v is None for v in values):
-            if ALIVE:
-                settle(nodes, engine)
-            values = _evaluate_open(nodes, engine)
+    try:
+        if bindings:
+            values = _evaluate_bound(nodes, engine, bindings)
+        else:
+            values = [value_of(n) for n in nodes]
+            if any(v is None for v in values):
+                if ALIVE:
+                    settle(nodes, engine)
+                values = _evaluate_open(nodes, engine)
+    except MemoryError as error:
+        raise OutOfMemoryError.of(error) from error
     for a in values:
         a.setflags(write=False)
     return values
@@ -378,25 +390,46 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
 def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
     """With placeholders bound: nothing is remembered, the values belong to this call."""
     bound, sizes = bind_arrays(bindings)
-    n_named = len(sizes)
-
-    def scheduled(nodes: Sequence[Node]) -> Schedule:
-        with LOCK:
-            return Schedule(nodes, draft(nodes), bound, sizes)
-
-    def run(schedule: Schedule) -> list[Array]:
-        results = Results(schedule.chained)
-        with telling(sizes):
-            engine.run(schedule, results)
-        return values_of(schedule.targets, results)
-
-    if ALIVE:
-        values_below(nodes, sizes, lambda node: run(scheduled([node]))[0])
-    schedule = scheduled(nodes)
-    if len(sizes) == n_named:  # else some are read by what decides a size
-        refuse_superfluous(bindings, nodes, [row.call for row in schedule.rows])
+    schedule = _schedule_bound(nodes, engine, bound, sizes)
+    refuse_superfluous(bindings, [*nodes, *schedule.deciding], [row.call for row in schedule.rows])
     engine.counters.evals += 1
-    return [np.array(a) for a in run(schedule)]
+    return _run_bound(schedule, engine)
+
+
+def _schedule_bound(nodes: Sequence[Node], engine: Engine, bound: Any, sizes: dict[Any, int]) -> Schedule:
+    names = []
+    if ALIVE:
+        settle(nodes, engine, partly=True)
+        names = names_below(nodes)
+    with LOCK:
+        drafts = draft([*nodes, *(n.node for n in names)])
+        return Schedule(nodes, drafts, bound, sizes, names=names)
+
+
+def _run_bound(schedule: Schedule, engine: Engine) -> list[Array]:
+    results = Results(schedule.chained)
+    with telling(schedule.sizes):
+        engine.run(schedule, results)
+    return [np.array(a) for a in values_of(schedule.targets, results)]
+
+
+def _evaluations(schedule: Schedule, call: ReplayCall, arrays: Sequence[Array]) -> tuple[Any, Any]:
+    """How a part that runs again gets its values, and how its results as they were recorded get theirs.
+
+    The latter are made from the values that the part's inputs have in this run. So are, where placeholders are bound,
+    those that it read from elsewhere.
+    """
+    inputs, n = call.part.inputs, call.part.n
+    values = [(id(unaliased(i)), a) for i, a in zip(inputs, arrays[len(arrays) - len(inputs) :], strict=True)]
+
+    def within(bound: dict[int, Array]) -> Any:
+        def run(nodes: Sequence[Node], engine: Engine) -> list[Array]:
+            return _run_bound(_schedule_bound(nodes, engine, bound, dict(schedule.sizes)), engine)
+
+        return run
+
+    again = within({**schedule.bound, **dict(values[n:])}) if schedule.bound else evaluate
+    return again, within({**schedule.bound, **dict(values)})
 
 
 def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:

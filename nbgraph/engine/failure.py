@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph.errors import BoundsError, LinAlgError, describe
+from nbgraph.errors import BoundsError, LinAlgError, OutOfMemoryError, describe
 from nbgraph.fragment import Fragment
 
 
@@ -24,6 +24,8 @@ class OperationFailed(Exception):
 
     def named(self, call: Any) -> Exception:
         """The user's error: operation and the line that recorded it."""
+        if isinstance(self.error, MemoryError):
+            return OutOfMemoryError.of(self.error, self.op.told_as or self.op.name)
         out_of_bounds = self.op.fallible and isinstance(self.error, BoundsError)
         if not (out_of_bounds or isinstance(self.error, np.linalg.LinAlgError)):
             return self.error

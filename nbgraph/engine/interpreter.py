@@ -7,6 +7,8 @@ Holds: what runs is the program's straight-line function (`nbgraph.engine.straig
 
 from __future__ import annotations
 
+import math
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
@@ -17,6 +19,7 @@ import numpy as np
 from nbgraph.engine import straight
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.straight import FIRST_IN_LOOP, FIRST_LINE, Loop
+from nbgraph.fragment import at_sizes
 from nbgraph.ssa import Bound
 
 Array = np.ndarray[Any, Any]
@@ -94,4 +97,7 @@ def _failed(
     k = -1 if place is None else place.tb_lineno - first_line
     if place is None or not 0 <= k < len(instrs):
         return 0, None
+    types = (at_sizes(bound.program.body.types[slot], bound.body_env) for slot in instrs[k].outs)
+    if isinstance(error, ValueError) and any(math.prod(t.shape) * t.dtype.itemsize > sys.maxsize for t in types):
+        error = MemoryError(str(error))  # an array of more bytes than there are addresses
     return place.tb_frame.f_locals.get("step", 0), OperationFailed(instrs[k].op, error)

@@ -18,11 +18,12 @@ import numpy as np
 from nbgraph.engine.binding import as_input, bind_sizes, telling
 from nbgraph.engine.direct import Direct
 from nbgraph.engine.failure import OperationFailed
+from nbgraph.engine.pieces import Pieces, pieces_for
 from nbgraph.engine.quick import Quick, never
 from nbgraph.engine.recipe import Recipe, recipe_for
-from nbgraph.engine.replay import Replay, bind_calls
+from nbgraph.engine.replay import Replay, bind_calls, fit
 from nbgraph.engine.tape import Tape, runs_of
-from nbgraph.errors import BindingError
+from nbgraph.errors import BindingError, OutOfMemoryError
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Program
 from nbgraph.trees import unflatten
@@ -71,6 +72,8 @@ class CompiledProgram:
             return self._general(arrays) if outs is None else outs
         except OperationFailed as failure:
             raise failure.named(None) from failure.error
+        except MemoryError as error:
+            raise OutOfMemoryError.of(error) from error
 
     def _general(self, arrays: tuple[Any, ...]) -> list[Array]:
         """The outputs for arrays that are not like the last ones: what is wrong with them is said here."""
@@ -100,6 +103,9 @@ class CompiledProgram:
         known = [*types, *map(type_of_array, constants)]
         if len(tape.calls) == 1:
             (bound,), _ = bind_calls(tape, known, sizes)
+            pieces = pieces_for(self.engine, bound)
+            if pieces is not None and list(tape.outputs) == list(tape.calls[0].dests):
+                return partial(_in_pieces, pieces, types, constants, tape.calls[0].sources)
             for way in (Quick, Direct):
                 run = way(native, tape, constants, known, bound)
                 if run.fits:
@@ -130,6 +136,16 @@ class CompiledProgram:
 
     def __reduce__(self) -> Any:
         return _rebuild, (self.engine.jit, self.recipe)
+
+
+def _in_pieces(
+    pieces: Pieces, types: Sequence[TensorType], constants: Sequence[Array], sources: Sequence[int], arrays: Any
+) -> list[Array] | None:
+    """The outputs of the only call, run in pieces; None if the arrays are not of these types."""
+    if not fit(arrays, [(t.shape, t.dtype) for t in types]):
+        return None
+    given = (*arrays, *constants)
+    return pieces.outputs([given[v] for v in sources])
 
 
 def _rebuild(jit: str, recipe: Recipe) -> CompiledProgram:

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nbgraph.derive import Path, key_of
+from nbgraph.decided import names_of
+from nbgraph.derive import Path, key_of, vjp
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BindingError, DifferentiationError
 from nbgraph.fragment import Fragment, FragmentBuilder, live_instrs, size_at
 from nbgraph.op import REGISTRY
+from nbgraph.parts import plain_call
 from nbgraph.trace import LOCK, Node, Placeholder
 from nbgraph.trees import flatten
 from nbgraph.types import Size, TensorType, type_of_array
@@ -74,6 +76,7 @@ def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: A
     """The calls between, over value numbers."""
     with LOCK:
         path = _path(outs, ins)
+        path.steps = [*_sized(path, outs), *path.steps]
     arguments = tuple(Argument(n.type, _name(n, k)) for k, n in enumerate(ins))
     made = {key_of(n) for n in ins}
     for step in path.steps:
@@ -96,6 +99,12 @@ def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: A
         steps.append(Step(step.fragment if step.kind == "call" else None, sources, tuple(step.words), slots))
         numbers.update({key: n + k for k, (_, key) in enumerate(fresh)})
         n += len(fresh)
+    if names_of(w for step in steps for w in step.words):
+        raise BindingError(
+            "a size is decided by the data of the inputs",
+            operation="compile",
+            hint="evaluate with bindings={placeholder: array}, which finds it each time; or compile what lies between",
+        )
     values = _constant_values(engine, constants)
     return Recipe(arguments, values, tuple(steps), tuple(numbers[key_of(o)] for o in outs), structure)
 
@@ -107,6 +116,29 @@ def _path(outs: Sequence[Node], ins: Sequence[Node]) -> Path:
         raise BindingError(
             "cannot compile from here: history was dropped", operation="compile", hint=str(error)
         ) from None
+
+
+def _sized(path: Path, outs: Sequence[Node]) -> list[Any]:
+    """Steps for what depends on no input, but on a size that has a name."""
+    known = {key for step in path.steps for _, key in step.outs} | path.wrt.keys()
+    stack = [i for step in path.steps for i in step.inputs] + list(outs)
+    found: dict[int, tuple[Any, Node, set[int]]] = {}
+    while stack:
+        node = stack.pop()
+        if node.data is not None or key_of(node) in known:
+            continue
+        call = plain_call(node, vjp)
+        if call is not None and id(call) not in found:
+            found[id(call)] = call, node, set()
+            stack.extend(call.inputs)
+        if call is not None:
+            found[id(call)][2].add(node.slot)
+    named: dict[int, tuple[Any, Node, set[int]]] = {}
+    for call, node, used in sorted(found.values(), key=lambda entry: entry[0].seq):
+        sizes = [*getattr(call, "words", ()), *(d for i in call.inputs if not i.type.concrete for d in i.type.shape)]
+        if any(isinstance(d, DimExpr) for d in sizes) or any(id(i.call) in named for i in call.inputs):
+            named[id(call)] = call, node, used
+    return path.steps_of(named.values())
 
 
 def _constant_values(engine: Any, nodes: Sequence[Node]) -> tuple[Array, ...]:

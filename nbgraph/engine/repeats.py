@@ -89,10 +89,9 @@ class Repeated:
                 kept = self.saved[0][1]
                 return Rows(kept.series[place], kept.k)
             return [values[place] for _, values in self.saved]
-        node = calls[0].inputs[which]
-        if node is calls[1].inputs[which]:
-            return self._value(node)
-        return [self._value(c.inputs[which]) for c in calls]
+        nodes = [c.inputs[which] for c in calls]
+        same = len(set(map(id, nodes))) == 1  # in all of them: equal numbers are one node, now and then
+        return self._value(nodes[0]) if same else list(map(self._value, nodes))
 
     def _column_of_chain(self, which: int) -> Any:
         """What the chain holds of an operand or a slot, newest first; None where it is the same in all calls."""

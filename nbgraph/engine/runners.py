@@ -7,6 +7,7 @@ Holds: what can be decided once is decided when a runner is made; a run then doe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from time import perf_counter
@@ -17,6 +18,7 @@ import numpy as np
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.engine.pieces import Pieces, pieces_for
 from nbgraph.engine.quick import never, quick_function
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.errors import NbgraphError
@@ -34,7 +36,12 @@ def runner_for(engine: Any, key: Any, bound: Bound) -> Runner | None:
     """A runner of a program, by the tier it has come to; None where there can be none. `key` is that of its route."""
     if bound.program.summed:
         return None
-    made = (Compiled if engine.ready(bound.program) else Interpreted)(engine, key, bound)
+    if not engine.ready(bound.program):
+        made: Runner = Interpreted(engine, key, bound)
+    elif (pieces := pieces_for(engine, bound)) is not None:
+        made = InPieces(engine, key, bound, pieces)
+    else:
+        made = Compiled(engine, key, bound)
     return made if made.fits else None
 
 
@@ -63,7 +70,7 @@ class Compiled(Runner):
         code = engine.native.codes[bound.program]
         placed = placed_for(code, bound)
         n_objects = len(code.picks) + len(bound.out_types)
-        self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
+        self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS and all(abs(v) <= sys.maxsize for v, _ in placed.rest)
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
         self.outs: list[tuple[Any, Any, Any]] = [
             (allocator(t.shape, t.dtype), t.shape, t.dtype) for t in bound.out_types
@@ -71,7 +78,7 @@ class Compiled(Runner):
         self.workspace = placed.workspace
         self.limit = limit_for(engine, [bound], placed.workspace)
         self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
-        rest = [word for value, relative in placed.rest for word in (value, int(relative))]
+        rest = [word for value, relative in placed.rest for word in (value, int(relative))] if self.fits else []
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
         self.quick: Any = never
         if engine.native.objects.load_kernel("builtin", ""):  # compiling it takes longer than it would save here
@@ -101,6 +108,19 @@ class Compiled(Runner):
         return outs
 
 
+class InPieces(Runner):
+    """By machine code, piece by piece."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, engine: Any, key: Any, bound: Bound, pieces: Pieces) -> None:
+        super().__init__(engine, key, bound)
+        self.pieces = pieces
+
+    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+        return self.pieces.outputs(arrays)
+
+
 class Interpreted(Runner):
     """With NumPy, until the tiers say that compiling pays."""
 
@@ -117,7 +137,7 @@ class Interpreted(Runner):
                 outs = interpreter.run(self.bound, arrays)
         except OperationFailed as failure:
             if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError):
-                raise failure.error from None
+                raise failure.named(None) from failure.error
             return None  # the general way names it
         seconds = perf_counter() - start
         counters = self.counters

@@ -3,7 +3,7 @@
 In: target nodes, and drafts of calls that are not part of the graph yet. Out: `Row`s in an order that runs: calls of
 fragments with the slots wanted of each, and sums. Only what is not known yet is in it.
 Wanted are the targets, what later rows use, what live nodes stand for, and, where a history will be kept, results
-that must not be computed twice.
+that must not be computed twice. Sizes that the data decides under bindings are noted as the rows that decide them run.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import repeat
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
+from nbgraph.decided import Decided
 from nbgraph.engine.chains import Chain, chain_from
 from nbgraph.engine.series import row as row_of
 from nbgraph.errors import BindingError, ShapeError
@@ -25,6 +27,7 @@ from nbgraph.parts import ReplayCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
+from nbgraph.settle import checked
 from nbgraph.trace import (
     AliasCall,
     Formal,
@@ -117,8 +120,9 @@ class Schedule:
         targets: Sequence[Node],
         drafts: Sequence[Draft],
         bound: Mapping[int, Any],
-        sizes: Mapping[Any, int],
+        sizes: dict[Any, int],
         only_targets: bool = False,
+        names: Sequence[Decided] = (),
     ) -> None:
         self.bound, self.sizes, self.only_targets = bound, sizes, only_targets
         self.home: dict[int, tuple[Draft, int]] = {
@@ -127,11 +131,22 @@ class Schedule:
         self.draft_of = {id(d.call): d for d in drafts}
         #: By the id of a call: the chain that it runs in, and its place there.
         self.chained: dict[int, tuple[Chain, int]] = {}
+        targets = [*targets, *(name.node for name in names)]
         self.rows = self._collect(targets, only_targets)
         self.steps = self._merge(self.rows)
         #: Sums in the making, by the id of their call.
         self.totals: dict[int, Array] = {}
         self._survey(targets)
+        #: The nodes of sizes that the data decides; those sizes that results of this schedule decide.
+        self.deciding = targets[len(targets) - len(names) :]
+        self.decided: dict[Key, list[Decided]] = {}
+        sources = self.targets[len(targets) - len(names) :]
+        del self.targets[len(targets) - len(names) :]
+        for name, source in zip(names, sources, strict=True):
+            if type(source) is tuple:
+                self.decided.setdefault(source, []).append(name)
+            else:
+                self.sizes[name] = checked(int(source))
 
     def key(self, node: Node) -> Key:
         """Where the value of a node without data is among the results."""
@@ -223,10 +238,10 @@ class Schedule:
 
     def _enter(self, chain: Chain) -> None:
         """Puts a chain in the place of its calls."""
-        row = ChainRow(chain, [self.draft_of.get(id(call)) for call in chain.calls])
-        for k, call in enumerate(chain.calls):
-            self._found[id(call)] = row
-            self.chained[id(call)] = chain, k
+        ids = list(map(id, chain.calls))
+        row = ChainRow(chain, list(map(self.draft_of.get, ids)))
+        self._found.update(dict.fromkeys(ids, row))
+        self.chained.update(zip(ids, zip(repeat(chain), range(len(ids))), strict=True))
         self._visit(chain.inputs)
 
     def _maker(self, node: Node) -> Any:
@@ -257,6 +272,15 @@ class Schedule:
         if chain is None or chain.calls[max(k + 1 - len(calls), 0) : k + 1][::-1] != tuple(calls):
             return None, 0
         return chain, k
+
+    def decides(self, step: Any) -> list[Key]:
+        """The results of a step that are sizes of later ones."""
+        return [key for key in step.places() if key in self.decided]
+
+    def decide(self, keys: Iterable[Key], results: Results) -> None:
+        """Notes sizes whose values are among the results now."""
+        for key in keys:
+            self.sizes.update(dict.fromkeys(self.decided[key], checked(int(results[key]))))
 
     # -- sums --------------------------------------------------------------------------------------------------------
 
@@ -420,8 +444,7 @@ def _live_nodes(call: FragmentCall, draft: Draft | None) -> list[tuple[int, Any]
     """The slots of a call that has not run that live nodes stand for, with the nodes; without, of a draft."""
     if draft is not None:
         return [(slot, None) for slot in draft_slots(draft)]
-    nodes = [(slot, reference()) for slot, reference in call.nodes or ()]
-    return [(slot, node) for slot, node in nodes if node is not None and node.data is None]
+    return [(s, n) for s, reference in call.nodes or () if (n := reference()) is not None and n.data is None]
 
 
 def draft_slots(draft: Draft) -> set[int]:

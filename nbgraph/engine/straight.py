@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nbgraph.errors import GENERATED
 from nbgraph.fragment import Fragment, Instr, at_sizes
 from nbgraph.interpret import own
 from nbgraph.memory import SMALLEST, empty, is_own
@@ -86,7 +87,7 @@ def straight_line(bound: Bound, adding: bool, loop: Loop | None = None) -> Calla
         inside = [*body, *lines.sums(), *lines.links(loop)]
         head = [f"def straight({', '.join(arguments)}):", f"  for step, ({moving}) in enumerate(steps):"]
         text = [*head, *(f"  {line}" for line in inside), f"  return [{lines.linked(loop)}]"]
-    exec("\n".join(text), lines.names)
+    exec(compile("\n".join(text), GENERATED, "exec"), lines.names)
     made: Callable[..., Any] = lines.names["straight"]
     return made
 

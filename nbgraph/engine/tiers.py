@@ -22,17 +22,18 @@ HasKernel = Callable[[str, str], bool]
 
 #: Seconds, a fitted line over lowered programs (`python -m bench compile`): a base, each loop nest (kernel calls count
 #: as such), each operation.
-BASE, PER_NEST, PER_OPERATION = 0.02, 0.03, 0.009
-#: Seconds until Numba is imported and has compiled for the first time.
-IMPORT = 0.7
+BASE, PER_NEST, PER_OPERATION = 0.012, 0.016, 0.003
+#: Seconds until the compiler is imported and has compiled for the first time.
+IMPORT = 0.15
 #: The kernels that calls are made with.
 DRIVERS = ("entry", "objects_entry", "objects_driver", "repeat")
 #: Seconds to compile a kernel that no program has used yet and that is not on disk, measured on one core.
 FIRST_USE = {
-    "entry": 0.04, "objects_entry": 0.09, "objects_driver": 0.07, "repeat": 0.13,
-    "gemm": 1.1, "matmul": 1.4, "permute": 1.0, "fft": 1.7, "expm": 1.1, "sort": 0.8, "argsort": 0.8, "qr": 0.4,
+    "entry": 0.015, "objects_entry": 0.04, "objects_driver": 0.02, "repeat": 0.02,
+    "gemm": 0.2, "matmul": 0.35, "permute": 0.3, "fft": 0.6, "rfft": 0.5, "irfft": 0.5, "expm": 0.35,
+    "sort": 0.15, "argsort": 0.15, "qr": 0.17,
 }  # fmt: skip
-FIRST_USE_OF_OTHERS = 0.25
+FIRST_USE_OF_OTHERS = 0.1
 
 
 def is_in_process(name: str, code: str) -> bool:
@@ -119,5 +120,5 @@ def shared_seconds(body: Fragment, is_made: HasKernel = is_in_process) -> float:
     kernels = {(i.op.kernel, body.types[i.ins[0]].code) for i in body.instrs if isinstance(i.op, Kernel)}
     kernels |= {(name, "") for name in DRIVERS}
     missing = [name for name, code in kernels if not is_made(name, code)]
-    first = 0.0 if "numba" in sys.modules else IMPORT
+    first = 0.0 if "nbgraph_kernels.compile" in sys.modules else IMPORT
     return first + sum(FIRST_USE.get(name, FIRST_USE_OF_OTHERS) for name in missing)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 from nbgraph.engine import Engine
@@ -23,6 +25,10 @@ __all__ = ["LineParser", "Parser", "add_common", "effort", "integer", "new_figur
 
 class LineParser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._negative_number_matcher = re.compile(r"-\.?\d[\d.]*(e[+-]?\d+)?$", re.IGNORECASE)  # -1e-3 is no option
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
@@ -81,7 +87,7 @@ def run(
 
     With the engine that did the work, what it took is printed below the report.
     """
-    figure = new_figure(parser) if args.plot else None
+    figure = new_figure(args.plot, parser) if args.plot else None
     start = time.perf_counter()
     try:
         found = solve()
@@ -113,19 +119,25 @@ def effort(engine: Engine, seconds: float) -> str:
 # -- plots ------------------------------------------------------------------------------------------------------------
 
 
-def new_figure(parser: LineParser) -> Any:
-    """An empty figure."""
+def new_figure(file: str, parser: LineParser) -> Any:
+    """An empty figure; an error now, and not after the work, if it could not be saved there."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         parser.error("--plot needs matplotlib: pip install matplotlib")
-    return Figure(figsize=(9, 4), layout="constrained")
+    figure, path = Figure(figsize=(9, 4), layout="constrained"), Path(file)
+    formats = figure.canvas.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in formats:
+        parser.error(f"argument --plot: {file!r} does not end in one of {', '.join(sorted(formats))}")
+    if path.is_dir() or not path.parent.is_dir():
+        parser.error(f"argument --plot: {file!r} cannot be a file: {'a folder' if path.is_dir() else 'no such folder'}")
+    return figure
 
 
 def save(figure: Any, file: str, parser: LineParser) -> None:
-    """The figure in a file."""
+    """The figure in a file; PNG if its name does not say what."""
     try:
-        figure.savefig(file)
+        figure.savefig(file, format=None if Path(file).suffix else "png")
     except (OSError, ValueError) as error:  # no such folder; no such format
         parser.error(str(error))
 

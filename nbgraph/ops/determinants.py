@@ -193,7 +193,9 @@ class Slogdet(_Determinant):
             return None, None
         a, lu, pivots = ins
         x = b.factored_solve(a, lu, pivots, matrices.identity(b, a), adjoint=False)
-        change = matrices.trace(b, matrices.matmul(b, x, tangents[0]))
+        rank = b.type(a).ndim
+        i, j, batch = rank - 2, rank - 1, tuple(range(rank - 2))
+        change = b.contract(x, tangents[0], a=(*batch, i, j), b=(*batch, j, i), out=batch)  # no product of matrices
         if not b.type(a).is_complex:
             return None, change
         turn = b.mul(b.cast(b.imag(change), b.type(a).code), 1j)

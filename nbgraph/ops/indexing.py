@@ -7,7 +7,8 @@ that is literally 1 is structure, as it broadcasts. Starts are never negative; r
 
 A dimension of symbolic size is taken to be at least as large as the bounds counted from it ask for: of a
 dimension d, `x[1:]` has d - 1 elements, `x[-2]` is element d - 2, `x[3]` exists. An upper bound that may lie
-beyond the end is cut: `x[:5]` has min(5, d) elements, except that `x[k:k+1]` has literally 1. Where
+beyond the end is cut: `x[:5]` has min(5, d) elements, except that `x[k:k+1]` has literally 1. An expression
+counts from the end if it is positive for no sizes from 1 on: `x[-n:]` has n elements, also if n is 0. Where
 everything is known, it is checked.
 """
 
@@ -19,7 +20,8 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from nbgraph.dims import DimExpr, dim_min
+from nbgraph.dims import DimExpr, dim, dim_min, substitute
+from nbgraph.dims.expression import nonnegative
 from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.kinds import Assembly, Layout, Part, View
 from nbgraph.op import Op, Sample, Sizes, sample_array
@@ -112,16 +114,21 @@ def _position(k: Size, d: Size, axis: int) -> Size:
     if isinstance(k, int) and isinstance(d, int) and not -d <= k < d:
         got, wanted = f"index {k} along axis {axis}", f"-{d} <= index < {d}"
         raise BoundsError("index is out of bounds", operation="getitem", got=got, wanted=wanted)
-    return d + k if isinstance(k, int) and k < 0 else k
+    return d + k if _counts_from_end(k) else k
+
+
+def _counts_from_end(k: Size) -> bool:
+    """Whether an index is negative; of expressions, one that is positive for no sizes from 1 on."""
+    return k < 0 if isinstance(k, int) else nonnegative(-substitute(k, {name: dim(name) + 1 for name in k.names}))
 
 
 def _symbolic(start: Size | None, stop: Size | None, step: int, d: Size) -> tuple[Size, Size]:
     """First element and length of a slice where some size is symbolic; see the assumptions above."""
 
     def bound(s: Size, end: Size) -> Size:
-        if not isinstance(s, int):
-            return s
-        return d + s if s < 0 else dim_min(s, end)
+        if _counts_from_end(s):
+            return d + s
+        return dim_min(s, end) if isinstance(s, int) else s
 
     if step > 0:
         first: Size = 0 if start is None else bound(start, start)

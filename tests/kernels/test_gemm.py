@@ -21,7 +21,16 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "reversed": lambda x: np.ascontiguousarray(x[:, ::-1, ::-1])[:, ::-1, ::-1],
     "one member": lambda x: np.broadcast_to(x[:1], x.shape),
 }
-SIZES = [(2, 9, 7, 8), (1, 12, 1, 30), (1, 1, 20, 15), (3, 2, 3, 4), (1, 1, 1, 200), (2, 0, 3, 4), (2, 3, 4, 0)]
+SIZES = [
+    (2, 9, 7, 8),
+    (2, 17, 10, 8),
+    (1, 12, 1, 30),
+    (1, 1, 20, 15),
+    (3, 2, 3, 4),
+    (1, 1, 1, 200),
+    (2, 0, 3, 4),
+    (2, 3, 4, 0),
+]
 
 
 @pytest.mark.parametrize("dtype", dtypes("gemm"))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-import nbgraph_kernels as kernels
+from nbgraph_kernels import permute
+from nbgraph_kernels.compile import compile_words
 
 LAYOUTS = [
     lambda x: x(5),
@@ -31,8 +32,11 @@ LAYOUTS = [
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "c16", "b1"])
-def test_permute_is_a_copy(call_at: Any, dtype: str) -> None:
-    made = kernels.kernel("permute", dtype)
+@pytest.mark.parametrize("as_if", ["small", "large"])
+def test_permute_is_a_copy(call_at: Any, dtype: str, as_if: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for small results, and as for large ones, which are stored past the cache."""
+    monkeypatch.setattr(permute, "MANY", 0 if as_if == "large" else permute.MANY)
+    made = compile_words(permute.build("permute", dtype))
 
     def numbered(*shape: int) -> Any:
         return np.arange(int(np.prod(shape)) if shape else 1).reshape(shape).astype(dtype)
@@ -42,8 +46,10 @@ def test_permute_is_a_copy(call_at: Any, dtype: str) -> None:
         out = np.full(x.shape, True if dtype == "b1" else 77, dtype)
         guard = np.zeros(x.size + 2, dtype)
         to = guard[1:-1].reshape(x.shape)
+        lines = np.empty(x.nbytes + 64, np.uint8)
+        at_a_line = lines[-lines.ctypes.data % 64 :][: x.nbytes].view(dtype).reshape(x.shape)
         address = x.__array_interface__["data"][0]
-        for target in (out, to):
+        for target in (out, to, at_a_line):
             where = target.__array_interface__["data"][0]
             strides = [s // x.itemsize for s in x.strides]
             assert call_at(made, where, address, x.ndim, *x.shape, *strides) == 0

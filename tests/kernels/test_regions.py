@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nbgraph_kernels import accumulate, regions
+from nbgraph_kernels import accumulate, machine, regions
 from nbgraph_kernels import compile as compiler
 
 READ, WRITE = regions.POINTERS["f8"], regions.POINTERS["f8"]
@@ -48,8 +48,8 @@ def reduce(w: Any) -> int:
 
 def optimised(function: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     texts: list[str] = []
-    optimise = compiler._optimise
-    monkeypatch.setattr(compiler, "_optimise", lambda module: (optimise(module), texts.append(str(module))))
+    optimise = machine.optimise
+    monkeypatch.setattr(machine, "optimise", lambda m, *rest: (optimise(m, *rest), texts.append(str(m))))
     compiler.emit(function)
     return texts[0]
 

@@ -39,5 +39,5 @@ def namespace(module: ModuleType) -> ModuleType:
     made.__dict__.update({k: v for k, v in vars(module).items() if not k.startswith("__")})
     names = {name: name for name in BODIES} | _ALIASES
     for name, meaning in names.items():
-        made.__dict__[name] = caller(BODIES[meaning], getattr(module, name, None))
+        made.__dict__[name] = caller(BODIES[meaning])
     return made

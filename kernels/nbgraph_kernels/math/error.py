@@ -60,7 +60,7 @@ def _erfc_single(x: Value) -> Value:
     n, _ = exponent.round_to_word()
     r = exponent - n
     y = t.polynomial(coefficients) * inverse * (r.fma(r.polynomial(POW[0][1]), 1.0) * n.power_of_two())
-    return (x < 0.0).where(2.0 - y, y).cast(x.ir.type)
+    return (x < 0.0).where(2.0 - y, y).cast(x.kind)
 
 
 def _erfc_double(x: Value) -> Value:

@@ -1,14 +1,14 @@
-"""A mathematical function as LLVM code that Numba's code calls.
+"""A mathematical function as LLVM code that compiled code calls.
 
 In:    a Python function over `Value`s, and the format of its arguments.
-Out:   `Function`: text of an LLVM module that defines it, made once in a process; `caller`, the intrinsic by which
+Out:   `Function`: an LLVM module that defines it, optimised, made once in a process; `caller`, the intrinsic by which
        compiled code calls it.
-Holds: the function is inlined into the loop around the call before loops are vectorised. Its text is parsed anew for
-       each piece of compiled code (0.2 ms), and costs nothing where it is not used.
+Holds: compiled code only declares the function: a call costs nothing while it is optimised. The function comes with
+       variants over vectors, which LLVM's vectoriser puts in place of calls in a loop (the vector function ABI). Their
+       names begin with `LANES`: once loops are vectorised the module is linked in, and they become part of the loop
+       (see `machine.optimise`). What is left of a loop calls the function of one number.
 
-What cannot be vectorised is a `guarded` function: it comes with variants over vectors, which LLVM's vectoriser takes
-for the scalar one (the vector function ABI) and which go the slow way only if a lane must. They are named `LANES...`:
-they have to be visible from outside until loops are vectorised (see `compile._optimise`), and are inlined after that.
+What cannot be written without branches is a `guarded` function: it goes the slow way only if a number must.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from functools import cache
 from typing import Any
 
 from llvmlite import binding, ir
-from numba import types
-from numba.core.typing import signature
-from numba.extending import intrinsic
 
-from ..lowering import LANES, parameters
+from ..language import intrinsic
+from ..language.types import Typed, float32, float64
+from ..machine import LANES, optimised_bitcode
 from .values import DOUBLE, SINGLE, Format, Value
 
 _PURE = ("nounwind", "willreturn", "memory(none)")
@@ -45,17 +44,40 @@ class _Attributes(ir.values.FunctionAttributes):
 
 
 class Function:
-    """One function for one format, as a library that `lowering.Lowered` links."""
+    """One function for one format, as a library that a program links once its loops are vectorised."""
 
     def __init__(self, body: Callable[..., Value], format: Format, count: int) -> None:
         self.name = f"nbgraph_{body.__name__}_{format.word.width}"
+        self.variants = {f"{LANES}{n}_{self.name}": n for n in _widths(format.word.width)}
         module = ir.Module(self.name)
-        arguments, builder = define(module, self.name, [format.type] * count, format.type, "alwaysinline")
-        builder.ret(body(*arguments).ir)
-        self.text = str(module)
+        kinds = {name: ir.VectorType(format.type, n) for name, n in self.variants.items()}
+        for name, kind, how in (
+            *((n, k, "alwaysinline") for n, k in kinds.items()),
+            (self.name, format.type, "noinline"),
+        ):
+            arguments, builder = define(module, name, [kind] * count, kind, how)
+            builder.ret(body(*arguments).ir)
+        self.bitcode = optimised_bitcode(str(module))
+        self._kind, self._count = format.type, count
 
-    def _get_module_for_linking(self) -> Any:
-        return binding.parse_assembly(self.text)
+    def declared(self, module: Any) -> Any:
+        """The function in a module that calls it, with the names of its variants."""
+        found = module.globals.get(self.name)
+        if found is None:
+            found = _declare(module, self.name, self._kind, self._count)
+            mapping = ",".join(f"_ZGV_LLVM_N{n}{'v' * self._count}_{self.name}({v})" for v, n in self.variants.items())
+            found.attributes.add(f'"vector-function-abi-variant"="{mapping}"')
+            for name, n in self.variants.items():
+                _declare(module, name, ir.VectorType(self._kind, n), self._count)
+        return found
+
+
+def _declare(module: Any, name: str, kind: Any, count: int) -> Any:
+    function = ir.Function(module, ir.FunctionType(kind, [kind] * count), name)
+    function.attributes = _Attributes()
+    for each in (*_PURE, "speculatable"):
+        function.attributes.add(each)
+    return function
 
 
 @cache
@@ -64,46 +86,21 @@ def library(body: Callable[..., Value], format: Format, count: int) -> Function:
     return Function(body, format, count)
 
 
-def caller(body: Callable[..., Value], other: Any = None) -> Any:
-    """The intrinsic for the function: of floats, integers as float64; anything else is a call of `other`."""
+def caller(body: Callable[..., Value]) -> Any:
+    """The intrinsic for the function, of real numbers: integers as float64."""
 
-    def call(typingctx: Any, *given: Any) -> Any:
-        if not all(isinstance(t, types.Float | types.Integer) for t in given):
-            return _call_of(typingctx, other, given) if other is not None else None
-        single = all(t == types.float32 for t in given)
-        number, format = (types.float32, SINGLE) if single else (types.float64, DOUBLE)
-        made = library(body, format, len(given))
+    def call(cx: Any, *given: Any) -> Any:
+        values = [cx.typed(x) for x in given]
+        if not all(v.type.kind in "fiub" for v in values):
+            raise TypeError(f"{body.__name__} of {', '.join(str(v.type) for v in values)}")
+        number = float32 if all(v.type == float32 for v in values) else float64
+        made = library(body, SINGLE if number == float32 else DOUBLE, len(values))
+        cx.program.libraries.setdefault(made.name, made)
+        function = made.declared(cx.module)
+        cx.note_length()
+        return Typed(number, cx.builder.call(function, [cx.cast(v, number).ir for v in values]))
 
-        def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            context.active_code_library.add_linking_library(made)
-            kind = ir.FunctionType(format.type, [format.type] * len(values))
-            function = builder.module.globals.get(made.name) or ir.Function(builder.module, kind, made.name)
-            return builder.call(function, values)
-
-        return signature(number, *[number] * len(given)), generate
-
-    call.__signature__ = _signature(body)  # type: ignore[attr-defined]
-    call.__name__ = body.__name__
     return intrinsic(call)
-
-
-def _signature(body: Callable[..., Value]) -> Any:
-    from inspect import Parameter, Signature
-
-    return Signature([Parameter("typingctx", Parameter.POSITIONAL_OR_KEYWORD), *parameters(body)])
-
-
-def _call_of(typingctx: Any, other: Any, given: Any) -> Any:
-    """A call of a function that Numba knows."""
-    kind = typingctx.resolve_value_type(other)
-    resolved = typingctx.resolve_function_type(kind, given, {})
-    if resolved is None:
-        return None
-
-    def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        return context.get_function(kind, sig)(builder, values)
-
-    return resolved, generate
 
 
 def define(module: Any, name: str, arguments: list[Any], result: Any, *attributes: str) -> tuple[list[Value], Any]:
@@ -121,39 +118,41 @@ def define(module: Any, name: str, arguments: list[Any], result: Any, *attribute
 
 def guarded(y: Value, x: Value, limit: float, slow: Callable[[Value], Value]) -> Value:
     """y, or slow(x) where |x| > limit, which should be rare."""
-    module, type_ = x.builder.module, x.ir.type
-    name = f"nbgraph_guarded_{slow.__name__}_{x.format.word.width}"
+    module, builder = x.builder.module, x.builder
+    slowly = _slow_function(module, slow, x)
+    large = _is_large(builder, x.ir, limit) if x.lanes else (x.abs() > limit).ir
+    some = large
+    if x.lanes:
+        all_bits = builder.bitcast(large, ir.IntType(x.lanes))
+        some = builder.icmp_unsigned("!=", all_bits, all_bits.type(0))
+    start = builder.block
+    with builder.if_then(some, likely=False):
+        arguments = [y.ir, x.ir] if x.lanes else [x.ir]
+        other = builder.call(_lanes(module, slowly, x.ir.type, limit) if x.lanes else slowly, arguments)
+        end = builder.block
+    result = builder.phi(x.ir.type)
+    result.add_incoming(y.ir, start)
+    result.add_incoming(other, end)
+    return Value(builder, result)
+
+
+def _slow_function(module: Any, slow: Callable[[Value], Value], x: Value) -> Any:
+    """The slow way of a number, a function of its own."""
+    name = f"nbgraph_{slow.__name__}_{x.format.word.width}"
     if name not in module.globals:
-        slowly = f"nbgraph_{slow.__name__}_{x.format.word.width}"
-        (argument,), builder = define(module, slowly, [type_], type_, "noinline", "cold", "optnone")
+        (argument,), builder = define(module, name, [x.kind], x.kind, "noinline", "cold", "optnone")
+        module.globals[name].linkage = "internal"
         builder.ret(slow(argument).ir)
-        variants = ",".join(
-            f"_ZGV_LLVM_N{n}vv_{name}({_variant(module, name, module.globals[slowly], type_, n, limit)})"
-            for n in _widths(x.format.word.width)
-        )
-        mapping = f'"vector-function-abi-variant"="{variants}"'
-        (fast, argument), builder = define(module, name, [type_, type_], type_, "noinline", mapping)
-        with builder.if_then((argument.abs() > limit).ir, likely=False):
-            builder.ret(builder.call(module.globals[slowly], [argument.ir]))
-        builder.ret(fast.ir)
-    return Value(x.builder, x.builder.call(module.globals[name], [y.ir, x.ir]))
+    return module.globals[name]
 
 
-def _variant(module: Any, name: str, slow: Any, type_: Any, width: int, limit: float) -> str:
-    """Defines the guarded function of vectors; gives its name."""
-    kind = ir.VectorType(type_, width)
-    slowly = _lanes(module, name, slow, kind, limit)
-    (y, x), builder = define(module, f"{LANES}{width}_{name}", [kind, kind], kind, "alwaysinline")
-    large = builder.bitcast(_is_large(builder, x.ir, limit), ir.IntType(width))
-    with builder.if_then(builder.icmp_unsigned("!=", large, large.type(0)), likely=False):
-        builder.ret(builder.call(slowly, [y.ir, x.ir]))
-    builder.ret(y.ir)
-    return f"{LANES}{width}_{name}"
-
-
-def _lanes(module: Any, name: str, slow: Any, kind: Any, limit: float) -> Any:
+def _lanes(module: Any, slow: Any, kind: Any, limit: float) -> Any:
     """The slow way of a vector: lane after lane; the slow function is not asked about what is not large."""
-    (y, x), builder = define(module, f"{name}_{kind.count}", [kind, kind], kind, "noinline", "cold", "optnone")
+    name = f"{slow.name}_{kind.count}"
+    if name in module.globals:
+        return module.globals[name]
+    (y, x), builder = define(module, name, [kind, kind], kind, "noinline", "cold", "optnone")
+    module.globals[name].linkage = "internal"
     index = ir.IntType(32)
     large = _is_large(builder, x.ir, limit)
     start, loop, end = builder.block, builder.append_basic_block(), builder.append_basic_block()
@@ -170,7 +169,7 @@ def _lanes(module: Any, name: str, slow: Any, kind: Any, limit: float) -> Any:
     builder.cbranch(builder.icmp_unsigned("<", following, index(kind.count)), loop, end)
     builder.position_at_end(end)
     builder.ret(changed)
-    return module.globals[f"{name}_{kind.count}"]
+    return module.globals[name]
 
 
 def _is_large(builder: Any, x: Any, limit: float) -> Any:

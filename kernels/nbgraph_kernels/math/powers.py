@@ -40,7 +40,7 @@ def _single(base: Value, y: Value) -> Value:
     exponent = (y.cast(DOUBLE.type) * log2).clamp(-160.0, 130.0)
     n, _ = exponent.round_to_word()
     r = exponent - n
-    return (r.fma(r.polynomial(power), 1.0) * n.power_of_two()).cast(base.ir.type)
+    return (r.fma(r.polynomial(power), 1.0) * n.power_of_two()).cast(base.kind)
 
 
 def _double(base: Value, y: Value) -> Value:

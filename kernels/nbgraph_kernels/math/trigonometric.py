@@ -50,7 +50,7 @@ def slow_tan(x: Value) -> Value:
 
 def _slow(x: Value, function: object) -> Value:
     wide = x.cast(DOUBLE.type)
-    return function(*remainder(wide)).cast(x.ir.type)  # type: ignore[operator]
+    return function(*remainder(wide)).cast(x.kind)  # type: ignore[operator]
 
 
 def _reduced(x: Value) -> tuple[Value, Value, Value]:
