@@ -46,6 +46,22 @@ print(json.dumps({"gradient": gradient.tolist(), "compiled": s.compiled, "loaded
                   "interpreted": s.interpreted, "modules": sorted({"numba", "scipy.linalg"} & set(sys.modules))}))
 """
 
+#: Placeholders, a checkpointed and jitted step, a size that the data decides; prints the gradient and what it took.
+PLACED = """
+import json, sys
+import numpy as np
+import nbgraph as nbg
+engine, n = nbg.Engine(jit=sys.argv[1]), int(sys.argv[2])
+a, x = (nbg.TracedTensor.placeholder(shape, name="a") for shape in (("n", "m"), ("m",)))
+step = nbg.checkpoint(nbg.jit(lambda x: nbg.tanh(a.T @ (a @ x)) + x))
+y = step(x)
+g = (y[y > 0.1] ** 2).sum().grad(a)
+A = np.arange(n * (n + 1.0)).reshape(n, n + 1) / n**3
+found = g.eval(engine, bindings={a: A, x: np.linspace(-0.5, 1.0, n + 1)})
+s = engine.stats()
+print(json.dumps({"gradient": found.tolist(), "compiled": s.compiled, "loaded": s.loaded}))
+"""
+
 
 def command(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}", *arguments]
@@ -124,6 +140,13 @@ def test_a_later_process_imports_no_numba(jit: str, loop_cache: tuple[Path, Any]
     assert later["modules"] == []
     assert (later["compiled"], later["loaded"], later["interpreted"]) == (0, first["compiled"], 0)
     np.testing.assert_allclose(later["gradient"], run(LOOP, "never", "50")["gradient"], rtol=1e-12)
+
+
+def test_sizes_known_at_run_time_are_no_part_of_what_is_kept(tmp_path: Path) -> None:
+    first = run(PLACED, "always", "3", cache=tmp_path / "cache")
+    later = run(PLACED, "always", "5", cache=tmp_path / "cache")
+    assert first["loaded"] == later["compiled"] == 0 < first["compiled"] == later["loaded"]
+    np.testing.assert_allclose(later["gradient"], run(PLACED, "never", "5")["gradient"], rtol=1e-12)
 
 
 def test_what_is_loaded_is_what_was_compiled(filled: Path) -> None:

@@ -78,8 +78,9 @@ def complex_log2(z: Any) -> Any:
 
 
 def complex_log1p(z: Any) -> Any:
-    """log(1 + z)."""
-    return complex_log(complex(1.0 + z.real, z.imag))
+    """log(1 + z), of |1 + z| and its angle: what NumPy does."""
+    x = 1.0 + z.real
+    return complex(math.log(abs(complex(x, z.imag))), math.atan2(z.imag, x))
 
 
 def complex_log10(z: Any) -> Any:

@@ -83,7 +83,7 @@ POLYNOMIALS: dict[str, tuple[str, Any, Any, Any, int, int]] = {
     "SIN": ("(sin(r)/r - 1) / r^2 of r^2", odd(mp.sin), TINY, QUARTER_PI**2, 3, 6),
     "COS": ("(cos(r) - 1 + r^2/2) / r^4 of r^2", even, TINY, QUARTER_PI**2, 3, 5),
     "SINH": ("(sinh(x)/x - 1) / x^2 of x^2", odd(mp.sinh), TINY, mpf(1), 3, 7),
-    "TANH": ("(tanh(x)/x - 1) / x^2 of x^2", odd(mp.tanh), TINY, (mpf("0.3025"), mpf(1)), 4, 15),
+    "TANH": ("(tanh(x)/x - 1) / x^2 of x^2", odd(mp.tanh), TINY, mpf("0.3025"), 4, 10),
     "ATAN": ("(atan(x)/x - 1) / x^2 of x^2", odd(mp.atan), TINY, mpf(1), 10, 20),
     "ASIN": ("(asin(x)/x - 1) / x^2 of x^2", odd(mp.asin), TINY, mpf("0.2505"), 5, 12),
     "ERF": ("erf(x)/x - 1 of x^2", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, TINY, (mpf("1.1236"), mpf(1)), 6, 12),
@@ -137,8 +137,8 @@ def constants() -> dict[str, tuple[str, Any, Any]]:
         fits = [rounded(fit(f, low, h, d), k == 0) for k, (h, d) in enumerate(zip(highs, degrees, strict=True))]
         made[name] = formula, *map(show, fits)
     _, exp, bottom, top, *_ = POLYNOMIALS["EXP"]
-    short = rounded(fit(exp, bottom, top, 4), True)
-    made["EXP_SHORT"] = "EXP for single precision where the last bits do not matter; none for double", show(short), "()"
+    short = [rounded(fit(exp, bottom, top, d), k == 0) for k, d in enumerate((4, 9))]
+    made["EXP_SHORT"] = "EXP where the last bits do not matter", *map(show, short)
     log = fit(lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, mp.sqrt(mpf("0.5")) - 1, mp.sqrt(2) - 1, 7)
     formula, _, double = made["LOG"]
     made["LOG"] = f"single: (log(1 + f) - f + f^2/2) / f^3 of f; double: {formula}", show(rounded(log, True)), double

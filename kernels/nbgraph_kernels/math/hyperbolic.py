@@ -1,13 +1,13 @@
 """sinh, cosh, tanh.
 
-Near 0 odd polynomials x + x^3 P(x^2); beyond 1 from the exponential, where nothing cancels. Half of e^|x| is used, so
-that what may be represented does not overflow.
+Near 0 odd polynomials x + x^3 P(x^2); beyond 1 (tanh: 0.55) from the exponential, where nothing cancels. sinh and cosh
+take half of e^|x|, so that what may be represented does not overflow.
 """
 
 from __future__ import annotations
 
 from .coefficients import EXP, EXP_SHORT, LN2, SINH, TANH
-from .exponentials import exp, reduced, scaled
+from .exponentials import reduced, scaled
 from .values import Value
 
 
@@ -25,26 +25,21 @@ def cosh(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """The hyperbolic tangent, beyond 1 (1/2 in single precision) as 1 - 2 / (e^2|x| + 1)."""
-    if x.is_single:
-        return _tanh_single(x)
-    bounded = x.abs() * 2.0
-    far = (1.0 - 2.0 / (exp((bounded > 50.0).where(50.0, bounded)) + 1.0)).copysign(x)
-    return _odd(x, far, TANH[1])
+    """The hyperbolic tangent: beyond 0.55 as 1 - 2 / (e^2|x| + 1), where the last bits of e^2|x| count little.
 
-
-def _tanh_single(x: Value) -> Value:
-    """With n ln 2/2 + r for |x| and p for (e^2r - 1)/2, the quotient is 1 / (2^n p + (2^n + 1)/2)."""
+    With n ln 2/2 + r for |x| and p for (e^2r - 1)/2, the quotient is 1 / (2^n p + (2^n + 1)/2).
+    """
     a = x.abs()
-    bounded = (a > 10.0).where(10.0, a)
-    inverse, ln2, _ = LN2[0]
+    top = x.choose(10.0, 20.0)
+    bounded = (a > top).where(top, a)
+    inverse, ln2, _ = x.choose(*LN2)
     shifted = bounded.fma(2.0 * inverse, x.format.magic)
     power = ((shifted.bits << x.format.mantissa) + x.format.one).float
     r = (x.format.magic - shifted).fma(ln2 / 2.0, bounded)
-    p = (r * r).fma(r.polynomial([c * 2.0**k for k, c in enumerate(EXP_SHORT[0], 1)]), r)
+    p = (r * r).fma(r.polynomial([c * 2.0**k for k, c in enumerate(x.choose(*EXP_SHORT), 1)]), r)
     far = 1.0 - 1.0 / power.fma(p, power.fma(0.5, 0.5))
     z = a * a
-    near = (a * z).fma(z.polynomial(TANH[0]), a)
+    near = (a * z).fma(z.polynomial(x.choose(*TANH)), a)
     return (a > 0.55).where(far, near).copysign(x)
 
 
