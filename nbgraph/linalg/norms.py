@@ -115,7 +115,9 @@ def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> Traced
 
 def _largest(sizes: TracedTensor, axis: int, keepdims: bool) -> TracedTensor:
     """The largest of numbers that are not negative; 0 of none."""
-    return (api.sum if sizes.type.shape[axis] == 0 else api.max)(sizes, axis, keepdims=keepdims)
+    if sizes.type.shape[axis] == 0:
+        return api.sum(sizes, axis, keepdims=keepdims)
+    return api.max(sizes, axis, keepdims)
 
 
 def _powers(size: TracedTensor, p: float) -> TracedTensor:
@@ -130,14 +132,17 @@ def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: boo
     """The largest or smallest sum of a column (1, -1) or of a row (inf, -inf)."""
     summed, chosen = axes if abs(ord) == 1 else axes[::-1]
     sums = api.sum(api.abs(x), summed, keepdims=True)
-    best = (_largest if ord > 0 else api.min)(sums, chosen, True)
+    best = _largest(sums, chosen, True) if ord > 0 else api.min(sums, chosen, True)
     return best if keepdims else api.squeeze(best, axes)
 
 
 def _spectral_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
     """The largest singular value (2), the smallest (-2), or their sum ("nuc")."""
     s = svdvals(api.moveaxis(x, axes, (-2, -1)))
-    made = api.sum(s, -1) if ord == "nuc" else (_largest if ord == 2 else api.min)(s, -1, False)
+    if ord == "nuc":
+        made = api.sum(s, -1)
+    else:
+        made = _largest(s, -1, False) if ord == 2 else api.min(s, -1)
     return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
 
 
