@@ -139,10 +139,7 @@ def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: boo
 def _spectral_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
     """The largest singular value (2), the smallest (-2), or their sum ("nuc")."""
     s = svdvals(api.moveaxis(x, axes, (-2, -1)))
-    if ord == "nuc":
-        made = api.sum(s, -1)
-    else:
-        made = _largest(s, -1, False) if ord == 2 else api.min(s, -1)
+    made = api.sum(s, -1) if ord == "nuc" else _largest(s, -1, False) if ord == 2 else api.min(s, -1)
     return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
 
 
