@@ -1,7 +1,7 @@
-"""nbgraph: arrays for programs that are loops. Traced lazily, compiled with Numba, differentiated in reverse.
+"""nbgraph: arrays for programs that are loops. Traced lazily, compiled with LLVM, differentiated in reverse.
 
 Functions have NumPy's names and take anything array-like; what they return is recorded, not run. Importing this
-imports neither Numba nor llvmlite: they come with the first compile.
+does not import llvmlite, which comes with the first compile, nor Numba, which kernels of your own need.
 
 >>> import nbgraph as nbg
 >>> x = nbg.TracedTensor.from_tensor([1.0, 2.0])

@@ -107,15 +107,15 @@ def expand_split(call: SplitCall) -> None:
     before = (slice(None),) * call.axis
     for k, reference in call.nodes:
         node = reference()
-        if node is not None:
+        if node is not None and node.call is call:  # else an earlier attempt, interrupted, came so far
             op, sizes = REGISTRY["slice"].bind([ct.type], index=(*before, *_index(call, k)))
             part = record(op, [ct], sizes)
             seal_all([part])
             made = part.call
             made.seq = call.seq
-            node.call, node.slot = made, part.slot
             if node.data is None:
-                made.nodes = [(node.slot, weakref.ref(node))]
+                made.nodes = [(part.slot, weakref.ref(node))]
+            node.call, node.slot = made, part.slot
 
 
 def expand(node: Node) -> None:
@@ -124,9 +124,9 @@ def expand(node: Node) -> None:
     fragment = _fragment(call)
     made = FragmentCall(fragment, call.inputs, (), None)
     made.seq = call.seq
-    node.call, node.slot = made, fragment.outputs[0]
     if node.data is None:
-        made.nodes = [(node.slot, weakref.ref(node))]
+        made.nodes = [(fragment.outputs[0], weakref.ref(node))]
+    node.call, node.slot = made, fragment.outputs[0]
 
 
 def _fragment(call: JoinCall) -> Fragment:

@@ -70,7 +70,7 @@ class Part:
         _renumber(made, start, self.seq, vjp)
         for slot, reference in self.aliases:
             alias = reference()
-            if alias is not None:
+            if alias is not None and alias.part is self:  # else an earlier attempt, interrupted, came so far
                 alias.inputs, alias.part = (made[slot],), None
 
     def pull_back(self, cts: Mapping[int, Node], mask: Sequence[int]) -> dict[int, Node]:
@@ -159,13 +159,14 @@ class ReplayCall:
         with LOCK:  # what stands below an alias is sealed
             for d in draft([g for g in found if g is not None]):
                 commit(d, None)
+        _renumber([g for g in found if g is not None], start, self.seq, vjp)
         of = dict(zip(self.mask, found, strict=True))
         for k, reference in self.nodes:
             node = reference()
-            if node is not None:
-                node.call, node.slot = AliasCall(_or_zeros(of[k], node)), 0
-                node.call.seq = self.seq
-        _renumber([g for g in found if g is not None], start, self.seq, vjp)
+            if node is not None and node.call is self:  # else an earlier attempt, interrupted, came so far
+                alias = AliasCall(_or_zeros(of[k], node))
+                alias.seq = self.seq
+                node.call, node.slot = alias, 0
 
 
 def _or_zeros(node: Node | None, like: Node) -> Node:

@@ -153,7 +153,7 @@ def unroll(call: RepeatCall) -> None:
         totals[slot].seq = next(numbers)
     for slot, reference in call.nodes:
         node = reference()
-        if node is not None:
+        if node is not None and node.call is call:  # else an earlier attempt, interrupted, came so far
             made_by, of = (steps[slot[1]], slot[0]) if type(slot) is tuple else (totals.get(slot, steps[-1]), slot)
             _stand_for(node, made_by, of)
 
@@ -226,9 +226,9 @@ def _type_of_sum(call: RepeatCall, slot: int) -> TensorType:
 
 def _stand_for(node: Node, call: Any, slot: int) -> None:
     """Lets a node of the repeat stand for the same value of an unrolled call."""
-    node.call, node.slot = call, 0 if type(call) is SumCall else slot
     reference = weakref.ref(node)
     if type(call) is SumCall:
-        call.nodes = (*call.nodes, reference)
+        call.nodes, slot = (*call.nodes, reference), 0
     elif node.data is None:
         call.nodes.append((slot, reference))
+    node.call, node.slot = call, slot

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import os
 import pickle
 import signal
 import sys
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -443,6 +445,48 @@ def test_interrupted_inside_an_operation(monkeypatch):
         (y + 1).eval(survivor.engine)
     np.testing.assert_allclose((y + 1).eval(survivor.engine), np.cos(survivor.value) + 1, rtol=1e-14)
     survivor.check()
+
+
+def grown(x):
+    found = [x]
+    for _ in range(4):
+        known = nbg.stack(found)
+        found.append(nbg.sin(found[-1]) + known.T @ (known @ x))
+    return nbg.sum(nbg.stack(found) ** 2)
+
+
+def checkpointed(x):
+    part = nbg.checkpoint(lambda x: (nbg.sin(x) * x[0], nbg.cos(x)))
+    y, z = part(x)
+    return nbg.sum(nbg.sum(part(y * z)[0]) ** 2 * y)
+
+
+@pytest.mark.parametrize(("f", "place"), [(grown, "joins.seal_all"), (checkpointed, "parts._renumber")])
+def test_interrupted_while_a_derivative_is_taken_apart(f, place, monkeypatch):
+    module = importlib.import_module("nbgraph." + place.split(".")[0])
+    name = place.split(".")[1]
+    meaning, engine = getattr(module, name), Engine(jit="never")
+
+    def second(g, x):
+        return nbg.sum(g**2).grad(x)
+
+    x = leaf(3) * 0.1
+    want = second(f(x).grad(x), x).eval(engine)
+    for moment in range(1, 8):
+        x = leaf(3) * 0.1
+        g, calls = f(x).grad(x), itertools.count(1)
+
+        def interrupt(*args: Any, calls: Any = calls, moment: int = moment) -> Any:
+            if next(calls) == moment:
+                raise KeyboardInterrupt
+            return meaning(*args)
+
+        with monkeypatch.context() as m:
+            m.setattr(module, name, interrupt)
+            with suppress(KeyboardInterrupt):
+                second(g, x)
+        assert next(calls) > 2 or moment < 3
+        np.testing.assert_allclose(second(g, x).eval(engine), want, rtol=1e-12)
 
 
 # -- engines ----------------------------------------------------------------------------------------------------------

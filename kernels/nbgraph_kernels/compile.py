@@ -58,6 +58,15 @@ def loaded(object_code: bytes) -> Compiled:
 
 def emit(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False) -> bytes:
     """Object code of `compile_words`, with the C function named `ENTRY`; not loaded."""
+    program = translate(*functions, fastmath=fastmath, builtin=builtin)
+    with machine.LOCK:
+        module = machine.linked([str(program.module)], ENTRY)
+        machine.optimise(module, [each.bitcode for each in program.libraries.values()], ENTRY)
+        return machine.object_code(module)
+
+
+def translate(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False) -> Program:
+    """The functions as LLVM's text, in a module that is not optimised."""
     arguments = (int64, _WORDS, int64) if builtin else (_WORDS,)
     program = Program("words")
     names = [ENTRY] if len(functions) == 1 else [f"{ENTRY}_{k}" for k in range(len(functions))]
@@ -67,13 +76,9 @@ def emit(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: boo
     ]
     if len(made) > 1:
         _add_sequence(program.module, made)
-    libraries = program.libraries.values()
-    if libraries:
-        _keep(program.module, [name for each in libraries for name in each.variants])
-    with machine.LOCK:
-        module = machine.linked([str(program.module)], ENTRY)
-        machine.optimise(module, [each.bitcode for each in libraries], ENTRY)
-        return machine.object_code(module)
+    if program.libraries:
+        _keep(program.module, [name for each in program.libraries.values() for name in each.variants])
+    return program
 
 
 def _keep(module: Any, names: list[str]) -> None:

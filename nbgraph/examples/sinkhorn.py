@@ -57,6 +57,7 @@ class Plan(NamedTuple):
 
 def scaling(a: Any, b: Any, M: Tensor, reg: Tensor, tol: float, engine: nbg.Engine | None = None) -> Plan:
     """Until the row sums are off by less than `tol` together."""
+    a, b = nbg.constant(a), nbg.constant(b)  # once: an array that enters an expression is copied each time
     K = nbg.exp(-M / reg)
     u, v = nbg.constant(np.ones(len(a))), nbg.constant(np.ones(len(b)))
     for iterations in range(1, MAX_ITERATIONS + 1):
@@ -70,7 +71,7 @@ def scaling(a: Any, b: Any, M: Tensor, reg: Tensor, tol: float, engine: nbg.Engi
 
 def log_domain(a: Any, b: Any, M: Tensor, reg: Tensor, tol: float, engine: nbg.Engine | None = None) -> Plan:
     """The same with f/reg = log u and g/reg = log v."""
-    C, log_a, log_b = -M / reg, np.log(a), np.log(b)
+    C, a, log_a, log_b = -M / reg, *map(nbg.constant, (a, np.log(a), np.log(b)))
     f, g = nbg.constant(np.zeros(len(a))), nbg.constant(np.zeros(len(b)))
     for iterations in range(1, MAX_ITERATIONS + 1):
         f = log_a - nbg.special.logsumexp(C + g, axis=1)

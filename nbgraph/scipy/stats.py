@@ -290,7 +290,8 @@ class _MultivariateNormal:
 
     def entropy(self, mean: Any = None, cov: Any = 1.0) -> Any:
         """The entropy; of the mean only the length counts, and that where `cov` is a number."""
-        c, n = to_inexact(operand(cov)), 1 if mean is None else operand(mean).size
+        c: Any = to_inexact(operand(cov))
+        n = 1 if mean is None else operand(mean).size
         c = api.eye(n) * c if c.ndim == 0 else api.diag(c) if c.ndim == 1 else c
         return api.sum(api.log(api.diagonal(cholesky(c)))) + c.shape[-1] * (0.5 + _HALF_LOG_2PI)
 

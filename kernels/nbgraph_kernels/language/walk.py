@@ -8,8 +8,10 @@ Holds: a variable has one type. One that is assigned to once is a value; others 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -102,8 +104,6 @@ class Walk:
         self._start = start
         self.builder: Any = ir.IRBuilder(start)
         self._assigned = _assignments(code.node)
-        for each in parameters:
-            self._assigned[each] = self._assigned.get(each, 0) + 1
         self._values: dict[str, tuple[tuple[int, ...], Any]] = {}
         self._cells: dict[str, tuple[Type, list[Any]]] = {}
         self._scope: tuple[int, ...] = ()
@@ -544,14 +544,12 @@ _EXPRESSIONS: dict[type[ast.expr], Callable[[Walk, Any], Any]] = {
 }
 
 
-def _assignments(node: ast.FunctionDef) -> dict[str, int]:
-    """How often each variable is assigned to, in the text."""
-    counts: dict[str, int] = {}
-    for each in ast.walk(node):
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
-            again = 2 if isinstance(each, ast.AugAssign) else 1
-            counts[each.id] = counts.get(each.id, 0) + again
-    return counts
+@lru_cache(maxsize=256)
+def _assignments(node: ast.FunctionDef) -> Counter[str]:
+    """How often each variable is assigned to, in the text; a parameter once more."""
+    names = [each for each in ast.walk(node) if isinstance(each, ast.Name)]
+    parameters = [each.arg for each in node.args.args]
+    return Counter([*parameters, *(each.id for each in names if isinstance(each.ctx, ast.Store))])
 
 
 def _is_plain(node: ast.expr) -> bool:
