@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
+from inspect import signature
 from typing import Any
+
+import numpy as np
 
 from nbgraph import api, special
 from nbgraph.errors import DtypeError
@@ -94,7 +98,34 @@ def call_function(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any
     function = getattr(home, name, None) if name in home.__all__ else None
     if function is None:
         raise _not_lazy(func.__module__.removeprefix("numpy").lstrip(".") + f" {name}", {})
-    return function(*args, **{k: v for k, v in kwargs.items() if not (k in ("out", "where") and _is_default(k, v))})
+    args, kwargs = _without_out(func, args, kwargs)
+    return function(*args, **kwargs)
+
+
+def _without_out(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The arguments as our functions take them: without `out`, and by name what comes after it."""
+    names = _positional(func)
+    at = names.index("out") if names else len(args)
+    given = dict(zip(names[at:], args[at:], strict=False)) | kwargs
+    if not _is_default("out", given.get("out")):
+        raise TypeError(f"np.{func.__name__} with `out` writes into an array; without, it gives a new tensor")
+    return args[:at], {k: v for k, v in given.items() if not (k == "out" or _is_idle(k, v))}
+
+
+@lru_cache(maxsize=1024)
+def _positional(func: Any) -> tuple[str, ...]:
+    """The names of what a function of NumPy's takes by position, if it takes `out` among them."""
+    try:
+        parameters = signature(func).parameters.values()
+    except ValueError:  # a builtin function that does not tell
+        return ()
+    names = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    return names if "out" in names else ()
+
+
+def _is_idle(key: str, value: Any) -> bool:
+    """Whether a keyword says nothing."""
+    return (key == "where" and value is True) or isinstance(value, type(np._NoValue))
 
 
 def _value(x: Any) -> Any:

@@ -274,6 +274,10 @@ def _pairs(name: str, x: TracedTensor, s: Any, axes: Any) -> list[tuple[Any, int
 def _over(name: str, a: Any, s: Any, axes: Any, norm: str | None, transform: Transform) -> TracedTensor:
     """The transform along the axes, the last one first."""
     x = operand(a)
+    for argument, given in (("s", s), ("axes", axes)):
+        if not isinstance(given, Sequence | None):
+            wanted = "integers, in a tuple"
+            raise DtypeError("not a sequence", operation=name, position=argument, got=given, wanted=wanted)
     if axes is not None and not len(axes):
         return x
     for n, axis in reversed(_pairs(name, x, s, axes)):

@@ -10,20 +10,21 @@ of a power, which is structure.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 import nbgraph.ops  # noqa: F401  (registers the operations)
+from nbgraph import joins
 from nbgraph.dims import DimExpr
-from nbgraph.errors import DtypeError
+from nbgraph.errors import DtypeError, ShapeError
 from nbgraph.op import REGISTRY, Op
 from nbgraph.trace import Node, array_constant, constant_of, infer, is_weak, record_as, scalar
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
-from nbgraph.types import CODES, DTYPES, TensorType, are_lasting
+from nbgraph.types import CODES, DTYPES, Shape, TensorType, are_lasting
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -107,7 +108,8 @@ def _new_scalar(value: Any, code: str) -> TracedTensor:
 
 
 def operand(x: Any) -> TracedTensor:
-    """A tensor from a tensor, an array, a number or nested lists of numbers (which become constants).
+    """A tensor from a tensor, an array, a number or nested lists of numbers (which become constants); lists with
+    tensors in them are joined.
 
     Raises `DtypeError` for what holds no numbers.
     """
@@ -122,9 +124,32 @@ def operand(x: Any) -> TracedTensor:
         return cast("TracedTensor", scalar(x, CODES[x.dtype]))
     if isinstance(x, DimExpr):
         return _in_code(x, "i8")
-    if isinstance(x, list | tuple) and any(isinstance(i, Node) for i in x):
-        raise DtypeError("a list with tensors in it is no operand", got=type(x).__name__, hint="join them by nbg.stack")
+    if has_tensor(x):
+        return stacked(common(*[operand(i) for i in x]), 0)
     return cast("TracedTensor", constant_of(x))
+
+
+def has_tensor(x: Any) -> bool:
+    """Whether nested lists have a tensor in them."""
+    return isinstance(x, list | tuple) and any(isinstance(i, Node) or has_tensor(i) for i in x)
+
+
+def stacked(nodes: Sequence[TracedTensor], axis: int) -> TracedTensor:
+    """Nodes of one dtype, and of one shape as far as that is known, joined along a new axis."""
+    first = nodes[0].type
+    for position, n in enumerate(nodes):
+        if n.type.ndim != first.ndim or differ(n.type.shape, first.shape):
+            wanted = f"the shape of the first, {first.shape}"
+            raise ShapeError("shapes differ", operation="stack", position=position, got=n.type.shape, wanted=wanted)
+    if all(n.type is first for n in nodes) and first.concrete and joins.grows(nodes):
+        return joins.join(nodes, axis, True)  # type: ignore[return-value]
+    made: TracedTensor = apply("concatenate", *(along("expand_dims", n, axis) for n in nodes), axis=axis)
+    return made
+
+
+def differ(a: Shape, b: Shape) -> bool:
+    """Whether two shapes of one rank cannot be the same."""
+    return a is not b and any(type(x) is int and type(y) is int and x != y for x, y in zip(a, b, strict=True))
 
 
 def as_code(x: TracedTensor, code: str) -> TracedTensor:

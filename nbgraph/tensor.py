@@ -186,8 +186,10 @@ class TracedTensor(Node):
         """
         return evaluate([self], engine, bindings)[0] if bindings else value(self, engine)
 
-    def item(self) -> Any:
-        """The only element as a Python number; `ShapeError` if there are more."""
+    def item(self, *index: Any) -> Any:
+        """The only element as a Python number, or the one at an index; `ShapeError` if there are more."""
+        if index:
+            return self._at(*index).item()
         if self.type.concrete and self.type.size != 1:
             raise ShapeError(
                 "only a tensor of one element is a number",
@@ -195,6 +197,16 @@ class TracedTensor(Node):
                 hint="reduce it first (.any(), .all(), .sum(), ...), or index it",
             )  # fmt: skip
         return self.eval().item()
+
+    def _at(self, first: Any, *rest: Any) -> TracedTensor:
+        """The element at one index for each dimension, or at a tuple of them, or at a flat index."""
+        if rest or type(first) is tuple:
+            return getitem(self, (first, *rest) if rest else first)
+        return getitem(api.ravel(self), first)
+
+    def compress(self, condition: Any, axis: Any = None) -> TracedTensor:
+        """The slices along an axis (None: elements of the flattened tensor) where a condition holds."""
+        return api.compress(condition, self, axis)
 
     def tobytes(self) -> bytes:
         """The bytes of the value, in row-major order."""
@@ -364,7 +376,7 @@ class TracedTensor(Node):
     var, std, ptp, round = api.var, api.std, api.ptp, api.round
     any, all, argmax, argmin = api.any, api.all, api.argmax, api.argmin
     ravel, flatten, squeeze, swapaxes = api.ravel, api.ravel, api.squeeze, api.swapaxes
-    take, repeat, compress, nonzero, choose = api.take, api.repeat, api.compress, api.nonzero, api.choose
+    take, repeat, nonzero, choose = api.take, api.repeat, api.nonzero, api.choose
     cumsum, cumprod, argsort, searchsorted = api.cumsum, api.cumprod, api.argsort, api.searchsorted
     argpartition = api.argpartition
     sort, partition = changing("sort", "nbg.sort(x)"), changing("partition", "nbg.partition(x, kth)")

@@ -233,6 +233,33 @@ def test_spectral_norms_are_numpys(code):
     assert nbg.linalg.cond(np.diag([1.0, 0.0])).item() == np.inf
 
 
+def test_norms_diagonals_and_traces_of_stacks_and_of_nothing_are_numpys():
+    for shape in ((2, 3, 4), (0, 3, 3), (2, 0, 3), (2, 3, 0), (0, 0)):
+        a = np.arange(float(np.prod(shape))).reshape(shape)
+        got = [nbg.linalg.diagonal(a, offset=k) for k in (0, 1)] + [nbg.linalg.trace(a, offset=k) for k in (0, -1)]
+        want = [np.linalg.diagonal(a, offset=k) for k in (0, 1)] + [np.linalg.trace(a, offset=k) for k in (0, -1)]
+        got += [nbg.linalg.matrix_norm(a, ord=k) for k in (1, np.inf, 2, "nuc")]
+        want += [np.linalg.matrix_norm(a, ord=k) for k in (1, np.inf, 2, "nuc")]
+        for ours, numpys in zip(nbg.eval(*got, engine=NEVER), want, strict=True):
+            np.testing.assert_allclose(ours, numpys, rtol=1e-12)
+    assert nbg.linalg.vector_norm(np.zeros((0, 3)), ord=np.inf).item() == 0.0
+    assert nbg.tril(np.ones((2, 2), bool)).dtype == nbg.triu(np.ones((2, 2), bool)).dtype == np.bool_
+
+
+@pytest.mark.parametrize("code", ["f8", "c16"])
+@pytest.mark.parametrize("order", [0.5, -1, -2.5, 1, 1.5, 3])
+def test_norms_of_vectors_with_zeros_have_finite_derivatives(code, order):
+    some = draw(code, (3,))
+    check_grads(lambda x: nbg.linalg.norm(x, order), (some,), engine=NEVER)
+    for x in (np.zeros(3, code), np.array([0, 1, 2], code)):
+        norm, slope = nbg.jvp(lambda x: nbg.linalg.norm(x, order), (x,), (some,))
+        gradient = nbg.grad(lambda x: nbg.linalg.norm(x, order))(x)
+        value, slope, gradient = nbg.eval(norm, slope, gradient, engine=NEVER)
+        with np.errstate(all="ignore"):
+            np.testing.assert_allclose(value, np.linalg.norm(x, order))
+        np.testing.assert_allclose(slope, np.vdot(gradient, some).real)  # both finite
+
+
 @pytest.mark.parametrize("code", ["f8", "c16"])
 def test_derivatives_of_spectral_norms(code):
     def f(x):

@@ -271,6 +271,28 @@ def test_the_languages_protocols() -> None:
     agree(t, A)
 
 
+def test_positions_of_arguments_are_numpys() -> None:
+    """`out` stands among them, and is refused."""
+    a = np.random.default_rng(0).random((3, 4))
+    x = nbg.TracedTensor.from_tensor(a)
+    for name, args in {"max": (0, None, True), "sum": (0, None, None, True), "std": (0, None, None, 1)}.items():
+        got = getattr(np, name)(x, *args)
+        np.testing.assert_allclose(got.eval(), getattr(np, name)(a, *args), strict=True)
+        with pytest.raises(TypeError, match="`out` writes into an array"):
+            getattr(np, name)(x, 0, out=np.zeros(4))
+    assert x.compress([True, False, True], 0).tolist() == a.compress([True, False, True], 0).tolist()
+    assert (x.item(5), x.item(1, 2), x.item((1, 2))) == (a.item(5), a.item(1, 2), a.item((1, 2)))
+    assert [t.shape for t in np.atleast_2d(x, x[0])] == [(3, 4), (1, 4)]
+
+
+def test_lists_of_tensors_are_operands() -> None:
+    """As NumPy takes lists of numbers, also nested ones; nothing is evaluated, so that gradients are right."""
+    assert nbg.grad(lambda x: nbg.mean([x, x + 2.0]))(0.0).item() == 1.0
+    assert nbg.grad(lambda x: nbg.sum(nbg.append([[x, 1.0]], [[x * x, 2.0]], axis=0)))(3.0).item() == 7.0
+    with pytest.raises(nbg.ShapeError, match="shapes differ"):
+        nbg.sum([nbg.asarray([1.0]), nbg.asarray([1.0, 2.0])])
+
+
 def test_identity_and_equality() -> None:
     t, u = leaf([1.0, 2.0]), leaf([1.0, 2.0])
     assert hash(t) != hash(u) and {t: 1}[t] == 1 and t in [t]

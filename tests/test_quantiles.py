@@ -40,6 +40,32 @@ def test_nan(axis):
     np.testing.assert_allclose(got, np.nanpercentile(HOLES, [10, 60], axis), rtol=1e-14)
 
 
+def test_weights_are_numpys():
+    """Whole numbers, zeros among them: an element counts so often."""
+    x, w = X[0], np.random.default_rng(3).integers(0, 4, (3, 5)).astype(float)
+    w[:, 1] = 1
+    for axis, weights in ((None, w), (0, w), (1, w), (1, w[0]), ((0, 1), w)):
+        got = nbg.quantile(x, QS[1], axis, "inverted_cdf", weights=weights).eval(NEVER)
+        want = np.quantile(x, QS[1], axis, weights=weights, method="inverted_cdf")
+        np.testing.assert_array_equal(got, want)
+    holes = np.where(x > 1, np.nan, x)
+    got = nbg.nanpercentile(holes, [0, 30, 100], 1, "inverted_cdf", weights=w).eval(NEVER)
+    np.testing.assert_array_equal(got, np.nanpercentile(holes, [0, 30, 100], 1, weights=w, method="inverted_cdf"))
+    with pytest.raises(nbg.ShapeError, match="weights need another method"):
+        nbg.quantile(x, 0.5, weights=w)
+    with pytest.raises(nbg.ShapeError, match="weights do not fit"):
+        nbg.quantile(x, 0.5, 0, "inverted_cdf", weights=w[0])
+
+
+def test_derivatives_by_fractions():
+    """Also where they are known only when the program runs; out of range they give NaN then."""
+    check_grads(lambda x, q: nbg.quantile(x, q, 1), (X[0], np.array([0.13, 0.77])), engine=NEVER)
+    q = nbg.TracedTensor.placeholder((2,), name="q")
+    got = nbg.quantile(X, q, -1).eval(NEVER, bindings={q: np.array([0.3, 1.5])})
+    np.testing.assert_allclose(got[0], np.quantile(X, 0.3, -1))
+    assert np.isnan(got[1]).all()
+
+
 def test_special_values_and_dtypes():
     inf = np.inf
     assert nbg.median([-inf, 1.0, inf]).item() == 1.0 and nbg.median([inf, inf]).item() == inf

@@ -50,9 +50,26 @@ def test_variances_of_few():
             agree([lambda x, d=ddof: nbg.var(x, 0, ddof=d)], [lambda x, d=ddof: np.var(x, 0, ddof=d)], x)
 
 
+def test_numbers_along_their_axis():
+    """NumPy takes a number for its own axis 0, but for means and variances."""
+    x = nbg.asarray(2.5)
+    for name in ["sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "count_nonzero", "ptp"]:
+        for axis in (0, -1):
+            got = getattr(nbg, name)(x, axis=axis, keepdims=True).eval(ENGINES[0])
+            np.testing.assert_array_equal(got, getattr(np, name)(2.5, axis=axis, keepdims=True), strict=True)
+    assert nbg.max(x, axis=0, initial=7.0).item() == 7.0
+    for name in ("mean", "var", "std", "median"):
+        with pytest.raises(nbg.BoundsError):
+            getattr(nbg, name)(x, axis=0)
+    for name in ("argmax", "sort", "cumsum", "diff"):
+        with pytest.raises(nbg.DtypeError, match="no axis"):
+            getattr(nbg, name)(np.ones((2, 2)), axis=(0, 1))
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_averages(axis):
     x, w = sample("f8")[0], np.linspace(0.5, 2.0, 20).reshape(4, 5)
+    assert nbg.average(x.astype("f4"), axis).dtype == nbg.nanmean(x, axis, dtype="f4").dtype == np.float32
     agree([lambda x: nbg.average(x, axis)], [lambda x: np.average(x, axis)], x)
     agree([lambda x, w: nbg.average(x, axis, w)], [lambda x, w: np.average(x, axis, w)], x, w)
     if axis is not None:

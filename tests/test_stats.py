@@ -42,7 +42,11 @@ def test_discrete(name):
         f, g = getattr(ours, method), getattr(theirs, method)
         np.testing.assert_allclose(f(k, *shapes).eval(), g(k, *shapes), rtol=1e-12)
         np.testing.assert_allclose(f(k, *shapes, loc=1).eval(), g(k, *shapes, 1), rtol=1e-12)
-    check_grads(lambda p: ours.pmf(k, *shapes[:-1], p), shapes[-1:], order=2)
+    for method in ("cdf", "sf"):
+        for x in (k, k + 0.5):
+            got, want = (getattr(m, method)(x, *shapes, loc=1) for m in (ours, theirs))
+            np.testing.assert_allclose(got.eval(), want, rtol=1e-12, atol=1e-15)
+    check_grads(lambda p: (ours.pmf(k, *shapes[:-1], p), ours.cdf(k, *shapes[:-1], p)), shapes[-1:], order=2)
 
 
 def test_dirichlet_and_multivariate_normal():
@@ -56,6 +60,9 @@ def test_dirichlet_and_multivariate_normal():
     for given in ((points, m, c), (points[0, 0], m, c), (points, m, 2.0), (points, m, np.diag(c))):
         wanted = stats.multivariate_normal.logpdf(given[0], given[1], given[2])
         np.testing.assert_allclose(normal.logpdf(*given).eval(), wanted, rtol=1e-12)
+    for cov in (c, np.diag(c), 2.0):
+        np.testing.assert_allclose(normal.entropy(m, cov).eval(), stats.multivariate_normal.entropy(m, cov))
+    check_grads(lambda r: normal.entropy(m, r @ r.T), (root,), order=2)
     np.testing.assert_allclose(normal.pdf(m).eval(), stats.multivariate_normal.pdf(m, np.zeros(3)))
     check_grads(lambda x, m, r: normal.logpdf(x, m, r @ r.T + np.eye(3)), (points, m, root), order=2)
 

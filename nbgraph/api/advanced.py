@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nbgraph.api.creation import asarray
 from nbgraph.api.masks import indices_where
 from nbgraph.api.shapes import broadcast_shapes, broadcast_to, reshape, transpose
 from nbgraph.errors import BoundsError, ShapeError
-from nbgraph.promote import apply, as_code, operand
+from nbgraph.promote import apply, as_code, has_tensor, operand
 from nbgraph.trace import Node, value_of
 from nbgraph.types import Shape, Size
 
@@ -194,17 +193,13 @@ def _indices(item: Any, shape: Shape, axis: int) -> list[TracedTensor]:
 def index_array(item: Any, operation: str = "getitem") -> TracedTensor:
     """An index as a tensor of int64, or of booleans if it is a mask."""
     if not isinstance(item, Node):
-        item = asarray(item) if _has_tensor(item) else _plain(item, operation)
+        item = operand(item) if has_tensor(item) else _plain(item, operation)
     x = operand(item)
     if x.type.inexact:
         _refuse(operation, f"an array of {x.type.dtype}", "convert it with .astype(int)")
     if x.type.code == "b1" and x.type.ndim == 0:
         _refuse(operation, "a boolean", "x[None] adds a dimension, nbg.where selects")
     return x if x.type.code == "b1" else as_code(x, "i8")
-
-
-def _has_tensor(item: Any) -> bool:
-    return isinstance(item, list | tuple) and any(isinstance(i, Node) or _has_tensor(i) for i in item)
 
 
 def _plain(item: Any, operation: str) -> Any:

@@ -165,14 +165,14 @@ def _at_least(name: str, a: Any, ndim: int) -> TracedTensor:
 # -- joined -----------------------------------------------------------------------------------------------------------
 
 
-def atleast_3d(a: Any) -> TracedTensor:
-    """a with three dimensions at least: a vector becomes [1, n, 1], a matrix [m, n, 1].
+def atleast_3d(*arys: Any) -> Any:
+    """An array with three dimensions at least: a vector becomes [1, n, 1], a matrix [m, n, 1]; of several a tuple.
 
     >>> atleast_3d([1, 2]).shape
     (1, 2, 1)
     """
-    x = atleast_2d(a)
-    return expand_dims(x, 2) if x.type.ndim == 2 else x
+    made = tuple([expand_dims(x, 2) if x.type.ndim == 2 else x for x in map(atleast_2d, arys)])
+    return made[0] if len(made) == 1 else made
 
 
 def dstack(tup: Any) -> TracedTensor:

@@ -42,7 +42,7 @@ def cov(
     [[1.0, -1.0], [-1.0, 1.0]]
     """
     x = _variables("cov", m, y, rowvar)
-    x = x if dtype is None else as_code(x, code_of(dtype))
+    x = as_code(x, promote.result_code(x.type.code, "f8") if dtype is None else code_of(dtype))  # as NumPy
     ddof = (0 if bias else 1) if ddof is None else operator.index(ddof)
     w = _weights(x, fweights, aweights)
     n: Any = apply("size_value", code=x.type.real_code, n=x.type.shape[1])

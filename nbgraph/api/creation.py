@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.elementwise import check_device, stop_gradient
-from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, reshape, stack
+from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, reshape
 from nbgraph.dims import DimExpr, dim_max
 from nbgraph.engine import Engine, evaluate
 from nbgraph.errors import ShapeError
-from nbgraph.promote import apply, as_code, common, operand, result_code, to_inexact, weak
+from nbgraph.promote import apply, as_code, common, has_tensor, operand, result_code, to_inexact, weak
 from nbgraph.trace import Node, constant_of
 from nbgraph.types import CODES, DTYPES, Size, code_of
 
@@ -36,7 +36,7 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, device: Any = None,
     dtype('int64')
     """
     check_device(device)
-    x = _from_nested(a) if _has_tensor(a) else operand(a)
+    x = operand(a)
     return x if dtype is None else as_code(x, code_of(dtype))
 
 
@@ -64,14 +64,6 @@ def copy(a: Any, order: Any = "K", subok: bool = False) -> TracedTensor:
     return asarray(a)
 
 
-def _has_tensor(a: Any) -> bool:
-    return isinstance(a, list | tuple) and any(isinstance(i, Node) or _has_tensor(i) for i in a)
-
-
-def _from_nested(a: Any) -> TracedTensor:
-    return stack([_from_nested(i) if _has_tensor(i) else i for i in a])
-
-
 def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> TracedTensor:
     """A constant from what another library gives by DLPack; a tensor as it is. The memory is copied.
 
@@ -90,7 +82,7 @@ def constant(a: Any, dtype: Any = None) -> TracedTensor:
     >>> constant([1.0, 2.0]).dtype
     dtype('float64')
     """
-    if isinstance(a, Node) or _has_tensor(a):
+    if isinstance(a, Node) or has_tensor(a):
         return stop_gradient(asarray(a, dtype))
     made: Any = constant_of(a, None if dtype is None else code_of(dtype))
     return made  # type: ignore[no-any-return]

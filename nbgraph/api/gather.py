@@ -31,9 +31,9 @@ from nbgraph.api.shapes import (
     stack,
 )
 from nbgraph.engine import evaluate
-from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.promote import apply, as_code, operand
-from nbgraph.trace import concrete_size, constant_of
+from nbgraph.trace import concrete_size, constant_of, value_of
 from nbgraph.types import Shape, Size
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ Array = np.ndarray[Any, Any]
 
 def axis_of(name: str, axis: Any, ndim: int) -> int:
     """A nonnegative axis, or `BoundsError`."""
+    if not hasattr(axis, "__index__"):
+        raise DtypeError("no axis", operation=name, position="axis", got=axis, wanted="an integer")
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise BoundsError("axis is out of range", operation=name, got=axis, wanted=f"-{ndim} <= axis < {ndim}")
@@ -253,8 +255,13 @@ def argwhere(a: Any) -> TracedTensor:
     >>> argwhere([[0, 7], [8, 0]]).tolist()
     [[0, 1], [1, 0]]
     """
-    found = nonzero(a)
-    return stack(found, 1) if found else operand(np.argwhere(value(a)))
+    x = operand(a)
+    known = value_of(x)
+    if known is not None:
+        return operand(np.argwhere(known))
+    if x.type.ndim == 0:
+        return stack(indices_where(ravel(x)), 1)[:, :0]  # rows of no index
+    return stack(nonzero(x), 1)
 
 
 def compress(condition: Any, a: Any, axis: Any = None) -> TracedTensor:

@@ -85,7 +85,7 @@ def tril(m: Any, k: int = 0) -> TracedTensor:
     [[1, 0], [3, 4]]
     """
     x = _matrix("tril", m)
-    return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k)), x, 0)
+    return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k)), x, False)
 
 
 def triu(m: Any, k: int = 0) -> TracedTensor:
@@ -95,7 +95,7 @@ def triu(m: Any, k: int = 0) -> TracedTensor:
     [[1, 2], [0, 4]]
     """
     x = _matrix("triu", m)
-    return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k) - 1), 0, x)
+    return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k) - 1), False, x)
 
 
 def _matrix(name: str, m: Any) -> TracedTensor:

@@ -1,9 +1,10 @@
 """Medians and quantiles with NumPy's names, also of what is not NaN.
 
-In: anything real that is array-like, and fractions in [0, 1] (percentages in [0, 100]), which are evaluated. Out: a
-`TracedTensor`, not evaluated; the dimensions of the fractions come first; integers become float64.
-Holds: a slice with a NaN gives NaN, but in the nan-forms, and of no elements a quantile is NaN. The derivative goes to
-the one or two elements that the value is made of.
+In: anything real that is array-like, and fractions in [0, 1] (percentages in [0, 100]). Out: a `TracedTensor`, not
+evaluated; the dimensions of the fractions come first; integers become float64.
+Holds: a slice with a NaN gives NaN, but in the nan-forms, and of no elements a quantile is NaN, as of a fraction out of
+range that is not known while recording. The derivative goes to the one or two elements that the value is made of, and
+to the fraction that mixes them.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from nbgraph.api.elementwise import clip, where
-from nbgraph.api.gather import take_along_axis, value
-from nbgraph.api.logic import isnan, logical_and, logical_not, logical_or
-from nbgraph.api.ordering import sort
+from nbgraph.api.cumulative import cumsum
+from nbgraph.api.elementwise import clip, divide, minimum, stop_gradient, where
+from nbgraph.api.gather import take_along_axis
+from nbgraph.api.logic import greater_equal, isnan, less_equal, logical_and, logical_not, logical_or
+from nbgraph.api.ordering import argsort, sort
 from nbgraph.api.reductions import any, sum
 from nbgraph.api.rounding import floor, rint
-from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, reshape
+from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape
 from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.promote import apply, as_code, operand, to_inexact
+from nbgraph.trace import value_of
 from nbgraph.types import Shape
 
 if TYPE_CHECKING:
@@ -38,44 +41,55 @@ _POSITIONS = {
 }  # fmt: skip
 
 
-def quantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> TracedTensor:
+def quantile(
+    a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False, *, weights: Any = None
+) -> TracedTensor:
     """The values that a fraction q of the elements lies below, along `axis`: of shape (*q.shape, *rest).
 
     Between two elements `method` decides, "linear" "lower" "higher" "midpoint" "nearest", or where the position is:
     "hazen" "weibull" "median_unbiased" "normal_unbiased" "interpolated_inverted_cdf"; or none of it is mixed:
     "inverted_cdf" "averaged_inverted_cdf" "closest_observation".
 
+    With `weights`, of a's shape or a vector along `axis`, an element counts as often as its weight says; this is for
+    `method="inverted_cdf"`. Their derivative is 0, as the value jumps from element to element.
+
     >>> quantile([1.0, 2.0, 4.0], [0.5, 0.75]).tolist()
     [2.0, 3.0]
     """
-    return _quantile("quantile", a, value(q), axis, method, keepdims, False)
+    return _quantile("quantile", a, _fractions("quantile", q, 1), axis, method, keepdims, False, weights)
 
 
-def nanquantile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> TracedTensor:
+def nanquantile(
+    a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False, *, weights: Any = None
+) -> TracedTensor:
     """`quantile` of what is not NaN; NaN where there is nothing else.
 
     >>> nanquantile([1.0, float("nan"), 3.0], 0.5).item()
     2.0
     """
-    return _quantile("nanquantile", a, value(q), axis, method, keepdims, True)
+    return _quantile("nanquantile", a, _fractions("nanquantile", q, 1), axis, method, keepdims, True, weights)
 
 
-def percentile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> TracedTensor:
+def percentile(
+    a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False, *, weights: Any = None
+) -> TracedTensor:
     """`quantile` at q / 100.
 
     >>> percentile([1.0, 2.0, 4.0], 75).item()
     3.0
     """
-    return _quantile("percentile", a, np.true_divide(value(q), 100), axis, method, keepdims, False)
+    return _quantile("percentile", a, _fractions("percentile", q, 100), axis, method, keepdims, False, weights)
 
 
-def nanpercentile(a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> TracedTensor:
+def nanpercentile(
+    a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False, *, weights: Any = None
+) -> TracedTensor:
     """`nanquantile` at q / 100.
 
     >>> nanpercentile([1.0, float("nan"), 3.0], 50).item()
     2.0
     """
-    return _quantile("nanpercentile", a, np.true_divide(value(q), 100), axis, method, keepdims, True)
+    return _quantile("nanpercentile", a, _fractions("nanpercentile", q, 100), axis, method, keepdims, True, weights)
 
 
 def median(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
@@ -84,7 +98,7 @@ def median(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     >>> median([4.0, 1.0, 2.0, 8.0]).item()
     3.0
     """
-    return _quantile("median", a, 0.5, axis, "linear", keepdims, False)
+    return _quantile("median", a, operand(0.5), axis, "linear", keepdims, False)
 
 
 def nanmedian(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
@@ -93,26 +107,65 @@ def nanmedian(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     >>> nanmedian([4.0, 1.0, float("nan")]).item()
     2.5
     """
-    return _quantile("nanmedian", a, 0.5, axis, "linear", keepdims, True)
+    return _quantile("nanmedian", a, operand(0.5), axis, "linear", keepdims, True)
 
 
-def _quantile(name: str, a: Any, q: Any, axis: Any, method: str, keepdims: bool, skips: bool) -> TracedTensor:
-    x, fractions = to_inexact(operand(a)), np.asarray(q, dtype=np.float64)
+def _fractions(name: str, q: Any, whole: int) -> TracedTensor:
+    """q / whole."""
+    given = operand(q)
+    known = value_of(given)
+    if known is not None and not ((known >= 0) & (known <= whole)).all():
+        raise BoundsError("fractions out of range", operation=name, position=1, got=q, wanted=f"0 <= q <= {whole}")
+    if known is not None and not given.active:
+        return operand(np.true_divide(known, whole, dtype=np.float64))
+    return divide(as_code(given, "f8"), whole)
+
+
+def _quantile(
+    name: str, a: Any, q: TracedTensor, axis: Any, method: str, keepdims: bool, skips: bool, weights: Any = None
+) -> TracedTensor:
+    x = to_inexact(operand(a))
     if x.type.is_complex:
-        raise DtypeError("complex numbers have no order", operation=name, position=0, got=x.dtype, wanted="real")
+        raise _no_order(name, 0, x)
     if method not in _POSITIONS:
         wanted = ", ".join(_POSITIONS)
         raise ShapeError("unknown method", operation=name, got=repr(method), wanted=f"one of {wanted}")
-    if not ((fractions >= 0) & (fractions <= 1)).all():
-        raise BoundsError("fractions out of range", operation=name, position=1, got=q, wanted="0 <= q <= 1")
-    axes = _axes(name, x.type.ndim, axis)
+    axes, shape, ndim = _axes(name, x.type.ndim, axis), q.type.shape, q.type.ndim
     rows, rest = _rows(x, axes)
+    known, q = value_of(q), ravel(q)
+    inside = None if known is not None else logical_and(greater_equal(q, 0), less_equal(q, 1))
+    q = q if inside is None else where(inside, q, 0.0)
     if rows.type.shape[-1] == 0:
-        found = broadcast_to(as_code(operand(math.nan), x.type.code), (*rest, fractions.size))
+        found = broadcast_to(as_code(operand(math.nan), x.type.code), (*rest, math.prod(shape)))
+    elif weights is not None:
+        w, _ = _rows(_weights(name, x, axes, weights, method), axes)
+        found = _of_weighted_rows(rows, w, q, skips)
     else:
-        found = _of_rows(rows, fractions.ravel(), method, skips)
-    made = reshape(moveaxis(found, -1, 0), (*fractions.shape, *rest))
-    return expand_dims(made, tuple(fractions.ndim + k for k in axes)) if keepdims and axes else made
+        found = _of_rows(rows, q, method, skips)
+    found = found if inside is None else where(inside, found, math.nan)
+    made = reshape(moveaxis(found, -1, 0), (*shape, *rest))
+    return expand_dims(made, tuple(ndim + k for k in axes)) if keepdims and axes else made
+
+
+def _no_order(name: str, position: int | str, x: TracedTensor) -> DtypeError:
+    return DtypeError("complex numbers have no order", operation=name, position=position, got=x.dtype, wanted="real")
+
+
+def _weights(name: str, x: TracedTensor, axes: tuple[int, ...], weights: Any, method: str) -> TracedTensor:
+    """The weights in the shape of x."""
+    if method != "inverted_cdf":
+        got, wanted = repr(method), '"inverted_cdf"'
+        raise ShapeError("weights need another method", operation=name, position="method", got=got, wanted=wanted)
+    w = stop_gradient(to_inexact(operand(weights)))
+    if w.type.is_complex:
+        raise _no_order(name, "weights", w)
+    if w.type.shape == x.type.shape:
+        return w
+    along = tuple(x.type.shape[k] for k in axes)
+    if w.type.shape != along:
+        wanted = f"the shape of the elements, {x.type.shape}, or of those along `axis`, {along}"
+        raise ShapeError("weights do not fit", operation=name, position="weights", got=w.type.shape, wanted=wanted)
+    return broadcast_to(expand_dims(w, tuple(k for k in range(x.type.ndim) if k not in axes)), x.type.shape)
 
 
 def _axes(name: str, ndim: int, axis: Any) -> tuple[int, ...]:
@@ -136,7 +189,7 @@ def _rows(x: TracedTensor, axes: tuple[int, ...]) -> tuple[TracedTensor, Shape]:
     return reshape(moved, (*rest, n)), rest
 
 
-def _of_rows(x: TracedTensor, q: Any, method: str, skips: bool) -> TracedTensor:
+def _of_rows(x: TracedTensor, q: TracedTensor, method: str, skips: bool) -> TracedTensor:
     """[..., len(q)], of the last axis, which is not empty."""
     code, missing = x.type.code, isnan(x)
     ordered = sort(x, -1)  # NaN comes last
@@ -145,7 +198,7 @@ def _of_rows(x: TracedTensor, q: Any, method: str, skips: bool) -> TracedTensor:
         "f8",
     )
     below, weight = _position(n, q, method)
-    shape = (*x.type.shape[:-1], len(q))
+    shape = (*x.type.shape[:-1], *q.type.shape)
     low = broadcast_to(as_code(clip(below, 0, n - 1), "i8"), shape)
     high = broadcast_to(as_code(clip(below + 1, 0, n - 1), "i8"), shape)
     weight = broadcast_to(as_code(weight, code), shape)
@@ -157,7 +210,20 @@ def _of_rows(x: TracedTensor, q: Any, method: str, skips: bool) -> TracedTensor:
     return made if skips else where(any(missing, -1, keepdims=True), math.nan, made)
 
 
-def _position(n: TracedTensor, q: Any, method: str) -> tuple[TracedTensor, TracedTensor]:
+def _of_weighted_rows(x: TracedTensor, w: TracedTensor, q: TracedTensor, skips: bool) -> TracedTensor:
+    """[..., len(q)]: the first element up to which the weights come to the fraction of their sum."""
+    missing, order = isnan(x), argsort(x, -1)
+    if skips:
+        w = where(missing, 0.0, w)
+    share = cumsum(take_along_axis(w, order, -1), -1)
+    share = share / share[..., -1:]
+    share = where(share == 0, -1.0, share)  # what has no weight in front is not chosen
+    index = minimum(sum(expand_dims(share, -2) < expand_dims(q, -1), -1), x.type.shape[-1] - 1)
+    made = take_along_axis(take_along_axis(x, order, -1), index, -1)
+    return made if skips else where(any(missing, -1, keepdims=True), math.nan, made)
+
+
+def _position(n: TracedTensor, q: TracedTensor, method: str) -> tuple[TracedTensor, TracedTensor]:
     """The element below each fraction, and the weight of the next one."""
     alpha, beta = _POSITIONS[method]
     virtual = n * q + (alpha + q * (1 - alpha - beta)) - 1

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 def _reduce(name: str, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> TracedTensor:
     x = operand(x)
+    if name != "mean":
+        axis = _axis_of_number(x, axis)
     code = None if dtype is None else code_of(dtype)
     if code is not None:
         x = as_code(x, code)
@@ -29,6 +31,11 @@ def _reduce(name: str, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> 
     if keepdims:
         made = _keep(made, x.type.ndim, axis)
     return made if code is None else as_code(made, code)
+
+
+def _axis_of_number(x: TracedTensor, axis: Any) -> Any:
+    """NumPy takes a number for its own axis 0, but for a mean."""
+    return None if x.type.ndim == 0 and isinstance(axis, int) and axis in (0, -1) else axis
 
 
 def _keep(made: TracedTensor, ndim: int, axis: Any) -> TracedTensor:
@@ -113,6 +120,7 @@ def _extremum(name: str, a: Any, axis: Any, keepdims: bool, initial: Any, where:
         wanted = "a value for what is left out"
         raise ShapeError("`where` needs `initial`", operation=name, position="initial", got=None, wanted=wanted)
     x = _chosen(a, where, initial)
+    axis = _axis_of_number(x, axis)
     ndim, edge = x.type.ndim, as_code(operand(initial), x.type.code)
     axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
     if not axes:
@@ -161,8 +169,9 @@ def argmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
 
 def _position(name: str, a: Any, axis: Any, keepdims: bool) -> TracedTensor:
     x = operand(a)
+    axis = _axis_of_number(x, axis)
     if axis is not None:
-        found = along(name, x, operator.index(axis))
+        found = along(name, x, shapes._axis(name, axis, x.type.ndim))
         return _keep(found, x.type.ndim, axis) if keepdims else found
     found = along(name, apply("reshape", x, shape=(-1,)) if x.type.ndim != 1 else x, 0)
     return _keep(found, x.type.ndim, None) if keepdims else found

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import promote
-from nbgraph.api.elementwise import OPS, abs, negative, subtract, where
+from nbgraph.api.elementwise import OPS, abs, imag, negative, real, subtract, where
 from nbgraph.promote import as_code, binary, common, inexact_binary, operand, record1, record2, to_inexact
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def rint(x: Any) -> TracedTensor:
 
 
 def round(a: Any, decimals: int = 0) -> TracedTensor:
-    """Rounded to a number of decimals, which may be negative; of two neighbours the even one.
+    """Rounded to a number of decimals, which may be negative; of two neighbours the even one. Complex: both parts.
 
     >>> round([0.125, 2.5], 2).tolist()
     [0.12, 2.5]
@@ -72,6 +72,8 @@ def round(a: Any, decimals: int = 0) -> TracedTensor:
     x = operand(a)
     if x.type.code == "b1" or (x.type.code[0] == "i" and decimals >= 0):
         return x
+    if x.type.is_complex:
+        return round(real(x), decimals) + 1j * round(imag(x), decimals)
     if decimals == 0:
         return rint(x)
     scale = 10.0 ** abs(decimals)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from nbgraph import joins
 from nbgraph.dims import DimExpr
-from nbgraph.errors import BoundsError, ShapeError, named
-from nbgraph.promote import along, apply, as_code, common, operand
+from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
+from nbgraph.promote import along, apply, as_code, common, operand, stacked
 from nbgraph.trace import Node
 from nbgraph.types import Shape, Size, code_of
 
@@ -57,6 +57,8 @@ def size(a: Any, axis: int | None = None) -> Size:
 
 
 def _axis(name: str, axis: Any, ndim: int) -> int:
+    if not hasattr(axis, "__index__"):
+        raise DtypeError("no axis", operation=name, position="axis", got=axis, wanted="an integer")
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         wanted = f"-{ndim} <= axis < {ndim}"
@@ -156,24 +158,28 @@ def squeeze(a: Any, axis: Any = None) -> TracedTensor:
     return along("squeeze", a, tuple(i for i, d in enumerate(a.type.shape) if d == 1) if axis is None else axis)
 
 
-def atleast_1d(a: Any) -> TracedTensor:
-    """a, with a dimension of size 1 if it has none.
+def atleast_1d(*arys: Any) -> Any:
+    """An array with a dimension of size 1 if it has none; of several arrays a tuple.
 
     >>> atleast_1d(3).shape
     (1,)
     """
-    a = operand(a)
-    return expand_dims(a, 0) if a.type.ndim < 1 else a
+    return _each(lambda x: expand_dims(x, 0) if x.type.ndim < 1 else x, arys)
 
 
-def atleast_2d(a: Any) -> TracedTensor:
-    """a, with dimensions of size 1 in front up to two.
+def atleast_2d(*arys: Any) -> Any:
+    """An array with dimensions of size 1 in front up to two; of several arrays a tuple.
 
     >>> atleast_2d([1, 2]).shape
     (1, 2)
     """
-    a = atleast_1d(a)
-    return expand_dims(a, 0) if a.type.ndim < 2 else a
+    return _each(lambda x: expand_dims(x, tuple(range(2 - x.type.ndim))) if x.type.ndim < 2 else x, arys)
+
+
+def _each(function: Callable[[TracedTensor], TracedTensor], arys: tuple[Any, ...]) -> Any:
+    """The function of an array, or a tuple of it for each of several."""
+    made = tuple([function(operand(a)) for a in arys])
+    return made[0] if len(made) == 1 else made
 
 
 # -- axes -------------------------------------------------------------------------------------------------------------
@@ -324,11 +330,6 @@ def _joined(name: str, arrays: Any, dtype: Any) -> list[TracedTensor]:
     return common(*arrays) if dtype is None else [as_code(operand(a), code_of(dtype)) for a in arrays]
 
 
-def _differ(a: Shape, b: Shape) -> bool:
-    """Whether two shapes of one rank cannot be the same."""
-    return a is not b and any(type(x) is int and type(y) is int and x != y for x, y in zip(a, b, strict=True))
-
-
 def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
     """Arrays of one shape joined along a new axis.
 
@@ -336,15 +337,7 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
     [[1, 3], [2, 4]]
     """
     nodes = _joined("stack", arrays, dtype)
-    for position, n in enumerate(nodes):
-        if len(n.type.shape) != len(nodes[0].type.shape) or _differ(n.type.shape, nodes[0].type.shape):
-            wanted = f"the shape of the first, {nodes[0].type.shape}"
-            raise ShapeError("shapes differ", operation="stack", position=position, got=n.type.shape, wanted=wanted)
-    axis = _axis("stack", axis, nodes[0].type.ndim + 1)
-    if all(n.type is nodes[0].type for n in nodes) and nodes[0].type.concrete and joins.grows(nodes):
-        return joins.join(nodes, axis, True)  # type: ignore[return-value]
-    made: TracedTensor = apply("concatenate", *(expand_dims(n, axis) for n in nodes), axis=axis)
-    return made
+    return stacked(nodes, _axis("stack", axis, nodes[0].type.ndim + 1))
 
 
 def hstack(tup: Any, *, dtype: Any = None) -> TracedTensor:

@@ -17,7 +17,7 @@ from nbgraph.api import reductions
 from nbgraph.api.elementwise import conj, maximum, multiply, real, sqrt, where
 from nbgraph.api.logic import isnan, logical_and, logical_not, logical_or, not_equal
 from nbgraph.api.reductions import all, argmax, argmin, max, mean, min, prod, sum
-from nbgraph.api.shapes import broadcast_to, reshape
+from nbgraph.api.shapes import _axis, broadcast_to, reshape
 from nbgraph.errors import ShapeError
 from nbgraph.promote import as_code, operand, to_inexact
 from nbgraph.types import REAL_OF, code_of
@@ -111,7 +111,7 @@ def _root(x: TracedTensor) -> TracedTensor:
 def _count(x: TracedTensor, axis: Any) -> Any:
     """How many elements meet in one result."""
     axes = range(x.type.ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
-    return math.prod(x.type.shape[operator.index(i)] for i in axes)
+    return math.prod(x.type.shape[_axis("var", i, x.type.ndim)] for i in axes)
 
 
 def _degrees_of_freedom(x: TracedTensor, axis: Any, ddof: float) -> TracedTensor:
@@ -132,7 +132,8 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     2.0
     """
     x = to_inexact(operand(a))
-    w = broadcast_to(operand(1.0), x.type.shape) if weights is None else _weights(x, axis, operand(weights))
+    w = as_code(operand(1.0), x.type.code) if weights is None else _weights(x, axis, operand(weights))
+    w = broadcast_to(w, x.type.shape)
     total = sum(w, axis, keepdims=keepdims)
     made = promote.divide(sum(x * w, axis, keepdims=keepdims), total)
     return (made, total) if returned else made
@@ -208,7 +209,8 @@ def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False,
         return mean(x, axis, dtype, keepdims)
     x = to_inexact(x)
     kept = broadcast_to(logical_not(missing), x.type.shape)
-    return promote.divide(sum(x, axis, dtype, keepdims), _count_of(x, kept, axis, keepdims))
+    made = promote.divide(sum(x, axis, dtype, keepdims), _count_of(x, kept, axis, keepdims))
+    return made if dtype is None else as_code(made, code_of(dtype))
 
 
 def nanvar(

@@ -6,7 +6,7 @@ Holds: a matrix that cannot be dealt with (singular, not converged) raises `LinA
 user's line; wrong shapes raise `ShapeError` at once.
 """
 
-from nbgraph.api import cross, diagonal, matmul, matrix_transpose, outer, tensordot, trace, vecdot
+from nbgraph.api import cross, matmul, matrix_transpose, outer, tensordot, vecdot
 from nbgraph.errors import LinAlgError
 from nbgraph.linalg.decompositions import (
     PolarResult,
@@ -26,7 +26,15 @@ from nbgraph.linalg.functions import expm, solve_sylvester, sqrtm
 from nbgraph.linalg.inverses import ResultInfo, inv, inv_ex, solve_ex
 from nbgraph.linalg.least_squares import LstsqResult, lstsq, matrix_rank, pinv
 from nbgraph.linalg.norms import cond, matrix_norm, norm, vector_norm
-from nbgraph.linalg.products import householder_product, matrix_power, multi_dot, tensorinv, tensorsolve
+from nbgraph.linalg.products import (
+    diagonal,
+    householder_product,
+    matrix_power,
+    multi_dot,
+    tensorinv,
+    tensorsolve,
+    trace,
+)
 from nbgraph.linalg.special_matrices import (
     block_diag,
     circulant,

@@ -97,7 +97,7 @@ def _euclidean(x: TracedTensor, axes: tuple[int, ...], keepdims: bool) -> Traced
 def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> TracedTensor:
     size = api.abs(x)
     if ord == np.inf:
-        return api.max(size, axis, keepdims)
+        return _largest(size, axis, keepdims)
     if ord == -np.inf:
         return api.min(size, axis, keepdims)
     if ord == 0:
@@ -105,7 +105,7 @@ def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> Traced
     if ord == 1:
         return api.sum(size, axis, keepdims=keepdims)
     if isinstance(ord, int | float | np.number):
-        total = api.sum(size ** float(ord), axis, keepdims=keepdims)
+        total = api.sum(_powers(size, float(ord)), axis, keepdims=keepdims)
         zero = total == 0  # there the derivative is 0, as of the 2-norm
         return api.where(
             zero, 0.0 ** (1.0 / float(ord)) if ord > 0 else total, api.where(zero, 1.0, total) ** (1.0 / float(ord))
@@ -113,18 +113,33 @@ def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> Traced
     raise _no_order(ord, (axis,))
 
 
+def _largest(sizes: TracedTensor, axis: int, keepdims: bool) -> TracedTensor:
+    """The largest of numbers that are not negative; 0 of none."""
+    if sizes.type.shape[axis] == 0:
+        return api.sum(sizes, axis, keepdims=keepdims)
+    return api.max(sizes, axis, keepdims)
+
+
+def _powers(size: TracedTensor, p: float) -> TracedTensor:
+    """size^p; where that has an infinite slope at 0, the slope there is 0."""
+    if p >= 1:
+        return size**p
+    zero = size == 0
+    return api.where(zero, 0.0 if p > 0 else math.inf, api.where(zero, 1.0, size) ** p)
+
+
 def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
     """The largest or smallest sum of a column (1, -1) or of a row (inf, -inf)."""
     summed, chosen = axes if abs(ord) == 1 else axes[::-1]
     sums = api.sum(api.abs(x), summed, keepdims=True)
-    best = (api.max if ord > 0 else api.min)(sums, chosen, keepdims=True)
+    best = _largest(sums, chosen, True) if ord > 0 else api.min(sums, chosen, True)
     return best if keepdims else api.squeeze(best, axes)
 
 
 def _spectral_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
     """The largest singular value (2), the smallest (-2), or their sum ("nuc")."""
     s = svdvals(api.moveaxis(x, axes, (-2, -1)))
-    made = api.sum(s, -1) if ord == "nuc" else (api.max if ord == 2 else api.min)(s, -1)
+    made = api.sum(s, -1) if ord == "nuc" else _largest(s, -1, False) if ord == 2 else api.min(s, -1)
     return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
 
 

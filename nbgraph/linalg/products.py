@@ -1,4 +1,4 @@
-"""Powers and chains of products, systems of tensors, products of reflections.
+"""Powers and chains of products, systems of tensors, products of reflections, diagonals.
 
 In: anything array-like; matrices are the last two axes. Out: a `TracedTensor`.
 """
@@ -202,3 +202,26 @@ def _check_reflections(a: Shape, tau: Shape) -> None:
             wanted = "m >= n >= k"
             told = {"position": position, "got": (m, n, k), "wanted": wanted}
             raise ShapeError("sizes do not fit", operation="householder_product", **told)
+
+
+# -- diagonals --------------------------------------------------------------------------------------------------------
+
+
+@named
+def diagonal(x: Any, /, *, offset: int = 0) -> TracedTensor:
+    """The diagonals of the matrices x[..., m, n]; those above have a positive `offset`.
+
+    >>> diagonal([[[1, 2], [3, 4]]]).tolist()
+    [[1, 4]]
+    """
+    return api.diagonal(x, offset, -2, -1)
+
+
+@named
+def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> TracedTensor:
+    """The sums of the diagonals of the matrices x[..., m, n], in `dtype`.
+
+    >>> trace([[[1, 2], [3, 4]]]).tolist()
+    [5]
+    """
+    return api.trace(x, offset, -2, -1, dtype)

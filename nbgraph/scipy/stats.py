@@ -15,7 +15,7 @@ import numpy as np
 
 from nbgraph import api, special
 from nbgraph.linalg import cholesky, solve_triangular
-from nbgraph.promote import common, to_inexact
+from nbgraph.promote import common, operand, to_inexact
 
 __all__ = [
     "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "geom", "laplace", "logistic",
@@ -102,13 +102,28 @@ class _Normal(Continuous):
 class Discrete:
     """A family of probabilities of the integers k - loc."""
 
-    def __init__(self, shapes: int, log_mass: Function, support: Function):
-        self._shapes, self._log_mass, self._support = shapes, log_mass, support
+    def __init__(self, shapes: int, log_mass: Function, support: Function, cdf: Function):
+        self._shapes, self._log_mass, self._support, self._cdf = shapes, log_mass, support, cdf
+
+    def _standard(self, k: Any, shapes: tuple[Any, ...], loc: Any) -> list[Any]:
+        """k - loc and the shape parameters."""
+        given, rest = shapes[: self._shapes], shapes[self._shapes :]
+        return [to_inexact(x) for x in common(api.subtract(k, rest[0] if rest else loc), *given)]
+
+    def cdf(self, k: Any, *shapes: Any, loc: Any = 0) -> Any:
+        """The probability of at most k."""
+        y, *more = self._standard(k, shapes, loc)
+        y = api.floor(y)
+        inside = self._support(y, *more)
+        return api.where(inside, self._cdf(api.where(inside, y, 1.0), *more), api.where(y > 0, 1.0, 0.0))
+
+    def sf(self, k: Any, *shapes: Any, loc: Any = 0) -> Any:
+        """The probability of more than k."""
+        return 1.0 - self.cdf(k, *shapes, loc=loc)
 
     def logpmf(self, k: Any, *shapes: Any, loc: Any = 0) -> Any:
         """The logarithm of the probability of k."""
-        given, rest = shapes[: self._shapes], shapes[self._shapes :]
-        y, *more = map(to_inexact, common(api.subtract(k, rest[0] if rest else loc), *given))
+        y, *more = self._standard(k, shapes, loc)
         inside = api.logical_and(self._support(y, *more), y == api.floor(y))
         return api.where(inside, self._log_mass(api.where(inside, y, 1.0), *more), -np.inf)
 
@@ -196,9 +211,24 @@ pareto = Continuous(
     lambda x, b: api.maximum(x, 1.0) ** -b,
 )
 
-poisson = Discrete(1, lambda k, mu: special.xlogy(k, mu) - special.gammaln(k + 1) - mu, _positive)
-geom = Discrete(1, lambda k, p: special.xlog1py(k - 1, -p) + api.log(p), lambda k, p: k >= 1)
-bernoulli = Discrete(1, lambda k, p: special.xlogy(k, p) + special.xlog1py(1 - k, -p), _unit)
+poisson = Discrete(
+    1,
+    lambda k, mu: special.xlogy(k, mu) - special.gammaln(k + 1) - mu,
+    _positive,
+    lambda k, mu: special.gammaincc(k + 1, mu),
+)
+geom = Discrete(
+    1,
+    lambda k, p: special.xlog1py(k - 1, -p) + api.log(p),
+    lambda k, p: k >= 1,
+    lambda k, p: -api.expm1(special.xlog1py(k, -p)),
+)
+bernoulli = Discrete(
+    1,
+    lambda k, p: special.xlogy(k, p) + special.xlog1py(1 - k, -p),
+    _unit,
+    lambda k, p: api.where(k >= 1, 1.0, 1.0 - p),
+)
 binom = Discrete(
     2,
     lambda k, n, p: (
@@ -209,6 +239,7 @@ binom = Discrete(
         + special.xlog1py(n - k, -p)
     ),
     lambda k, n, p: api.logical_and(k >= 0, k <= n),
+    lambda k, n, p: api.where(k >= n, 1.0, special.betainc(api.maximum(n - k, 1.0), k + 1, 1 - p)),
 )
 
 
@@ -256,6 +287,13 @@ class _MultivariateNormal:
     def pdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
         """The density."""
         return api.exp(self.logpdf(x, mean, cov))
+
+    def entropy(self, mean: Any = None, cov: Any = 1.0) -> Any:
+        """The entropy; of the mean only the length counts, and that where `cov` is a number."""
+        c: Any = to_inexact(operand(cov))
+        n = 1 if mean is None else operand(mean).size
+        c = api.eye(n) * c if c.ndim == 0 else api.diag(c) if c.ndim == 1 else c
+        return api.sum(api.log(api.diagonal(cholesky(c)))) + c.shape[-1] * (0.5 + _HALF_LOG_2PI)
 
 
 dirichlet, multivariate_normal = _Dirichlet(), _MultivariateNormal()

@@ -2,8 +2,7 @@
 
 In: anything array-like; `axis` is an int, a tuple of them, or None for all. Out: a `TracedTensor`, not evaluated;
 integers and booleans become float64.
-Holds: the shift is a constant of derivatives, which it leaves as they are. Over no elements `logsumexp` raises
-`ShapeError`.
+Holds: the shift is a constant of derivatives, which it leaves as they are. Over no elements `logsumexp` is -inf.
 """
 
 from __future__ import annotations
@@ -57,5 +56,7 @@ def log_softmax(x: Any, axis: Any = None) -> TracedTensor:
 
 def shift_of(x: TracedTensor, axis: Any) -> TracedTensor:
     """The largest exponent, a constant; 0 where that is infinite or NaN. Reduced dimensions stay with size 1."""
+    if 0 in x.type.shape:
+        return sum(real(stop_gradient(x)), axis, keepdims=True)  # zeros, or nothing
     largest = max(real(stop_gradient(x)), axis, keepdims=True)
     return where(isfinite(largest), largest, 0.0)
