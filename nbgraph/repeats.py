@@ -87,8 +87,8 @@ def _is_whole(call: FragmentCall, slots: tuple[int, ...]) -> bool:
 
 
 def _before(call: FragmentCall) -> FragmentCall | None:
-    """The call that a run goes on with: the youngest that made an operand."""
-    made: list[FragmentCall] = [i.call for i in call.inputs if type(i.call) is FragmentCall]
+    """The call that a run goes on with: the youngest of the same fragment that made an operand."""
+    made = [i.call for i in call.inputs if type(i.call) is FragmentCall and i.call.fragment is call.fragment]
     return max(made, key=_seq, default=None)
 
 

@@ -49,9 +49,9 @@ def loss_of(a: Any, count: int = 30, watch: Any = None) -> Any:
     return total
 
 
-def plain(a: Any) -> float:
+def plain(a: Any, data: Any = DATA) -> float:
     x, total = np.ones(3), 0.0
-    for y in DATA:
+    for y in data:
         x = np.tanh(a @ x + y)
         total += np.sum(x * x)
     return total
@@ -239,3 +239,50 @@ def test_temporaries_whose_size_differs_from_call_to_call_are_placed_for_each() 
     apart, room = words_apart(code, bound, [(8,), (16,), (32,)], [0])
     assert apart == {0: [0, 0, 0], 1: [64, 128, 256], 2: [8, 16, 32]}
     assert room == 256 + 16 * 32
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+@pytest.mark.parametrize("differentiable", [False, True])
+def test_a_slice_that_every_step_takes_breaks_no_chain(jit: str, differentiable: bool, lengths: list[int]) -> None:
+    """The calls that make the slices are younger than the chain's first call, and need nothing of it."""
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    a, data = T(A0), (T if differentiable else nbg.constant)(DATA)
+    x, total = nbg.constant(np.ones(3)), 0.0
+    for k in range(30):
+        x, part = step(a, x, data[k])
+        total = total + part
+    gradients = total.grad([a, data] if differentiable else [a])
+    value, *got = nbg.eval(total, *gradients, engine=engine)
+    assert max(lengths) == 30
+    assert any(type(step.call) is RepeatCall for step in _history(gradients[0]))
+    assert value == pytest.approx(plain(A0), rel=1e-13)
+    b = T(A0)
+    np.testing.assert_allclose(got[0], loss_of(b).grad(b).eval(engine), rtol=1e-12)
+    if differentiable:
+        d = 1e-6 * RNG.standard_normal(DATA.shape)
+        assert np.vdot(got[1], d) == pytest.approx((plain(A0, DATA + d) - plain(A0, DATA - d)) / 2, rel=1e-6)
+
+
+def test_a_slice_that_needs_the_chain_comes_after_it(lengths: list[int]) -> None:
+    """Operands that are made from earlier steps: the chain ends where they would be needed too early."""
+    engine = nbg.Engine(jit="never")
+    a, x, xs, want, wants = T(A0), nbg.constant(np.ones(3)), [], np.ones(3), []
+    for k in range(40):
+        y = xs[k - 12] * 0.5 if k >= 12 else DATA[k % 12]
+        x, _ = step(a, x, y)
+        xs.append(x)
+        want = np.tanh(A0 @ want + (wants[k - 12] * 0.5 if k >= 12 else DATA[k % 12]))
+        wants.append(want)
+    np.testing.assert_allclose(x.eval(engine), want, rtol=1e-13)
+    assert all(n < 40 for n in lengths)
+
+
+def _history(node: Any) -> list[Any]:
+    """Nodes that a node depends on, itself among them."""
+    seen, waiting = {}, [node]
+    while waiting:
+        at = waiting.pop()
+        if id(at) not in seen:
+            seen[id(at)] = at
+            waiting += at.inputs if at.op is not None else getattr(at.call, "inputs", ())
+    return list(seen.values())

@@ -35,14 +35,15 @@ _seq = attrgetter("seq")
 class Chain:
     """Calls, oldest first. `pattern`: for each operand SAME, EACH, or the slot of the call before.
 
-    `inputs` are the operands from outside. Once it ran, `series[slot]` holds a value of each call: rows of an array, or
-    a list; and, if machine code ran all of it, `operands[p]` has operand p of each call, where it changes, likewise.
+    `inputs` are the operands from outside; calls in `free` make some of them, and run before. Once it ran,
+    `series[slot]` holds a value of each call: rows of an array, or a list; and, if machine code ran all of it,
+    `operands[p]` has operand p of each call, where it changes, likewise.
     """
 
-    __slots__ = ("_kept", "active", "calls", "fragment", "inputs", "operands", "pattern", "seq", "series")
+    __slots__ = ("_kept", "active", "calls", "fragment", "free", "inputs", "operands", "pattern", "seq", "series")
 
-    def __init__(self, calls: Sequence[FragmentCall], pattern: tuple[int, ...]) -> None:
-        self.calls, self.pattern = tuple(calls), pattern
+    def __init__(self, calls: Sequence[FragmentCall], pattern: tuple[int, ...], free: Sequence[Any]) -> None:
+        self.calls, self.pattern, self.free = tuple(calls), pattern, free
         first = self.calls[0]
         self.fragment, self.seq, self.active = first.fragment, first.seq, first.active
         each = [p for p, kind in enumerate(pattern) if kind == EACH]
@@ -75,9 +76,9 @@ def chain_from(
 
     `maker` and `makers` give no call for a node whose value is known; `waits` says whether a call has still to run.
     """
-    made = [c for c in makers(call.inputs)[0] if c is not None]
+    made = [c for c in makers(call.inputs)[0] if type(c) is FragmentCall and c.fragment is call.fragment]
     before = max(made, key=_seq, default=None)
-    if type(before) is not FragmentCall or before.fragment is not call.fragment or before is call:
+    if before is None or before is call:
         return None
     pattern = pattern_of(call, before, makers)
     calls = linked(
@@ -89,20 +90,27 @@ def chain_from(
     if len(calls) < repeats.SHORTEST:
         return None
     columns = columns_of(calls)
-    n = _apart(calls[: fitting(calls, columns, pattern, makers)], columns, pattern, makers)
-    return Chain(calls[:n][::-1], pattern) if n >= repeats.SHORTEST else None
+    n, free = _apart(calls[: fitting(calls, columns, pattern, makers)], columns, pattern, makers)
+    return Chain(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
 
 
-def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int], makers: Makers) -> int:
-    """How many of the calls are younger than all that makes the operands of their own."""
+def _apart(
+    calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int], makers: Makers
+) -> tuple[int, list[Any]]:
+    """How many of the calls are younger than all that makes the operands of their own; and those makers that may be
+    as young as they like, since nothing they need has to run: a slice that every step takes of its own."""
     made_by = [makers(c)[0] for c, kind in zip(columns, pattern, strict=True) if kind == EACH]
     unknown = [column for column in made_by if any(column)]
-    youngest = -1
+    youngest, free = -1, []
     for k in range(1, len(calls) if unknown else 0):
-        youngest = max(youngest, *[-1 if column[k - 1] is None else column[k - 1].seq for column in unknown])
+        for maker in [column[k - 1] for column in unknown if column[k - 1] is not None]:
+            if any(makers(maker.inputs)[0]):
+                youngest = max(youngest, maker.seq)
+            else:
+                free.append(maker)
         if youngest >= calls[k].seq:
-            return k
-    return len(calls)
+            return k, free
+    return len(calls), free
 
 
 # -- running ----------------------------------------------------------------------------------------------------------

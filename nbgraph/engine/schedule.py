@@ -188,6 +188,8 @@ class Schedule:
         self._waiting: list[tuple[float, int]] = []
         #: Calls of repeats that have to run since a repeat needs more of them than their operands; the next one last.
         self._later: list[FragmentCall] = []
+        #: Calls that run before all others, since what they need is known.
+        self._first: set[int] = set()
         plain = not only_targets and not self.sizes and not self.bound
         self._visit(targets)
         while self._waiting or self._wait_for_more():
@@ -202,7 +204,7 @@ class Schedule:
             if type(row.call) is RepeatCall and any(kind == "saved" for kind, _ in row.call.plan.sources):
                 self._later += [call for call in row.call.calls[::-1] if call.saved is None]
         rows = list({row.id: row for row in self._found.values()}.values())
-        rows.sort(key=lambda row: row.call.seq)
+        rows.sort(key=lambda row: (row.id not in self._first, row.call.seq))
         for row in rows:
             if type(row.call) is FragmentCall and not only_targets:
                 row.wanted.update(_kept_slots(row.call, row.draft))
@@ -242,6 +244,7 @@ class Schedule:
         row = ChainRow(chain, list(map(self.draft_of.get, ids)))
         self._found.update(dict.fromkeys(ids, row))
         self.chained.update(zip(ids, zip(repeat(chain), range(len(ids))), strict=True))
+        self._first.update(map(id, chain.free))
         self._visit(chain.inputs)
 
     def _maker(self, node: Node) -> Any:
@@ -264,6 +267,8 @@ class Schedule:
 
     def _waits(self, call: Any) -> bool:
         """Whether a call has to run and is in no chain yet."""
+        if id(call) in self._first:
+            return False
         return id(call) not in self.chained and (call.nodes is not None or id(call) in self.draft_of)
 
     def chain_of(self, calls: Sequence[FragmentCall]) -> tuple[Chain | None, int]:
