@@ -12,22 +12,26 @@ import gc
 
 
 class _Waiting:
-    """Off while entered, however deep."""
+    """Off while entered, however deep. Ctrl-C between two statements leaves it to the next one who enters to put back
+    what was."""
 
     def __init__(self) -> None:
         self.depth = 0
-        self.was_on = False
+        self.is_off = self.was_on = False
 
     def __enter__(self) -> None:
-        if self.depth == 0:
+        if not self.depth and not self.is_off:
             self.was_on = gc.isenabled()
+            self.is_off = True
             gc.disable()
         self.depth += 1
 
     def __exit__(self, *_: object) -> None:
         self.depth -= 1
-        if self.depth == 0 and self.was_on:
-            gc.enable()
+        if not self.depth:
+            if self.was_on:
+                gc.enable()
+            self.is_off = False
 
 
 #: Guarded by `nbgraph.trace.LOCK`.

@@ -78,9 +78,10 @@ def jit(
             try:
                 record = known[tuple([a.type for a in nodes])]
             except (AttributeError, KeyError):
-                traced.arrays = tuple([k for k, a in enumerate(args) if type(a) is np.ndarray])
                 nodes, kinds = _plain(args)
                 record = known.get(kinds)
+                if record is not None:
+                    traced.arrays = tuple([k for k, a in enumerate(args) if type(a) is np.ndarray])
             if record is not None:
                 out = record(*nodes)
                 if out is not STALE:

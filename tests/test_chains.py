@@ -286,3 +286,25 @@ def _history(node: Any) -> list[Any]:
             seen[id(at)] = at
             waiting += at.inputs if at.op is not None else getattr(at.call, "inputs", ())
     return list(seen.values())
+
+
+def test_a_call_of_another_chain_is_not_free(lengths: list[int]) -> None:
+    """What makes the operands of a step's own begins chains itself, the newest of which is met first."""
+    engine = nbg.Engine(jit="never")
+    a, x, want, last = T(A0), nbg.constant(np.ones(3)), np.ones(3), []
+    for k in range(12):
+        first, _ = step(a, nbg.constant(DATA[k]), DATA[k])
+        inner = first
+        for _ in range(11):
+            inner, _ = step(a, inner, DATA[k])
+        x = other(a, x, first)
+        want = np.sin(A0 @ want) + np.tanh(A0 @ DATA[k] + DATA[k])
+        last.append(inner)
+    kept = nbg.eval(x, *[step(a, v, DATA[0])[0] for v in last], engine=engine)
+    np.testing.assert_allclose(kept[0], want, rtol=1e-13)
+    assert max(lengths) >= 12
+
+
+@nbg.jit
+def other(a: Any, x: Any, y: Any) -> Any:
+    return nbg.sin(a @ x) + y

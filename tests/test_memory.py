@@ -157,3 +157,21 @@ def test_no_garbage_collection_while_a_gradient_is_made():
     finally:
         gc.enable()
         gc.callbacks.pop()
+
+
+def test_an_interrupt_between_two_statements_leaves_no_collector_off(monkeypatch):
+    """Ctrl-C just after the collector was switched off: whoever enters next puts it back."""
+    switch = gc.disable
+
+    def interrupted():
+        switch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gc, "disable", interrupted)
+    with pytest.raises(KeyboardInterrupt), LOCK, WAITING:
+        pass
+    monkeypatch.undo()
+    assert not gc.isenabled()
+    with LOCK, WAITING:
+        assert not gc.isenabled()
+    assert gc.isenabled()

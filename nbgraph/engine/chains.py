@@ -70,11 +70,16 @@ class Chain:
 
 
 def chain_from(
-    call: FragmentCall, maker: Callable[[Node], Any], makers: Makers, waits: Callable[[Any], bool]
+    call: FragmentCall,
+    maker: Callable[[Node], Any],
+    makers: Makers,
+    waits: Callable[[Any], bool],
+    is_free: Callable[[Any], bool],
 ) -> Chain | None:
     """The chain that ends with a call; None if it would be too short to pay.
 
-    `maker` and `makers` give no call for a node whose value is known; `waits` says whether a call has still to run.
+    `maker` and `makers` give no call for a node whose value is known; `waits` says whether a call has still to run,
+    `is_free` whether it could run before all others.
     """
     made = [c for c in makers(call.inputs)[0] if type(c) is FragmentCall and c.fragment is call.fragment]
     before = max(made, key=_seq, default=None)
@@ -90,26 +95,30 @@ def chain_from(
     if len(calls) < repeats.SHORTEST:
         return None
     columns = columns_of(calls)
-    n, free = _apart(calls[: fitting(calls, columns, pattern, makers)], columns, pattern, makers)
+    n, free = _apart(calls[: fitting(calls, columns, pattern, makers)], columns, pattern, makers, is_free)
     return Chain(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
 
 
 def _apart(
-    calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int], makers: Makers
+    calls: Sequence[FragmentCall],
+    columns: Columns,
+    pattern: Sequence[int],
+    makers: Makers,
+    is_free: Callable[[Any], bool],
 ) -> tuple[int, list[Any]]:
     """How many of the calls are younger than all that makes the operands of their own; and those makers that may be
-    as young as they like, since nothing they need has to run: a slice that every step takes of its own."""
+    as young as they like, since they are free: a slice that every step takes of its own."""
     made_by = [makers(c)[0] for c, kind in zip(columns, pattern, strict=True) if kind == EACH]
     unknown = [column for column in made_by if any(column)]
     if all(c is None or c.seq < calls[-1].seq for column in unknown for c in column):  # the common case
         return len(calls), []
     youngest, free = -1, []
-    for k in range(1, len(calls) if unknown else 0):
+    for k in range(1, len(calls)):
         for maker in [column[k - 1] for column in unknown if column[k - 1] is not None]:
-            if any(makers(maker.inputs)[0]):
-                youngest = max(youngest, maker.seq)
-            else:
+            if is_free(maker):
                 free.append(maker)
+            else:
+                youngest = max(youngest, maker.seq)
         if youngest >= calls[k].seq:
             return k, free
     return len(calls), free

@@ -196,7 +196,9 @@ class Schedule:
             row = self._found[heappop(self._waiting)[1]]
             if type(row) is ChainRow:  # met as one of its calls
                 continue
-            chain = chain_from(row.call, self._maker, self._makers, self._waits) if plain and _is_plain(row) else None
+            chain = None
+            if plain and _is_plain(row):
+                chain = chain_from(row.call, self._maker, self._makers, self._waits, self._is_free)
             if chain is not None:
                 self._enter(chain)
                 continue
@@ -266,10 +268,14 @@ class Schedule:
         return found, slots
 
     def _waits(self, call: Any) -> bool:
-        """Whether a call has to run and is in no chain yet."""
-        if id(call) in self._first:
+        """Whether a call has to run, is in no chain yet and runs before none."""
+        if id(call) in self.chained or id(call) in self._first:
             return False
-        return id(call) not in self.chained and (call.nodes is not None or id(call) in self.draft_of)
+        return call.nodes is not None or id(call) in self.draft_of
+
+    def _is_free(self, call: Any) -> bool:
+        """Whether a call may run before all others: it is in no chain, and all it needs is known."""
+        return type(call) is FragmentCall and id(call) not in self.chained and not any(self._makers(call.inputs)[0])
 
     def chain_of(self, calls: Sequence[FragmentCall]) -> tuple[Chain | None, int]:
         """The chain that calls, newest first, run in one after another, and the place of the newest."""
