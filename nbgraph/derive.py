@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Any
+
+import numpy as np
 
 from nbgraph import inline, joins, repeats
 from nbgraph.collector import WAITING
@@ -32,6 +34,7 @@ from nbgraph.trace import (
     JoinCall,
     Node,
     SumCall,
+    leaf,
     new_node,
     sum_of,
     value_of,
@@ -113,9 +116,7 @@ class Path:
         while self._waiting:
             _, key = heappop(self._waiting)
             call, node, used = self._found[key]
-            run = None
-            if self.runs and id(call) not in self.here:
-                run = run_from(call, used, self._is_inside, self._admit)
+            run = self._run(call, used) if self.runs and id(call) not in self.here else None
             ordered.append((call if run is None else run, node, used))
             self._visit(call.inputs if run is None else (*run.calls[-1].inputs, *run.each))
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
@@ -139,28 +140,35 @@ class Path:
                 heappush(self._waiting, (-call.seq, id(call)))
             entry[2].add(node.slot)
 
-    def _is_inside(self, call: FragmentCall) -> bool:
-        """Whether a call is young enough and cut nowhere."""
-        return call.seq >= self.oldest and id(call) not in self.here
+    def _run(self, call: Any, used: set[int]) -> Run | None:
+        """The run that ends with a call: older ones that nothing else waits for, of which others use the same slots.
 
-    def _admit(self, calls: Sequence[FragmentCall], pattern: Sequence[int]) -> tuple[int, set[int]]:
-        """How many of a run's calls, newest first, nothing else waits for, and what is used of each but the first
-        besides by the run. These wait no longer."""
-        ids = set(map(id, calls))
-        waiting = max((-seq for seq, key in self._waiting if key not in ids), default=-1)
-        uses = [self._found[key][2] if key in self._found else _NOTHING for key in map(id, calls[1:])]
-        beside = uses[0] if uses else _NOTHING
-        if not beside.isdisjoint(pattern):
-            return 1, beside
-        n = 1
-        for call, others in zip(calls[1:], uses, strict=True):
-            if call.seq <= waiting or others != beside:
-                break
-            n += 1
-        taken = set(map(id, calls[1:n]))
-        self._waiting = [entry for entry in self._waiting if entry[1] not in taken]
-        heapify(self._waiting)
-        return n, beside
+        They wait no longer.
+        """
+        waiting, found = self._waiting, self._found
+        taken: list[tuple[int, int]] = []
+        beside: Any = None
+
+        def admits(older: FragmentCall) -> bool:
+            nonlocal beside
+            key = id(older)
+            if older.seq < self.oldest or key in self.here or (waiting and -waiting[0][0] > older.seq):
+                return False
+            others = found[key][2] if key in found else _NOTHING
+            if beside is None:
+                beside = others
+            if others != beside:
+                return False
+            if waiting and waiting[0][1] == key:
+                taken.append(heappop(waiting))
+            return True
+
+        run = run_from(call, used, admits)
+        inside = set(map(id, run.calls)) if run else ()
+        for entry in taken:
+            if entry[1] not in inside:
+                heappush(waiting, entry)
+        return run and run._replace(beside=beside)
 
     def _dropped(self, node: Node) -> None:
         """A value without history may depend on what we differentiate by only if that is not differentiable."""
@@ -348,9 +356,12 @@ def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
 def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts: dict[Key, list[Node]]) -> bool:
     """Does it if the cotangents of the newest call are just those that every other call will have."""
     newest, oldest = calls[0], calls[-1]
-    given = {s: cts[id(newest), s] for s in run.carried if (id(newest), s) in cts}
+    given = {s: sum_of(cts[id(newest), s]) for s in run.carried if (id(newest), s) in cts}
     of_each = {s: [cts[id(c), s] for c in calls if (id(c), s) in cts] for s in run.beside}
+    of_each = {s: found for s, found in of_each.items() if s not in given or len(found) > 1}
     each = {s: _one_or_all([sum_of(nodes) for nodes in found]) for s, found in of_each.items() if found}
+    beside = tuple(sorted(each.keys() & given.keys()))
+    given.update({s: _nothing(given[s]) for s in beside})
     if not given:
         return not each and not any((id(newest), s) in cts for s in run.used)
     others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
@@ -358,7 +369,7 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     if partly or any((id(newest), s) in cts for s in others):
         return False
     mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
-    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask)
+    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask, beside)
     results = {p: plan.results[p] for p in mask if p in plan.results}
     going: dict[int, set[int]] = {kind: set() for kind in (SAME, EACH)}
     for p, slot in results.items():
@@ -368,8 +379,7 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     apart = [set(links.values()), going[SAME], going[EACH]]
     if links.keys() != given.keys() or len(apart[0]) != len(links) or len(set().union(*apart)) != sum(map(len, apart)):
         return False
-    totals = {s: sum_of(nodes) for s, nodes in given.items()}
-    call = repeat(calls, plan, links, totals, each, going[SAME], going[EACH])
+    call = repeat(calls, plan, links, given, each, going[SAME], going[EACH])
     for p, slot in results.items():
         for k, of in enumerate(calls if run.pattern[p] == EACH else [oldest]):
             key = key_of(of.inputs[p])
@@ -377,6 +387,13 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
                 place = (slot, k) if run.pattern[p] == EACH else slot
                 cts.setdefault(key, []).append(result(call, place, newest.inputs[p].type))
     return True
+
+
+def _nothing(like: Node) -> Node:
+    """What comes from the call after the newest: zeros."""
+    zeros = np.zeros(like.type.shape, like.type.dtype)
+    zeros.setflags(write=False)
+    return leaf(zeros, False)
 
 
 def _one_or_all(nodes: list[Node]) -> list[Node]:
