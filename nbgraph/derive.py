@@ -9,18 +9,19 @@ the oldest node differentiated by is visited. Dropped history raises; it is neve
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
-from nbgraph import inline, joins, repeats
+from nbgraph import inline, joins, picks, repeats
 from nbgraph.collector import WAITING
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.parts import Part, plain_call
+from nbgraph.picks import PickCall, PlaceCall, is_pick, take
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
 from nbgraph.repeats import Run, call_environment, repeat, result, run_from, slot_node, type_at
 from nbgraph.seal import commit, draft
@@ -47,7 +48,7 @@ Key = tuple[int, int]
 def key_of(node: Node) -> Key:
     """Identity of a value in the graph of calls: (call, slot), or the leaf itself."""
     call = node.call
-    if type(call) is FragmentCall:
+    if type(call) is FragmentCall or type(call) is PickCall:
         return id(call), node.slot
     return (id(node), -1) if call is None or type(call) is Dropped else (id(call), -1)
 
@@ -57,7 +58,13 @@ def seal(nodes: Sequence[Node]) -> None:
     if ALIVE:
         settle(nodes, partly=True)
     with LOCK:
-        for d in draft(nodes):
+        rest = []
+        for node in nodes:
+            if is_pick(node):
+                take(node)
+            else:
+                rest.append(node)
+        for d in draft(rest) if rest else ():
             commit(d, None)
 
 
@@ -91,7 +98,10 @@ class Path:
     """
 
     def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node], runs: bool = False) -> None:
+        self.runs = runs and all(w.active for w in wrt)
         seal([n for n in (*outputs, *wrt) if n.op is not None])
+        for w in wrt:  # before it is known by what it is a value of
+            plain_call(w, vjp, self.runs)
         self.wrt = {key_of(w): w for w in wrt}
         self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
         for w in wrt:
@@ -100,7 +110,6 @@ class Path:
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
         self.kept: list[Any] = []  # keeps alive what is known by id
-        self.runs = runs and not self.passive
         self.steps = self._active(self.steps_of(self._calls(outputs)))
 
     def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
@@ -200,6 +209,14 @@ class Path:
                 step = _Step("join", call.inputs, [(0, key_of(node))])
                 step.origin = call
                 steps.append(step)
+            elif type(call) is PickCall:
+                step = _Step("pick", call.inputs, [(s, (id(call), s)) for s in used])
+                step.origin = call
+                steps.append(step)
+            elif type(call) is PlaceCall:
+                step = _Step("place", call.inputs, [(0, key_of(node))])
+                step.origin = call
+                steps.append(step)
             elif type(call) in (SumCall, AliasCall):
                 steps.append(_Step("sum", call.inputs, [(0, key_of(node))]))
         return steps
@@ -293,6 +310,15 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
         return [_total(path, w, cts) for w in wrt]
 
 
+#: From the cotangents of a call's results, by slot, those of the inputs in a mask.
+_PULL_BACK: dict[str, Callable[[Any, dict[Any, Node], Sequence[int]], dict[int, Node]]] = {
+    "part": lambda call, cts, mask: call.pull_back(cts, mask),
+    "join": lambda call, cts, mask: joins.pull_back(call, cts[0], mask),
+    "pick": lambda call, cts, mask: {k: picks.place(call, cts) for k in mask},
+    "place": lambda call, cts, mask: picks.pull_back(call, cts[0], mask),
+}
+
+
 def _total(path: Path, w: Node, cts: dict[Key, list[Node]]) -> Node | None:
     key = key_of(w)
     if key in cts:
@@ -315,10 +341,8 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
         for k in mask:
             cts.setdefault(step.keys[k], []).append(taken[0])
         return
-    if step.kind in ("part", "join"):
-        call = step.origin
-        found = call.pull_back(taken, mask) if step.kind == "part" else joins.pull_back(call, taken[0], mask)
-        for k, node in found.items():
+    if step.kind != "call":
+        for k, node in _PULL_BACK[step.kind](step.origin, taken, mask).items():
             cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))

@@ -218,7 +218,7 @@ def _run_join(target: Node, engine: Any, pending: int) -> Array | None:
     return a
 
 
-def drop_history(call: FragmentCall | JoinCall, nodes: list[Node]) -> None:
+def drop_history(call: Any, nodes: list[Node]) -> None:
     """The values of a call that no differentiable leaf reaches forget it."""
     history = Dropped(user_frame(), call.seq)
     for node in nodes:
