@@ -42,7 +42,7 @@ from nbgraph.trace import (
 )
 from nbgraph.types import Size
 
-Key = tuple[int, int]
+Key = tuple[int, Any]
 
 
 def key_of(node: Node) -> Key:

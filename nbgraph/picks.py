@@ -69,7 +69,8 @@ def is_pick(node: Node) -> bool:
 
 def take(node: Node) -> None:
     """Makes a recorded slice a value of a `PickCall`; of a constant, a constant."""
-    of, op, sizes = node.inputs[0], node.op, node.sizes
+    op: Any = node.op
+    of, sizes = node.inputs[0], node.sizes
     if of.data is None or of.active:
         call = _PICKS.get((id(of), op))
         if call is None:

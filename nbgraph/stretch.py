@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from nbgraph.dims import symbols
-from nbgraph.fragment import Fragment
+from nbgraph.moving import words_of_sizes
 from nbgraph.trace import FragmentCall, Node
 from nbgraph.types import Shape
 
@@ -69,16 +68,6 @@ def _link(
         if not admits(older):
             return
         calls.append(older)
-
-
-def words_of_sizes(fragment: Fragment) -> tuple[int, ...]:
-    """The words that the size of a value depends on; others, such as where a slice begins, may differ in a stretch."""
-    found: tuple[int, ...] | None = fragment.cache.get("words of sizes")
-    if found is None:
-        names = {name for t in fragment.types for d in t.shape for name in symbols(d)}
-        found = tuple(sorted(name[1] for name in names if isinstance(name, tuple) and name[0] == "w"))
-        fragment.cache["words of sizes"] = found
-    return found
 
 
 def differing(words: Sequence[Shape]) -> list[int]:

@@ -58,7 +58,8 @@ class Node:
     active: bool
     data: Any
     call: Any
-    slot: int
+    #: Of a fragment call, the number of the value; of other calls, what they know it by.
+    slot: Any
 
 
 class Pack(Node):

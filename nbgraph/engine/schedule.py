@@ -45,7 +45,7 @@ from nbgraph.types import Shape, TensorType
 
 #: What may have to run.
 _RUN = (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
-Key = tuple[int, int]
+Key = tuple[int, Any]
 Array = np.ndarray[Any, Any]
 
 
