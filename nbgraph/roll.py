@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph.kinds import Elementwise
+from nbgraph.kinds import Elementwise, View
 from nbgraph.match import goes_on
 from nbgraph.trace import FragmentCall, Node, Projection
 
@@ -168,7 +168,7 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
             if times + 1 >= fewest:
                 first = _first_period(region, words, max(start, earlier - period), earlier, period)
                 times = (end - first) // period
-            if times >= fewest and (not is_short or _is_loop(region, words, first, period, times)):
+            if times >= fewest and _is_worth_it(region, words, first, period, times, is_short):
                 end = first + times * period
                 bounds += _even(start, first)
                 bounds += _periods(region, first, end, period)
@@ -178,6 +178,14 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
         k += 1
     found = {b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)}
     return sorted(found), repeating
+
+
+def _is_worth_it(region: Sequence[Node], words: _Words, first: int, period: int, times: int, is_short: bool) -> bool:
+    """Whether to cut a stretch: in a short region if it is a loop, else unless it is a few views of one thing after
+    another, such as the rows of a `stack`."""
+    if is_short:
+        return _is_loop(region, words, first, period, times)
+    return times * period > LONG or not all(isinstance(node.op, View) for node in region[first : first + period])
 
 
 def _periods(region: Sequence[Node], first: int, end: int, period: int) -> list[int]:

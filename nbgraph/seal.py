@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     equal: tuple[tuple[int, Size], ...]
 
 
-class Part(NamedTuple):
+class Tile(NamedTuple):
     """Nodes `start` to `end` of a region, which become one call, and its operands: nodes of the region by position, ~k
     for the k-th from outside it."""
 
@@ -62,17 +62,17 @@ class Part(NamedTuple):
     outside: tuple[int, ...]
 
 
-class Layout(NamedTuple):
-    """How a region becomes calls, whatever its sizes: its parts, its kind (`nbgraph.roll`), and for each node minus the
-    references that are no sign of life, those of its list and of its own part."""
+class Tiling(NamedTuple):
+    """How a region becomes calls, whatever its sizes: its tiles, its kind (`nbgraph.roll`), and for each node minus the
+    references that are no sign of life, those of its list and of its own tile."""
 
-    parts: tuple[Part, ...]
+    tiles: tuple[Tile, ...]
     kind: int
     spare: list[int]
 
 
-class _Layouts(dict[Any, Layout]):
-    """Layouts by structure. What they hold is bounded by the operations in all of them together."""
+class _Tilings(dict[Any, Tiling]):
+    """Tilings by structure. What they hold is bounded by the operations in all of them together."""
 
     LIMIT = 2**18
 
@@ -80,13 +80,13 @@ class _Layouts(dict[Any, Layout]):
         super().__init__()
         self.operations = 0
 
-    def remember(self, key: Any, layout: Layout) -> None:
-        n = len(layout.spare)
+    def remember(self, key: Any, tiling: Tiling) -> None:
+        n = len(tiling.spare)
         if self.operations + n > self.LIMIT:
             self.clear()
             self.operations = 0
         if n <= self.LIMIT:
-            self[key] = layout
+            self[key] = tiling
             self.operations += n
 
 
@@ -94,7 +94,7 @@ class _Layouts(dict[Any, Layout]):
 EQUAL: weakref.WeakKeyDictionary[FragmentCall, list[tuple[Size, Size]]] = weakref.WeakKeyDictionary()
 _PLANS: dict[Any, Plan] = {}
 _PLANS_LIMIT = 4096
-_LAYOUTS = _Layouts()
+_TILINGS = _Tilings()
 
 
 def draft(targets: Sequence[Node]) -> list[Draft]:
@@ -107,10 +107,10 @@ def draft(targets: Sequence[Node]) -> list[Draft]:
     if not region:
         return []
     signature = _sign(region)
-    layout = _layout_of(signature)
-    if len(layout.parts) == 1:
-        return [_draft_whole(signature, layout, targets)]
-    return _draft_parts(signature, layout)
+    tiling = _tiling_of(signature)
+    if len(tiling.tiles) == 1:
+        return [_draft_whole(signature, tiling, targets)]
+    return _draft_tiles(signature, tiling)
 
 
 def _open_region(targets: Iterable[Node]) -> list[Node]:
@@ -191,33 +191,33 @@ def _sign(nodes: Sequence[Node]) -> _Signature:
     return _Signature(nodes, refs, tuple(map(len, map(_inputs, nodes))), outside)
 
 
-def _layout_of(signature: _Signature) -> Layout:
+def _tiling_of(signature: _Signature) -> Tiling:
     """How a region becomes calls; a structure met before costs a lookup."""
     key = (signature.structure(), kinds_before(len(signature.nodes), signature.outside))
-    layout = _LAYOUTS.get(key)
-    if layout is None:
-        layout = _lay_out(signature)
-        _LAYOUTS.remember(key, layout)
-    return layout
+    tiling = _TILINGS.get(key)
+    if tiling is None:
+        tiling = _tiled(signature)
+        _TILINGS.remember(key, tiling)
+    return tiling
 
 
-def _lay_out(signature: _Signature) -> Layout:
+def _tiled(signature: _Signature) -> Tiling:
     bounds, kind = cut(signature.nodes)
     starts = list(accumulate(signature.arities, initial=0))
-    parts, spare = [], [-ONLY_REFERENCE] * len(signature.nodes)
+    tiles, spare = [], [-ONLY_REFERENCE] * len(signature.nodes)
     for start, end in pairwise(bounds):
         inner, outside = _restricted(signature, start, end, starts)
         for ref in inner.refs:
             if ref >= 0:
                 spare[start + ref] -= 1
-        parts.append(Part(start, end, _plan(inner), outside))
-    return Layout(tuple(parts), kind, spare)
+        tiles.append(Tile(start, end, _plan(inner), outside))
+    return Tiling(tuple(tiles), kind, spare)
 
 
 def _restricted(
     signature: _Signature, start: int, end: int, starts: Sequence[int]
 ) -> tuple[_Signature, tuple[int, ...]]:
-    """The signature of a part of a region, and its operands from outside it, as the region's references."""
+    """The signature of a tile of a region, and its operands from outside it, as the region's references."""
     refs = signature.refs[starts[start] : starts[end]]
     numbers: dict[int, int] = {}
     inner = [r - start if start <= r < end else ~numbers.setdefault(r, len(numbers)) for r in refs]
@@ -225,29 +225,29 @@ def _restricted(
     return _Signature(signature.nodes[start:end], inner, signature.arities[start:end], outside), tuple(numbers)
 
 
-def _draft_whole(signature: _Signature, layout: Layout, targets: Sequence[Node]) -> Draft:
+def _draft_whole(signature: _Signature, tiling: Tiling, targets: Sequence[Node]) -> Draft:
     """The call for a region that is one call; it will be recognised below a target of its own."""
     nodes, outside = signature.nodes, signature.outside
-    plan = layout.parts[0].plan
-    live = _live(nodes, layout.spare)
+    plan = tiling.tiles[0].plan
+    live = _live(nodes, tiling.spare)
     if len(targets) == 1:
         root = next(k for k, node in enumerate(nodes) if node is targets[0])
-        remember(nodes, list(signature.operands()), outside, root, plan, layout.kind)
+        remember(nodes, list(signature.operands()), outside, root, plan, tiling.kind)
     d = _draft(nodes, outside, plan, live)
-    d.call.kind = layout.kind
+    d.call.kind = tiling.kind
     return d
 
 
-def _draft_parts(signature: _Signature, layout: Layout) -> list[Draft]:
+def _draft_tiles(signature: _Signature, tiling: Tiling) -> list[Draft]:
     """The calls for a region that is cut."""
-    live, k, drafts = [*_live(signature.nodes, layout.spare), len(signature.nodes)], 0, []
-    for start, end, plan, refs in layout.parts:
+    live, k, drafts = [*_live(signature.nodes, tiling.spare), len(signature.nodes)], 0, []
+    for start, end, plan, refs in tiling.tiles:
         first = k
         while live[k] < end:
             k += 1
         within = [place - start for place in live[first:k]]
         d = _draft(signature.nodes[start:end], [signature.node(r) for r in refs], plan, within)
-        d.call.kind = layout.kind
+        d.call.kind = tiling.kind
         drafts.append(d)
     return drafts
 

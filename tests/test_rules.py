@@ -312,7 +312,7 @@ def test_rule_03_a_region_of_known_structure_is_not_cut_again(monkeypatch) -> No
     monkeypatch.setattr(seal, "cut", lambda region: cuts.append(len(region)) or roll_cut(region))
     wanted = {}
     for count in (2, 3, 40):
-        seal._LAYOUTS.clear()
+        seal._TILINGS.clear()
         cuts.clear()
         wanted[count] = pieces(count, NEVER)
         first = len(cuts)
@@ -323,14 +323,14 @@ def test_rule_03_a_region_of_known_structure_is_not_cut_again(monkeypatch) -> No
         assert pieces(count, NEVER) == wanted[count]
 
 
-def test_rule_03_what_layouts_hold_is_bounded(monkeypatch) -> None:
-    known = seal._Layouts()
-    monkeypatch.setattr(seal, "_LAYOUTS", known)
-    monkeypatch.setattr(seal._Layouts, "LIMIT", 500)
+def test_rule_03_what_tilings_hold_is_bounded(monkeypatch) -> None:
+    known = seal._Tilings()
+    monkeypatch.setattr(seal, "_TILINGS", known)
+    monkeypatch.setattr(seal._Tilings, "LIMIT", 500)
     (x, p), found = start(), []
     for count in (30, 31, 32, 33, 200):
         found.append(iterate(x, p, count).eval(NEVER))
-        assert sum(len(layout.spare) for layout in known.values()) == known.operations <= 500
+        assert sum(len(tiling.spare) for tiling in known.values()) == known.operations <= 500
     state, matrix = (t.eval() for t in start())
     for _ in range(200):
         state = np.tanh(state @ matrix) + state * 0.5
