@@ -58,9 +58,15 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
     if before is None or before.fragment is not call.fragment or not all(i.type.concrete for i in call.inputs):
         return None
     pattern = pattern_of(call, before, _makers)
-    calls, columns = stretch_from(call, pattern, _maker, _makers, lambda c: _is_whole(c, slots) and admits(c))
-    n = _apart(calls, columns, pattern)
-    return Run(calls[:n], pattern, used, set()) if n > 1 else None
+    calls = stretch_from(
+        call,
+        pattern,
+        _maker,
+        _makers,
+        lambda c: _is_whole(c, slots) and admits(c),
+        lambda calls, columns: _apart(calls, columns, pattern),
+    )
+    return Run(calls, pattern, used, set()) if len(calls) > 1 else None
 
 
 def _maker(node: Node) -> Any:

@@ -86,13 +86,16 @@ def chain_from(
     if before is None or before is call:
         return None
     pattern = pattern_of(call, before, makers)
-    calls, columns = stretch_from(
-        call, pattern, maker, makers, lambda c: c.origin is None and c.active == call.active and waits(c)
+    free: list[Any] = []
+
+    def apart(calls: Sequence[FragmentCall], columns: Columns) -> int:
+        n, free[:] = _apart(calls, columns, pattern, makers, is_free)
+        return n
+
+    calls = stretch_from(
+        call, pattern, maker, makers, lambda c: c.origin is None and c.active == call.active and waits(c), apart
     )
-    if len(calls) < repeats.SHORTEST:
-        return None
-    n, free = _apart(calls, columns, pattern, makers, is_free)
-    return Chain(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
+    return Chain(calls[::-1], pattern, free) if len(calls) >= repeats.SHORTEST else None
 
 
 def _apart(
