@@ -11,6 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from nbgraph.trace import (
     sum_of,
     value_of,
 )
+from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Size
 
 Key = tuple[int, Any]
@@ -69,6 +71,7 @@ def seal(nodes: Sequence[Node]) -> None:
 
 
 _NOTHING: set[int] = set()
+_seq = attrgetter("seq")
 #: So many of a run's newest calls may be pulled back one by one before the rest is, at once.
 _TRIES = 3
 _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
@@ -110,7 +113,11 @@ class Path:
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
         self.kept: list[Any] = []  # keeps alive what is known by id
-        self.steps = self._active(self.steps_of(self._calls(outputs)))
+        calls = self._calls(outputs)
+        if self.runs and self._fuse(calls, outputs):
+            self.met.clear()
+            calls = self._calls(outputs)
+        self.steps = self._active(self.steps_of(calls))
 
     def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
         """Every call that outputs depend on and that is young enough, with the slots that are used of it.
@@ -132,6 +139,21 @@ class Path:
                 # What it was derived from it depends on, if only by an exact zero.
                 self._visit(call.origin[0].inputs)
         return ordered[::-1]
+
+    def _fuse(self, calls: Sequence[tuple[Any, Node, set[int]]], outputs: Sequence[Node]) -> bool:
+        """Makes calls of several fragments by turns calls of one; whether there were any."""
+        parts = [c for c, _, _ in calls if type(c) is FragmentCall and id(c) not in self.here and may_be_part(c)]
+        if len(parts) < 2 * repeats.SHORTEST:
+            return False
+        nodes: dict[int, dict[int, Node]] = {id(c): {} for c in parts}
+        for used in (outputs, *(call.inputs for call, _, _ in calls if type(call) is not Run)):
+            for node in used:
+                if id(node.call) in nodes:
+                    nodes[id(node.call)][id(node)] = node
+        for run in (call for call, _, _ in calls if type(call) is Run):
+            for node in (i for c in run.calls for i in c.inputs if id(i.call) in nodes):
+                nodes[id(node.call)][id(node)] = node
+        return fuse(sorted(parts, key=_seq), {key: list(found.values()) for key, found in nodes.items()})
 
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what calls nodes are values of."""
@@ -393,7 +415,8 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     if partly or any((id(newest), s) in cts for s in others):
         return False
     mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
-    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask, beside)
+    together = _together(run.pattern, mask)
+    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask, beside, together)
     results = {p: plan.results[p] for p in mask if p in plan.results}
     going: dict[int, set[int]] = {kind: set() for kind in (SAME, EACH)}
     for p, slot in results.items():
@@ -411,6 +434,15 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
                 place = (slot, k) if run.pattern[p] == EACH else slot
                 cts.setdefault(key, []).append(result(call, place, newest.inputs[p].type))
     return True
+
+
+def _together(pattern: Sequence[int], mask: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The operands in a mask that are the same result of the call before."""
+    of: dict[int, list[int]] = {}
+    for p in mask:
+        if pattern[p] >= 0:
+            of.setdefault(pattern[p], []).append(p)
+    return tuple(tuple(group) for group in of.values() if len(group) > 1)
 
 
 def _nothing(like: Node) -> Node:

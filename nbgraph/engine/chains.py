@@ -111,10 +111,10 @@ def _apart(
     unknown = [column for column in made_by if any(column)]
     if all(c is None or c.seq < calls[-1].seq for column in unknown for c in column):  # the common case
         return len(calls), []
-    youngest, free = -1, []
+    youngest, free, inside = -1, [], set(map(id, calls))
     for k in range(1, len(calls)):
         for maker in [column[k - 1] for column in unknown if column[k - 1] is not None]:
-            if is_free(maker):
+            if id(maker) not in inside and is_free(maker):
                 free.append(maker)
             else:
                 youngest = max(youngest, maker.seq)
