@@ -320,6 +320,10 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
             return list(recorded)
     with LOCK, WAITING:
         seal([ct for _, ct in outputs])
+        if len(outputs) == 1:
+            found = _through_one_call(*outputs[0], wrt)
+            if found is not None:
+                return found
         path = Path([out for out, _ in outputs], wrt, runs=True)
         cts: dict[Key, list[Node]] = {}
         for out, ct in outputs:
@@ -330,6 +334,26 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
             else:
                 _pull_back(path, step, cts)
         return [_total(path, w, cts) for w in wrt]
+
+
+def _through_one_call(out: Node, ct: Node, wrt: Sequence[Node]) -> list[Node | None] | None:
+    """The cotangents where all of `wrt` are operands of the call that made the output and nothing else leads there."""
+    call = out.call
+    if out.op is not None or type(call) is not FragmentCall or not all(w.active and w.op is None for w in wrt):
+        return None
+    keys, oldest = list(map(key_of, wrt)), min((w.seq for w in wrt), default=0)
+    inputs = [(p, key_of(i), i) for p, i in enumerate(call.inputs) if i.active]
+    if any(key not in keys and i.call is not None and i.seq > oldest for _, key, i in inputs):
+        return None  # it may be made of one of them
+    if any(w.call is not None and w.seq > oldest for w in wrt) or not {k for _, k, _ in inputs}.issuperset(keys):
+        return None
+    mask = tuple([p for p, key, i in inputs if key in keys and i.type.inexact])
+    plan = vjp_plan(call.fragment, (out.slot,), mask)
+    step = _Step("call", call.inputs, ())
+    step.fragment, step.words, step.origin = call.fragment, call.words, (call, None)
+    cts: dict[Key, list[Node]] = {}
+    _apply(step, plan, {out.slot: ct}, mask, cts)
+    return [sum_of(cts[key]) if key in cts else _zeros(w) for key, w in zip(keys, wrt, strict=True)]
 
 
 #: From the cotangents of a call's results, by slot, those of the inputs in a mask.
@@ -368,7 +392,11 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
             cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))
-    plan = vjp_plan(step.fragment, slots, mask)
+    _apply(step, vjp_plan(step.fragment, slots, mask), taken, mask, cts)
+
+
+def _apply(step: _Step, plan: Plan, taken: Mapping[int, Node], mask: Sequence[int], cts: dict[Key, list[Node]]) -> None:
+    """Records a derived call, and where its results go."""
     if not plan.results:
         return
     derived = _derived_call(step, plan, {("cotangent", s): ct for s, ct in taken.items()})

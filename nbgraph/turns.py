@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nbgraph.fragment import Fragment, FragmentBuilder, size_at
+from nbgraph.moving import words_of_sizes
 from nbgraph.repeats import SHORTEST
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import anonymous
@@ -40,6 +41,7 @@ class Round(NamedTuple):
     words: tuple[int, ...]
 
 
+_type = attrgetter("type")
 _ROUNDS: dict[Any, Round] = {}
 _ROUNDS_LIMIT = 512
 
@@ -50,13 +52,12 @@ def fuse(calls: Sequence[FragmentCall], nodes: Mapping[int, Sequence[Node]]) -> 
     for start, period, count in _stretches(calls):
         rounds = [calls[k : k + period] for k in range(start, start + count * period, period)]
         wired = [(*_wiring(parts), parts) for parts in rounds]
-        for wiring, alike in groupby(wired, key=lambda entry: entry[0]):
-            found = list(alike)
-            if wiring is not None and len(found) >= SHORTEST:
-                made = _round([c.fragment for c in found[0][2]], wiring, found[0][1])
-                for _, outside, parts in found:
-                    _replace(parts, made, outside, nodes)
-                fused = True
+        for alike in _loops(wired):
+            wiring, outside, parts = alike[0]
+            made = _round([c.fragment for c in parts], wiring, outside)
+            for _, outside, parts in alike:
+                _replace(parts, made, outside, nodes)
+            fused = True
     return fused
 
 
@@ -74,7 +75,7 @@ def may_be_part(call: FragmentCall) -> bool:
 def _stretches(calls: Sequence[FragmentCall]) -> Iterator[tuple[int, int, int]]:
     """Where the same fragments come again and again: the first place, how many a round, how many rounds."""
     known: dict[Any, int] = {}
-    states = [(c.fragment, c.nodes is None, c.saved is None, c.active) for c in calls]
+    states = [(c.fragment, c.nodes is None, c.saved is None, c.active, *_sizes(c)) for c in calls]
     kinds = np.array([known.setdefault(state, len(known)) for state in states], int)
     lengths = {p: _matches(kinds, p) for p in range(1, min(LONGEST, len(calls) // SHORTEST) + 1)}
     k = 0
@@ -89,6 +90,27 @@ def _stretches(calls: Sequence[FragmentCall]) -> Iterator[tuple[int, int, int]]:
         if period > 1 and sum(len(c.fragment.instrs) for c in calls[k : k + period]) <= LARGEST:
             yield k, period, (end - k) // period
         k = end
+
+
+def _loops(wired: Sequence[Any]) -> Iterator[list[Any]]:
+    """Rounds, one after another, that are wired alike and each of which works on results of the one before."""
+    loop: list[Any] = []
+    for wiring, outside, parts in wired:
+        before = set(map(id, loop[-1][2])) if loop else ()
+        if loop and not (wiring == loop[-1][0] and any(id(n.call) in before for n in outside)):
+            if len(loop) >= SHORTEST:
+                yield loop
+            loop = []
+        if wiring is not None:
+            loop.append((wiring, outside, parts))
+    if len(loop) >= SHORTEST:
+        yield loop
+
+
+def _sizes(call: FragmentCall) -> Iterator[Any]:
+    """What the sizes of a call's values depend on: rounds of a loop that grows are no loop of one fragment."""
+    yield from map(_type, call.inputs)
+    yield from (call.words[k] for k in words_of_sizes(call.fragment))
 
 
 def _lag(calls: Sequence[FragmentCall]) -> int:
