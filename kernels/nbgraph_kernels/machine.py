@@ -16,7 +16,7 @@ from llvmlite import binding
 
 from .load import LOCK, initialise
 
-__all__ = ["KEPT", "LANES", "LOCK", "linked", "object_code", "optimise", "optimised_bitcode", "parsed"]
+__all__ = ["KEPT", "LANES", "LOCK", "features", "linked", "object_code", "optimise", "optimised_bitcode", "parsed"]
 
 LANES = "nbgraph_lanes_"
 """How the names begin of functions of vectors, which LLVM's vectoriser puts in place of calls of scalar ones."""
@@ -38,6 +38,12 @@ def target_machine() -> Any:
         codemodel="jitdefault",
         jit=True,
     )
+
+
+@cache
+def features() -> frozenset[str]:
+    """What the processor at hand has, by LLVM's names."""
+    return frozenset(name for name, there in binding.get_host_cpu_features().items() if there)
 
 
 @cache
