@@ -1,7 +1,7 @@
 """Cutting a region into chunks that become fragments.
 
 In: the open nodes of a region in recording order.
-Out: runs of nodes. The period of the trace is found (same operations, same relative distances of operands), what
+Out: where to cut. The period of the trace is found (same operations, same relative distances of operands), what
 differs at the ends is peeled, and each period is a chunk, so that all of them are the same fragment, however many there
 are; where nothing repeats, chunks are bounded by size, so that compile time stays linear.
 Holds: a short region is one chunk, unless costly operations repeat in it. That it is cut even so is for the sake of a
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph.kinds import Elementwise
+from nbgraph.kinds import Elementwise, View
 from nbgraph.match import goes_on
 from nbgraph.trace import FragmentCall, Node, Projection
 
@@ -43,40 +43,47 @@ _numbers = itertools.count(1)
 _KINDS_LIMIT = 4096
 
 
-def cut(region: Sequence[Node]) -> tuple[list[Sequence[Node]], int]:
-    """The chunks of a region, in order, and the number of its kind if it is short and part of a loop."""
-    if len(region) > SHORT:
+def cut(region: Sequence[Node]) -> tuple[list[int], int]:
+    """Where a region's chunks begin and, last, end; the number of its kind if it is short and part of a loop.
+
+    The answer depends on nothing but the region's structure and `kinds_before` it.
+    """
+    n = len(region)
+    if n > SHORT:
         bounds, repeating = _bounds(region, _Words(region), False)
-        if repeating < len(region) // 2:
+        if repeating < n // 2:
             bounds, _ = _bounds(region, _Words(region, NEAR), False)
-        return _split(region, bounds), 0
+        return [0, *bounds, n], 0
     if not _may_repeat(region):
         return _tiled(region)
     words = _Words(region)
     bounds, _ = _bounds(region, words, True)
     if not bounds:
         return _tiled(region)
-    kind = _kind(tuple(words.numbers), _tile(region, bounds[0], bounds[1] if len(bounds) > 1 else len(region)))
+    kind = _kind(tuple(words.numbers), _tile(region, bounds[0], bounds[1] if len(bounds) > 1 else n))
     if goes_on((i for node in region for i in node.inputs), kind):
-        return [region], kind
-    return _split(region, bounds), kind
+        return [0, n], kind
+    return [0, *bounds, n], kind
 
 
-def _split(region: Sequence[Node], bounds: Sequence[int]) -> list[Sequence[Node]]:
-    return [region[a:b] for a, b in zip([0, *bounds], [*bounds, len(region)], strict=True) if a < b]
+def kinds_before(n: int, outside: Sequence[Node]) -> frozenset[int]:
+    """The kinds of loops that a region of n operations may go on with."""
+    if n > SHORT:
+        return frozenset()
+    return frozenset([i.call.kind for i in outside if type(i.call) is FragmentCall and i.call.kind])
 
 
-def _tiled(region: Sequence[Node]) -> tuple[list[Sequence[Node]], int]:
+def _tiled(region: Sequence[Node]) -> tuple[list[int], int]:
     """A region that repeats nothing: cut where it begins with iterations of the loop that it goes on with."""
-    kinds = {i.call.kind for node in region for i in node.inputs if type(i.call) is FragmentCall and i.call.kind}
-    for kind in kinds:
+    n = len(region)
+    for kind in kinds_before(n, [i for node in region for i in node.inputs]):
         tile = _TILES.get(kind, ())
         end = 0
         while tile and _tile(region, end, end + len(tile)) == tile:
             end += len(tile)
         if end:
-            return _split(region, range(len(tile), end + 1, len(tile))), kind
-    return [region], 0
+            return [*range(0, end, len(tile)), end, *([n] if n > end else [])], kind
+    return [0, n], 0
 
 
 def _tile(region: Sequence[Node], start: int, end: int) -> Any:
@@ -161,7 +168,7 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
             if times + 1 >= fewest:
                 first = _first_period(region, words, max(start, earlier - period), earlier, period)
                 times = (end - first) // period
-            if times >= fewest and (not is_short or _is_loop(region, words, first, period, times)):
+            if times >= fewest and _is_worth_it(region, words, first, period, times, is_short):
                 end = first + times * period
                 bounds += _even(start, first)
                 bounds += _periods(region, first, end, period)
@@ -171,6 +178,14 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
         k += 1
     found = {b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)}
     return sorted(found), repeating
+
+
+def _is_worth_it(region: Sequence[Node], words: _Words, first: int, period: int, times: int, is_short: bool) -> bool:
+    """Whether to cut a stretch: in a short region if it is a loop, else unless it is a few views of one thing after
+    another, such as the rows of a `stack`."""
+    if is_short:
+        return _is_loop(region, words, first, period, times)
+    return times * period > LONG or not all(isinstance(node.op, View) for node in region[first : first + period])
 
 
 def _periods(region: Sequence[Node], first: int, end: int, period: int) -> list[int]:

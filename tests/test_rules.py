@@ -18,12 +18,13 @@ import pytest
 from programs import derivative, inner
 
 import nbgraph as nbg
-from nbgraph import derive
+from nbgraph import derive, seal
 from nbgraph.engine import straight
 from nbgraph.graph import fragments_of
 from nbgraph.op import REGISTRY
 from nbgraph.roll import _bounds as bounds_of
 from nbgraph.roll import _Words as Words
+from nbgraph.roll import cut as roll_cut
 
 T = nbg.TracedTensor.from_tensor
 NEVER, ALWAYS = nbg.Engine(jit="never"), nbg.Engine(jit="always")
@@ -295,6 +296,45 @@ def test_rule_03_cuts_are_in_order() -> None:
         assert bounds == sorted(set(bounds)), seed
         assert all(0 < b < len(region) for b in bounds), seed
         assert 0 <= repeating <= len(region), seed
+
+
+def pieces(count: int, engine: Any) -> list[Any]:
+    """The fragments of three pieces of a loop, the last one incomplete, and of a region that goes on with it."""
+    x, p = start()
+    for steps in (count, count, count - 1):
+        x = iterate(x, p, steps)
+        nbg.eval(x, (x * x).sum(), engine=engine)
+    return fragments_of(iterate(x * 2, p, 2))
+
+
+def test_rule_03_a_region_of_known_structure_is_not_cut_again(monkeypatch) -> None:
+    cuts = []
+    monkeypatch.setattr(seal, "cut", lambda region: cuts.append(len(region)) or roll_cut(region))
+    wanted = {}
+    for count in (2, 3, 40):
+        seal._TILINGS.clear()
+        cuts.clear()
+        wanted[count] = pieces(count, NEVER)
+        first = len(cuts)
+        assert first
+        assert pieces(count, NEVER) == wanted[count]
+        assert len(cuts) == first, count
+    for count in (40, 2, 3):  # what was remembered of other regions changes nothing
+        assert pieces(count, NEVER) == wanted[count]
+
+
+def test_rule_03_what_tilings_hold_is_bounded(monkeypatch) -> None:
+    known = seal._Tilings()
+    monkeypatch.setattr(seal, "_TILINGS", known)
+    monkeypatch.setattr(seal._Tilings, "LIMIT", 500)
+    (x, p), found = start(), []
+    for count in (30, 31, 32, 33, 200):
+        found.append(iterate(x, p, count).eval(NEVER))
+        assert sum(len(tiling.spare) for tiling in known.values()) == known.operations <= 500
+    state, matrix = (t.eval() for t in start())
+    for _ in range(200):
+        state = np.tanh(state @ matrix) + state * 0.5
+    equal(found[-1], state)
 
 
 # -- 4: liveness is not identity --------------------------------------------------------------------------------------
