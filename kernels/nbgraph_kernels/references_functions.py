@@ -73,8 +73,10 @@ def reference_logm(a: Array) -> Array:
     for _ in range(4):
         root = reference_sqrtm(root)
     small = root - one
-    x = 16 * sum(np.linalg.solve(one + node * small, small) * weight for node, weight in LOG_NODES)
-    power = reference_expm(x.astype(a.dtype))
+    x = np.zeros_like(a)
+    for node, weight in LOG_NODES:
+        x += 16 * weight * np.linalg.solve(one + node * small, small)
+    power = reference_expm(x)
     return (x + 2 * np.linalg.solve(a + power, a - power)).astype(a.dtype)
 
 

@@ -154,10 +154,10 @@ def squeeze(a: Any, axis: Any = None) -> TracedTensor:
     >>> squeeze([[[1], [2]]]).shape
     (2,)
     """
-    a = operand(a)
-    if a.type.ndim == 0 and isinstance(axis, int) and axis in (0, -1):
-        return a  # as NumPy
-    return along("squeeze", a, tuple(i for i, d in enumerate(a.type.shape) if d == 1) if axis is None else axis)
+    x: TracedTensor = operand(a)
+    if x.type.ndim == 0 and isinstance(axis, int) and axis in (0, -1):
+        return x  # as NumPy
+    return along("squeeze", x, tuple(i for i, d in enumerate(x.type.shape) if d == 1) if axis is None else axis)
 
 
 def atleast_1d(*arys: Any) -> Any:

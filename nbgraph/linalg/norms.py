@@ -155,7 +155,7 @@ def _extreme(s: TracedTensor, at: int) -> TracedTensor:
     edge, largest = s[..., at : at + 1 or None], s[..., :1]
     group = api.abs(s - edge) <= LIMIT[s.type.code] * largest
     mean = api.sum(s, -1, where=group) / api.sum(group, -1)
-    return api.stop_gradient(edge[..., 0]) + (mean - api.stop_gradient(mean))
+    return api.add(api.stop_gradient(edge[..., 0]), mean - api.stop_gradient(mean))
 
 
 @named

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nbgraph import api, linalg
 from nbgraph.errors import ShapeError, named
 from nbgraph.linalg import (
@@ -79,6 +77,7 @@ from nbgraph.linalg import (
     vecdot,
     vector_norm,
 )
+from nbgraph.linalg.least_squares import rounding_unit
 from nbgraph.linalg.stacks import lower as lower_part
 from nbgraph.linalg.stacks import matrix, square, upper
 from nbgraph.promote import common
@@ -238,7 +237,7 @@ def solve(
         return linalg.solve_triangular(x, b, trans=trans, lower=structure == "lower triangular")
     if structure == "diagonal":
         entries, right = common(api.diagonal(x, 0, -2, -1), b)
-        return right / (entries if right.ndim == 1 else api.expand_dims(entries, -1))
+        return api.divide(right, entries if right.ndim == 1 else api.expand_dims(entries, -1))
     x = api.matrix_transpose(x) if transposed else x
     if structure == "positive definite":
         return linalg.cho_solve(linalg.cho_factor(x, lower=True), b)
@@ -324,7 +323,7 @@ def pinvh(
 
 def _pseudo(name: str, x: TracedTensor, atol: Any, rtol: Any, return_rank: bool, hermitian: bool) -> Any:
     if rtol is None:
-        rtol = 0.0 if atol is not None else max(x.shape[-2:]) * float(np.finfo(x.dtype).eps)
+        rtol = 0.0 if atol is not None else rounding_unit(x)
     if atol is None and not return_rank:
         return linalg.pinv(x, rtol=rtol, hermitian=hermitian)
     s = api.stop_gradient(linalg.svdvals(x))
@@ -707,5 +706,5 @@ def null_space(
 def _rank(A: Any, s: TracedTensor, rcond: Any) -> TracedTensor:
     """How many singular values count."""
     x = matrix("rank", A)
-    unit = max(x.shape) * float(np.finfo(x.dtype).eps) if rcond is None else rcond
+    unit = rounding_unit(x) if rcond is None else rcond
     return api.sum(s > api.max(s, initial=0.0) * unit)

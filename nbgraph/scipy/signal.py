@@ -45,7 +45,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Tr
         return operand([])  # as SciPy
     bounds = _bounds("convolve", n, m, mode)
     if not n:
-        return x * v
+        return api.multiply(x, v)
     if method == "direct" or (method == "auto" and _windows(bounds, n, m) <= _WINDOWS_LIMIT) or not x.type.inexact:
         return _direct(x, v, bounds)
     return _transformed(x, v, bounds, range(len(n)))
@@ -95,7 +95,7 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Tra
     if n and 0 in (*n, *m):
         return operand([])
     if not n:
-        return x * v
+        return api.multiply(x, v)
     inside = _bounds("fftconvolve", [n[a] for a in at], [m[a] for a in at], mode)
     return _transformed(x, v, inside, at)
 
@@ -187,7 +187,7 @@ def _transformed(x: TracedTensor, v: TracedTensor, bounds: list[tuple[int, int]]
     n, m = _sizes(x), _sizes(v)
     whole = [n[a] + m[a] - 1 for a in axes]
     if not whole:
-        return x * v
+        return api.multiply(x, v)
     there, back = (fft.fftn, fft.ifftn) if x.type.is_complex else (fft.rfftn, fft.irfftn)
     made = back(there(x, whole, axes) * there(v, whole, axes), whole, axes)
     index: list[Any] = [slice(None)] * x.type.ndim
