@@ -9,16 +9,19 @@ the oldest node differentiated by is visited. Dropped history raises; it is neve
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
-from nbgraph import inline, joins, repeats
+import numpy as np
+
+from nbgraph import inline, joins, picks, repeats
 from nbgraph.collector import WAITING
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.parts import Part, plain_call
+from nbgraph.picks import PickCall, PlaceCall, is_pick, take
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
 from nbgraph.repeats import Run, call_environment, repeat, result, run_from, slot_node, type_at
 from nbgraph.seal import commit, draft
@@ -32,19 +35,20 @@ from nbgraph.trace import (
     JoinCall,
     Node,
     SumCall,
+    leaf,
     new_node,
     sum_of,
     value_of,
 )
 from nbgraph.types import Size
 
-Key = tuple[int, int]
+Key = tuple[int, Any]
 
 
 def key_of(node: Node) -> Key:
     """Identity of a value in the graph of calls: (call, slot), or the leaf itself."""
     call = node.call
-    if type(call) is FragmentCall:
+    if type(call) is FragmentCall or type(call) is PickCall:
         return id(call), node.slot
     return (id(node), -1) if call is None or type(call) is Dropped else (id(call), -1)
 
@@ -54,7 +58,13 @@ def seal(nodes: Sequence[Node]) -> None:
     if ALIVE:
         settle(nodes, partly=True)
     with LOCK:
-        for d in draft(nodes):
+        rest = []
+        for node in nodes:
+            if is_pick(node):
+                take(node)
+            else:
+                rest.append(node)
+        for d in draft(rest) if rest else ():
             commit(d, None)
 
 
@@ -88,7 +98,10 @@ class Path:
     """
 
     def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node], runs: bool = False) -> None:
+        self.runs = runs and all(w.active for w in wrt)
         seal([n for n in (*outputs, *wrt) if n.op is not None])
+        for w in wrt:  # before it is known by what it is a value of
+            plain_call(w, vjp, self.runs)
         self.wrt = {key_of(w): w for w in wrt}
         self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
         for w in wrt:
@@ -97,7 +110,6 @@ class Path:
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
         self.kept: list[Any] = []  # keeps alive what is known by id
-        self.runs = runs and not self.passive
         self.steps = self._active(self.steps_of(self._calls(outputs)))
 
     def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
@@ -113,9 +125,7 @@ class Path:
         while self._waiting:
             _, key = heappop(self._waiting)
             call, node, used = self._found[key]
-            run = None
-            if self.runs and id(call) not in self.here:
-                run = run_from(call, used, self._is_inside, self._admit)
+            run = self._run(call, used) if self.runs and id(call) not in self.here else None
             ordered.append((call if run is None else run, node, used))
             self._visit(call.inputs if run is None else (*run.calls[-1].inputs, *run.each))
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
@@ -139,28 +149,35 @@ class Path:
                 heappush(self._waiting, (-call.seq, id(call)))
             entry[2].add(node.slot)
 
-    def _is_inside(self, call: FragmentCall) -> bool:
-        """Whether a call is young enough and cut nowhere."""
-        return call.seq >= self.oldest and id(call) not in self.here
+    def _run(self, call: Any, used: set[int]) -> Run | None:
+        """The run that ends with a call: older ones that nothing else waits for, of which others use the same slots.
 
-    def _admit(self, calls: Sequence[FragmentCall], pattern: Sequence[int]) -> tuple[int, set[int]]:
-        """How many of a run's calls, newest first, nothing else waits for, and what is used of each but the first
-        besides by the run. These wait no longer."""
-        ids = set(map(id, calls))
-        waiting = max((-seq for seq, key in self._waiting if key not in ids), default=-1)
-        uses = [self._found[key][2] if key in self._found else _NOTHING for key in map(id, calls[1:])]
-        beside = uses[0] if uses else _NOTHING
-        if not beside.isdisjoint(pattern):
-            return 1, beside
-        n = 1
-        for call, others in zip(calls[1:], uses, strict=True):
-            if call.seq <= waiting or others != beside:
-                break
-            n += 1
-        taken = set(map(id, calls[1:n]))
-        self._waiting = [entry for entry in self._waiting if entry[1] not in taken]
-        heapify(self._waiting)
-        return n, beside
+        They wait no longer.
+        """
+        waiting, found = self._waiting, self._found
+        taken: list[tuple[int, int]] = []
+        beside: Any = None
+
+        def admits(older: FragmentCall) -> bool:
+            nonlocal beside
+            key = id(older)
+            if older.seq < self.oldest or key in self.here or (waiting and -waiting[0][0] > older.seq):
+                return False
+            others = found[key][2] if key in found else _NOTHING
+            if beside is None:
+                beside = others
+            if others != beside:
+                return False
+            if waiting and waiting[0][1] == key:
+                taken.append(heappop(waiting))
+            return True
+
+        run = run_from(call, used, admits)
+        inside = set(map(id, run.calls)) if run else ()
+        for entry in taken:
+            if entry[1] not in inside:
+                heappush(waiting, entry)
+        return run and run._replace(beside=beside)
 
     def _dropped(self, node: Node) -> None:
         """A value without history may depend on what we differentiate by only if that is not differentiable."""
@@ -190,6 +207,14 @@ class Path:
                 steps.append(step)
             elif type(call) is JoinCall:
                 step = _Step("join", call.inputs, [(0, key_of(node))])
+                step.origin = call
+                steps.append(step)
+            elif type(call) is PickCall:
+                step = _Step("pick", call.inputs, [(s, (id(call), s)) for s in used])
+                step.origin = call
+                steps.append(step)
+            elif type(call) is PlaceCall:
+                step = _Step("place", call.inputs, [(0, key_of(node))])
                 step.origin = call
                 steps.append(step)
             elif type(call) in (SumCall, AliasCall):
@@ -285,6 +310,15 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
         return [_total(path, w, cts) for w in wrt]
 
 
+#: From the cotangents of a call's results, by slot, those of the inputs in a mask.
+_PULL_BACK: dict[str, Callable[[Any, dict[Any, Node], Sequence[int]], dict[int, Node]]] = {
+    "part": lambda call, cts, mask: call.pull_back(cts, mask),
+    "join": lambda call, cts, mask: joins.pull_back(call, cts[0], mask),
+    "pick": lambda call, cts, mask: {k: picks.place(call, cts) for k in mask},
+    "place": lambda call, cts, mask: picks.pull_back(call, cts[0], mask),
+}
+
+
 def _total(path: Path, w: Node, cts: dict[Key, list[Node]]) -> Node | None:
     key = key_of(w)
     if key in cts:
@@ -307,10 +341,8 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
         for k in mask:
             cts.setdefault(step.keys[k], []).append(taken[0])
         return
-    if step.kind in ("part", "join"):
-        call = step.origin
-        found = call.pull_back(taken, mask) if step.kind == "part" else joins.pull_back(call, taken[0], mask)
-        for k, node in found.items():
+    if step.kind != "call":
+        for k, node in _PULL_BACK[step.kind](step.origin, taken, mask).items():
             cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))
@@ -348,9 +380,12 @@ def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
 def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts: dict[Key, list[Node]]) -> bool:
     """Does it if the cotangents of the newest call are just those that every other call will have."""
     newest, oldest = calls[0], calls[-1]
-    given = {s: cts[id(newest), s] for s in run.carried if (id(newest), s) in cts}
+    given = {s: sum_of(cts[id(newest), s]) for s in run.carried if (id(newest), s) in cts}
     of_each = {s: [cts[id(c), s] for c in calls if (id(c), s) in cts] for s in run.beside}
+    of_each = {s: found for s, found in of_each.items() if s not in given or len(found) > 1}
     each = {s: _one_or_all([sum_of(nodes) for nodes in found]) for s, found in of_each.items() if found}
+    beside = tuple(sorted(each.keys() & given.keys()))
+    given.update({s: _nothing(given[s]) for s in beside})
     if not given:
         return not each and not any((id(newest), s) in cts for s in run.used)
     others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
@@ -358,7 +393,7 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     if partly or any((id(newest), s) in cts for s in others):
         return False
     mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
-    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask)
+    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask, beside)
     results = {p: plan.results[p] for p in mask if p in plan.results}
     going: dict[int, set[int]] = {kind: set() for kind in (SAME, EACH)}
     for p, slot in results.items():
@@ -368,8 +403,7 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     apart = [set(links.values()), going[SAME], going[EACH]]
     if links.keys() != given.keys() or len(apart[0]) != len(links) or len(set().union(*apart)) != sum(map(len, apart)):
         return False
-    totals = {s: sum_of(nodes) for s, nodes in given.items()}
-    call = repeat(calls, plan, links, totals, each, going[SAME], going[EACH])
+    call = repeat(calls, plan, links, given, each, going[SAME], going[EACH])
     for p, slot in results.items():
         for k, of in enumerate(calls if run.pattern[p] == EACH else [oldest]):
             key = key_of(of.inputs[p])
@@ -377,6 +411,13 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
                 place = (slot, k) if run.pattern[p] == EACH else slot
                 cts.setdefault(key, []).append(result(call, place, newest.inputs[p].type))
     return True
+
+
+def _nothing(like: Node) -> Node:
+    """What comes from the call after the newest: zeros."""
+    zeros = np.zeros(like.type.shape, like.type.dtype)
+    zeros.setflags(write=False)
+    return leaf(zeros, False)
 
 
 def _one_or_all(nodes: list[Node]) -> list[Node]:

@@ -112,7 +112,7 @@ def expand_split(call: SplitCall) -> None:
             part = record(op, [ct], sizes)
             seal_all([part])
             made = part.call
-            made.seq = call.seq
+            made.seq = node.seq  # a number of its own, that it is known by in a pickle
             if node.data is None:
                 made.nodes = [(part.slot, weakref.ref(node))]
             node.call, node.slot = made, part.slot

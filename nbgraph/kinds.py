@@ -163,6 +163,9 @@ class Part(NamedTuple):
 class Assembly(Op):
     """A result put together from its operands, region by region."""
 
+    #: Whether the regions that operands fill have no element in common: then they can be added to what is there.
+    disjoint: ClassVar[bool] = False
+
     def parts(self, out: Layout, ins: Sequence[TensorType], sizes: Shape) -> list[Part]:
         """Regions in the order in which they are written; together they cover the result."""
         raise TypeError(f"{self.name} has no parts")

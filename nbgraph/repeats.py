@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.plans import Plan
 from nbgraph.resolve import saved_slots
-from nbgraph.stretch import EACH, Columns, columns_of, fitting, linked, pattern_of
+from nbgraph.stretch import EACH, Columns, pattern_of, stretch_from
 from nbgraph.trace import FragmentCall, Node, RepeatCall, SumCall, new_node
 from nbgraph.types import Size, TensorType, type_of_array
 
@@ -48,13 +48,9 @@ class Run(NamedTuple):
         return [slot for slot in self.pattern if slot >= 0]
 
 
-#: Of calls that a run may have, newest first, with its pattern: how many nothing else waits for, and what others use
-#: of each but the first.
-Admits = Callable[[Sequence[FragmentCall], Sequence[int]], tuple[int, set[int]]]
-
-
-def run_from(call: Any, used: set[int], is_on_path: Callable[[Any], bool], admits: Admits) -> Run | None:
-    """The run that ends with a call; None if it would be that call alone."""
+def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) -> Run | None:
+    """The run that ends with a call; None if it would be that call alone. `admits` is asked of one older call after
+    another; the run's `beside` is empty yet."""
     if type(call) is not FragmentCall:
         return None
     slots = saved_slots(call.fragment)
@@ -62,13 +58,9 @@ def run_from(call: Any, used: set[int], is_on_path: Callable[[Any], bool], admit
     if before is None or before.fragment is not call.fragment or not all(i.type.concrete for i in call.inputs):
         return None
     pattern = pattern_of(call, before, _makers)
-    calls = linked(call, pattern.index(max(pattern)), _maker, lambda c: _is_whole(c, slots) and is_on_path(c))
-    if len(calls) == 1:
-        return None
-    columns = columns_of(calls)
-    n = _apart(calls[: fitting(calls, columns, pattern, _makers)], columns, pattern)
-    n, beside = admits(calls[:n], pattern)
-    return Run(calls[:n], pattern, used, beside) if n > 1 else None
+    calls, columns = stretch_from(call, pattern, _maker, _makers, lambda c: _is_whole(c, slots) and admits(c))
+    n = _apart(calls, columns, pattern)
+    return Run(calls[:n], pattern, used, set()) if n > 1 else None
 
 
 def _maker(node: Node) -> Any:
@@ -122,7 +114,7 @@ def repeat(
     apart: Iterable[int],
 ) -> RepeatCall:
     """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot; `each` those that
-    every call has of its own, or the one that all of them have."""
+    every call has of its own, or the one that all of them have, besides what comes from the call after it."""
     return RepeatCall(calls, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
 
 
@@ -141,7 +133,7 @@ def unroll(call: RepeatCall) -> None:
     parts: dict[int, list[Node]] = {slot: [] for slot in call.sums}
     steps: list[Any] = []
     for k, original in enumerate(call.calls):
-        step = _step(call, original, cts | {s: nodes[k % len(nodes)] for s, nodes in call.each.items()})
+        step = _step(call, original, cts, {s: nodes[k % len(nodes)] for s, nodes in call.each.items()})
         step.seq = next(numbers)
         steps.append(step)
         cts = {s: _value(step, slot, cts[s].type) for s, slot in call.links.items()}
@@ -158,14 +150,16 @@ def unroll(call: RepeatCall) -> None:
             _stand_for(node, made_by, of)
 
 
-def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node]) -> FragmentCall:
+def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node], each: Mapping[int, Node]) -> FragmentCall:
     """One step as a derived call."""
     inputs = []
     for kind, which in call.plan.sources:
         if kind == "input":
             inputs.append(original.inputs[which])
+        elif kind == "saved":
+            inputs.append(slot_node(original, which))
         else:
-            inputs.append(slot_node(original, which) if kind == "saved" else cts[which])
+            inputs.append(cts[which] if kind == "cotangent" and which in cts else each[which])
     types = tuple([i.type for i in original.inputs])
     words = call.plan.words_at(original.fragment, types, original.words)
     made = FragmentCall(call.fragment, tuple(inputs), words, None)

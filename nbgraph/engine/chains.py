@@ -25,7 +25,7 @@ from nbgraph.engine.series import Kept, Table, all_rows
 from nbgraph.engine.straight import Loop
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
-from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, fitting, linked, pattern_of
+from nbgraph.stretch import EACH, SAME, Columns, Makers, pattern_of, stretch_from
 from nbgraph.trace import FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
@@ -86,16 +86,12 @@ def chain_from(
     if before is None or before is call:
         return None
     pattern = pattern_of(call, before, makers)
-    calls = linked(
-        call,
-        pattern.index(max(pattern)),
-        maker,
-        lambda c: c.origin is None and c.active == call.active and waits(c),
+    calls, columns = stretch_from(
+        call, pattern, maker, makers, lambda c: c.origin is None and c.active == call.active and waits(c)
     )
     if len(calls) < repeats.SHORTEST:
         return None
-    columns = columns_of(calls)
-    n, free = _apart(calls[: fitting(calls, columns, pattern, makers)], columns, pattern, makers, is_free)
+    n, free = _apart(calls, columns, pattern, makers, is_free)
     return Chain(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
 
 

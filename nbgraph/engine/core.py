@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph import joins
+from nbgraph import joins, picks
 from nbgraph.collector import WAITING
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
@@ -39,6 +39,7 @@ from nbgraph.errors import BoundsError, LinAlgError, NbgraphError, OutOfMemoryEr
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
+from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.settle import names_below, settle
@@ -124,7 +125,7 @@ class Engine:
                 self._run_repeat(schedule, step.call, results, batch)
             elif type(step.call) is ReplayCall:
                 self._run_replay(schedule, step.call, results, batch)
-            elif type(step.call) in (JoinCall, SplitCall):
+            elif type(step.call) in (JoinCall, SplitCall, PickCall, PlaceCall):
                 self._run_join(schedule, step.call, results, batch)
             elif type(step.call) is SumCall:
                 self._run_sum(schedule, step.call, results, batch)
@@ -139,13 +140,16 @@ class Engine:
         batch.flush()
         run_chain(self, row.call, row.wanted, values_of(schedule.sources(row.call), results))
 
-    def _run_join(self, schedule: Schedule, call: JoinCall | SplitCall, results: Results, batch: Batch) -> None:
+    def _run_join(self, schedule: Schedule, call: Any, results: Results, batch: Batch) -> None:
         batch.flush()
         arrays = values_of(schedule.sources(call), results)
-        if isinstance(call, JoinCall):
+        if type(call) is JoinCall:
             results[id(call), 0] = joins.run(call, arrays)
+        elif type(call) is PlaceCall:
+            results[id(call), 0] = picks.total(call, arrays)
         else:
-            results.update({(id(call), k): a for k, a in joins.parts_of(call, arrays[0]).items()})
+            parts = joins.parts_of(call, arrays[0]) if type(call) is SplitCall else picks.values(call, arrays[0])
+            results.update({(id(call), k): a for k, a in parts.items()})
         with self._lock:
             self.counters.operations += 1
 
@@ -482,7 +486,7 @@ def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
 def _settle(row: Row, results: Results) -> None:
     """Values for the nodes of a call that was sealed before it ran."""
     call = row.call
-    if type(call) in (SumCall, JoinCall):
+    if type(call) in (SumCall, JoinCall, PlaceCall):
         for reference in call.nodes:
             node = reference()
             if node is not None:
@@ -490,11 +494,15 @@ def _settle(row: Row, results: Results) -> None:
                 if type(call) is JoinCall and not call.active:
                     drop_history(call, [node])
         return
-    if type(call) in (RepeatCall, ReplayCall, SplitCall):
+    if type(call) in (RepeatCall, ReplayCall, SplitCall, PickCall):
         for slot, reference in call.nodes:
             node = reference()
             if node is not None and (id(call), slot) in results:  # else it went into a sum, or passed
                 node.data = results[id(call), slot]
+                if type(call) is PickCall and not call.active:
+                    drop_history(call, [node])
+        if type(call) is PickCall:
+            call.nodes = [(s, ref) for s, ref in call.nodes if (id(call), s) not in results]
         return
     values = {slot: results[id(call), slot] for slot in row.wanted if (id(call), slot) in results}
     if call.saved is None:

@@ -21,13 +21,14 @@ import numpy as np
 from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Word
 from nbgraph.codegen.storage import Temporary
-from nbgraph.dims import symbols
+from nbgraph.dims import substitute, symbols
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.objects import Objects
 from nbgraph.engine.tiers import DRIVERS, Ledger
 from nbgraph.errors import describe, user_frame
 from nbgraph.fragment import size_at
 from nbgraph.memory import empty
+from nbgraph.moving import function_of_words
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Bound, Program
 
@@ -84,26 +85,53 @@ def words_apart(
     """Of calls whose words differ at the positions `moving`: by place among the words after the arrays, what it is at
     each call, for those that differ (temporaries relative to the workspace); and the bytes that every call's workspace
     fits in."""
-    source, outer, inner = code.machine.source, dict(bound.env), _body_environment(code, bound)
-    mine = [(k, w) for k, w in enumerate(code.words) if not symbols(w).isdisjoint({("w", k) for k in moving})]
-    names = {("w", k) for k, _ in mine}
-    after = list(enumerate(source.words[code.n_inputs + len(bound.out_types) :]))
-    sizes = [(p, what[1]) for p, what in after if what[0] == "size" and not names.isdisjoint(symbols(what[1]))]
-    is_placed_anew = any(not names.isdisjoint(symbols(t.nbytes)) for t in source.temporaries)
-    places = [(p, what[1]) for p, what in after if what[0] == "temporary" and is_placed_anew]
-    found: dict[int, list[int]] = {p: [] for p, _ in (*sizes, *places)}
-    room = 0
+    moves = Moves(code, bound, tuple(moving))
+    rows = [moves.at(row) for row in words]
+    found = {p: list(column) for p, column in zip(moves.places, zip(*rows, strict=True), strict=True)}
+    if not moves.is_placed_anew:
+        return found, 0
+    source, inner, room = code.machine.source, _body_environment(code, bound), 0
+    after = source.words[code.n_inputs + len(bound.out_types) :]
+    places = [(p, what[1]) for p, what in enumerate(after) if what[0] == "temporary"]
+    found.update({p: [] for p, _ in places})
     for row in words:
-        outer.update({("w", k): row[k] for k in moving})
-        inner.update({("w", k): size_at(w, outer) for k, w in mine})
-        for p, d in sizes:
-            found[p].append(int(size_at(d, inner)))
-        if is_placed_anew:
-            offsets, nbytes = plan_workspace(source.temporaries, inner)
-            room = max(room, nbytes)
-            for p, which in places:
-                found[p].append(offsets[which])
+        inner.update(moves.inner(row))
+        offsets, nbytes = plan_workspace(source.temporaries, inner)
+        room = max(room, nbytes)
+        for p, which in places:
+            found[p].append(offsets[which])
     return found, room
+
+
+class Moves:
+    """What of the words after the arrays changes with those words of a fragment that move: `places`; `at` gives it.
+
+    `is_placed_anew`: so do the places of temporaries, which are none of these.
+    """
+
+    def __init__(self, code: Code, bound: Bound, moving: tuple[int, ...]) -> None:
+        source, names = code.machine.source, {("w", k) for k in moving}
+        outer = {name: d for name, d in bound.env.items() if name not in names}
+        found = {("w", j): substitute(w, outer) for j, w in enumerate(code.words)}
+        changed = {name: w for name, w in found.items() if not names.isdisjoint(symbols(w))}
+        env = {**_body_environment(code, bound), **changed}
+        after = source.words[code.n_inputs + len(bound.out_types) :]
+        sizes = {p: substitute(what[1], env) for p, what in enumerate(after) if what[0] == "size"}
+        sizes = {p: d for p, d in sizes.items() if type(d) is not int}
+        self.places = tuple(sizes)
+        self.is_placed_anew = any(not changed.keys().isdisjoint(symbols(t.nbytes)) for t in source.temporaries)
+        self._moving, self._names = moving, tuple(changed)
+        self._at = function_of_words(tuple(sizes.values()), moving)
+        self._inner = function_of_words(tuple(changed.values()), moving)
+
+    def at(self, words: Sequence[Any]) -> tuple[int, ...]:
+        """The values at `places`, for all words of the fragment."""
+        found: tuple[int, ...] = self._at(*[words[k] for k in self._moving])
+        return found
+
+    def inner(self, words: Sequence[Any]) -> dict[Any, int]:
+        """The words of the lowered body that change."""
+        return dict(zip(self._names, self._inner(*[words[k] for k in self._moving]), strict=True))
 
 
 def _body_environment(code: Code, bound: Bound) -> Any:

@@ -14,10 +14,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +26,9 @@ from nbgraph.kinds import Elementwise, Reduction, View
 from nbgraph.memory import empty
 from nbgraph.ssa import Bound, Program
 from nbgraph.types import Size, TensorType
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Array = np.ndarray[Any, Any]
 
@@ -217,6 +219,8 @@ _POOLS: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 def _workers(threads: int) -> ThreadPoolExecutor:
     """The threads besides the one that asks; a forked process has its own."""
+    from concurrent.futures import ThreadPoolExecutor  # 10 ms that most programs need not pay
+
     key = os.getpid(), threads
     with _LOCK:
         if key not in _POOLS:

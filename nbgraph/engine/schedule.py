@@ -24,6 +24,7 @@ from nbgraph.errors import BindingError, ShapeError
 from nbgraph.fragment import at_sizes, size_at
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
+from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
@@ -42,7 +43,9 @@ from nbgraph.trace import (
 )
 from nbgraph.types import Shape, TensorType
 
-Key = tuple[int, int]
+#: What may have to run.
+_RUN = (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
+Key = tuple[int, Any]
 Array = np.ndarray[Any, Any]
 
 
@@ -60,7 +63,7 @@ class Results(dict[Key, Array]):
 
 
 class Row:
-    """One call that has to run: a FragmentCall, with the slots `wanted` of it; a SumCall, a JoinCall, a SplitCall."""
+    """One call that has to run: a FragmentCall, with the slots `wanted` of it, or one of the others in `_RUN`."""
 
     __slots__ = ("call", "draft", "id", "wanted")
 
@@ -408,7 +411,7 @@ class Schedule:
                 wanted=f"{node.type}",
                 hint=f"pass bindings={{{call.name}: array}} to eval",
             )
-        assert type(call) in (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall), call
+        assert type(call) in _RUN, call
         return Row(call, draft)
 
 
