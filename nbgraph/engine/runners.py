@@ -166,7 +166,7 @@ class Interpreted(Runner):
         counters.run_seconds += seconds
         if self.engine.jit == "auto":
             self.ledger.record(seconds)
-            if self.ledger.pays(1):
+            if self.ledger.pays(1) and not self.engine.native.is_full:
                 self.engine.routes.pop(self.key, None)  # the next one is by machine code
         return outs
 
