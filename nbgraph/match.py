@@ -50,7 +50,7 @@ class Matcher:
 
 #: The matchers for targets of an operation, last used first.
 _RECENT: dict[Any, list[Matcher]] = {}
-_RECENT_PER_OP = 4
+_RECENT_PER_OP = 8
 _RECENT_OPS = 256
 
 
@@ -71,20 +71,27 @@ def recognise(target: Node) -> Found | None:
     return None
 
 
-def remember(
+def matcher_for(
     nodes: Sequence[Node],
     operands: Sequence[tuple[int, ...]],
     outside: Sequence[Node],
     root: int,
     plan: Any,
     kind: int = 0,
-) -> None:
+) -> Matcher:
     """Makes a matcher for a region: `operands` by position, ~k for the k-th from outside."""
     matcher = Matcher(plan, kind)
     matcher.find = _generate(matcher, nodes, operands, outside, root)
+    return matcher
+
+
+def remember(op: Any, matcher: Matcher) -> None:
+    """Tries a matcher first for the next targets of an operation."""
     if len(_RECENT) >= _RECENT_OPS:
         _RECENT.clear()
-    matchers = _RECENT.setdefault(nodes[root].op, [])
+    matchers = _RECENT.setdefault(op, [])
+    if matcher in matchers:
+        matchers.remove(matcher)
     matchers.insert(0, matcher)
     del matchers[_RECENT_PER_OP:]
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, size_at
-from nbgraph.match import Found, recognise, remember
+from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
 from nbgraph.roll import cut, kinds_before
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection
 from nbgraph.types import Size, TensorType
@@ -64,11 +64,13 @@ class Tile(NamedTuple):
 
 class Tiling(NamedTuple):
     """How a region becomes calls, whatever its sizes: its tiles, its kind (`nbgraph.roll`), and for each node minus the
-    references that are no sign of life, those of its list and of its own tile."""
+    references that are no sign of life, those of its list and of its own tile. `matchers` recognise it if it is one
+    tile, by the place of the target."""
 
     tiles: tuple[Tile, ...]
     kind: int
     spare: list[int]
+    matchers: dict[int, Matcher]
 
 
 class _Tilings(dict[Any, Tiling]):
@@ -211,7 +213,7 @@ def _tiled(signature: _Signature) -> Tiling:
             if ref >= 0:
                 spare[start + ref] -= 1
         tiles.append(Tile(start, end, _plan(inner), outside))
-    return Tiling(tuple(tiles), kind, spare)
+    return Tiling(tuple(tiles), kind, spare, {})
 
 
 def _restricted(
@@ -232,7 +234,11 @@ def _draft_whole(signature: _Signature, tiling: Tiling, targets: Sequence[Node])
     live = _live(nodes, tiling.spare)
     if len(targets) == 1:
         root = next(k for k, node in enumerate(nodes) if node is targets[0])
-        remember(nodes, list(signature.operands()), outside, root, plan, tiling.kind)
+        matcher = tiling.matchers.get(root)
+        if matcher is None:
+            matcher = matcher_for(nodes, list(signature.operands()), outside, root, plan, tiling.kind)
+            tiling.matchers[root] = matcher
+        remember(targets[0].op, matcher)
     d = _draft(nodes, outside, plan, live)
     d.call.kind = tiling.kind
     return d
