@@ -86,7 +86,8 @@ class Compiled(Runner):
         known = self.moves is None and engine.native.objects.load_kernel("builtin", "")
         if known:  # compiling it takes longer than it would save here
             types = bound.in_types
-            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)))
+            outs = range(len(bound.out_types))
+            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)), outs)
 
     def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
         made = self.quick(*arrays)
