@@ -38,6 +38,7 @@ __all__ = [
     "compare",
     "divide",
     "inexact_binary",
+    "no_out",
     "operand",
     "power",
     "result_code",
@@ -150,6 +151,13 @@ def stacked(nodes: Sequence[TracedTensor], axis: int) -> TracedTensor:
 def differ(a: Shape, b: Shape) -> bool:
     """Whether two shapes of one rank cannot be the same."""
     return a is not b and any(type(x) is int and type(y) is int and x != y for x, y in zip(a, b, strict=True))
+
+
+def no_out(name: str, out: Any) -> None:
+    """Tensors are immutable: NumPy's `out` is there for its place in the signature."""
+    if out is not None:
+        told: Any = {"got": type(out).__name__, "wanted": "None", "hint": "without `out` it gives a new tensor"}
+        raise DtypeError("writes into no array", operation=name, position="out", **told)
 
 
 def as_code(x: TracedTensor, code: str) -> TracedTensor:

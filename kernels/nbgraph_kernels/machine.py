@@ -18,7 +18,18 @@ from llvmlite import binding
 
 from .load import LOCK, initialise
 
-__all__ = ["KEPT", "LANES", "LOCK", "linked", "object_code", "optimise", "optimised_bitcode", "parsed", "tidy"]
+__all__ = [
+    "KEPT",
+    "LANES",
+    "LOCK",
+    "features",
+    "linked",
+    "object_code",
+    "optimise",
+    "optimised_bitcode",
+    "parsed",
+    "tidy",
+]
 
 LANES = "nbgraph_lanes_"
 """How the names begin of functions of vectors, which LLVM's vectoriser puts in place of calls of scalar ones."""
@@ -44,6 +55,12 @@ def target_machine() -> Any:
         codemodel="jitdefault",
         jit=True,
     )
+
+
+@cache
+def features() -> frozenset[str]:
+    """What the processor at hand has, by LLVM's names."""
+    return frozenset(name for name, there in binding.get_host_cpu_features().items() if there)
 
 
 @cache

@@ -13,7 +13,7 @@ from nbgraph import promote
 from nbgraph.errors import DtypeError
 from nbgraph.kinds import Elementwise
 from nbgraph.op import REGISTRY
-from nbgraph.promote import as_code, binary, common, operand, record1, record2, to_inexact, unary
+from nbgraph.promote import as_code, binary, common, no_out, operand, record1, record2, to_inexact, unary
 from nbgraph.trace import Node, record
 from nbgraph.types import COMPLEX_OF, code_of
 
@@ -265,7 +265,9 @@ def minimum(x1: Any, x2: Any) -> TracedTensor:
     return binary(OPS["minimum"], x1, x2)
 
 
-def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> TracedTensor:
+def clip(
+    a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None, max: Any = None
+) -> TracedTensor:
     """a kept within bounds, None being no bound; a_max where a_min > a_max, as in NumPy. `min`, `max`: other names.
 
     The derivative passes to a strictly inside the bounds, to a bound where it is the result.
@@ -273,6 +275,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     >>> clip([-1.0, 0.5, 2.0], 0, 1).tolist()
     [0.0, 0.5, 1.0]
     """
+    no_out("clip", out)
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     bounds = {name: b for name, b in (("greater", low), ("less", high)) if b is not None}
     x, *given = common(a, *bounds.values())

@@ -18,7 +18,7 @@ import numpy as np
 from nbgraph import joins
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
-from nbgraph.promote import along, apply, as_code, common, operand, stacked
+from nbgraph.promote import along, apply, as_code, common, no_out, operand, stacked
 from nbgraph.trace import Node
 from nbgraph.types import Shape, Size, code_of
 
@@ -154,8 +154,10 @@ def squeeze(a: Any, axis: Any = None) -> TracedTensor:
     >>> squeeze([[[1], [2]]]).shape
     (2,)
     """
-    a = operand(a)
-    return along("squeeze", a, tuple(i for i, d in enumerate(a.type.shape) if d == 1) if axis is None else axis)
+    x: TracedTensor = operand(a)
+    if x.type.ndim == 0 and isinstance(axis, int) and axis in (0, -1):
+        return x  # as NumPy
+    return along("squeeze", x, tuple(i for i, d in enumerate(x.type.shape) if d == 1) if axis is None else axis)
 
 
 def atleast_1d(*arys: Any) -> Any:
@@ -284,12 +286,13 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[TracedTensor, ...]:
 # -- joining ----------------------------------------------------------------------------------------------------------
 
 
-def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> TracedTensor:
+def concatenate(arrays: Any, axis: int | None = 0, out: None = None, dtype: Any = None) -> TracedTensor:
     """Arrays one after another along an axis (None: flattened), in their common dtype or in `dtype`.
 
     >>> concatenate([[1, 2], [3.5]]).tolist()
     [1.0, 2.0, 3.5]
     """
+    no_out("concatenate", out)
     nodes = _joined("concatenate", arrays, dtype)
     if axis is None:
         nodes, axis = [ravel(n) for n in nodes], 0
@@ -330,12 +333,13 @@ def _joined(name: str, arrays: Any, dtype: Any) -> list[TracedTensor]:
     return common(*arrays) if dtype is None else [as_code(operand(a), code_of(dtype)) for a in arrays]
 
 
-def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
+def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> TracedTensor:
     """Arrays of one shape joined along a new axis.
 
     >>> stack([[1, 2], [3, 4]], axis=1).tolist()
     [[1, 3], [2, 4]]
     """
+    no_out("stack", out)
     nodes = _joined("stack", arrays, dtype)
     return stacked(nodes, _axis("stack", axis, nodes[0].type.ndim + 1))
 
@@ -400,12 +404,13 @@ def diagflat(v: Any, k: int = 0) -> TracedTensor:
 
 
 @named
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> TracedTensor:
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> TracedTensor:
     """The sum along a diagonal over two axes, in `dtype`.
 
     >>> trace([[1, 2], [3, 4]]).item()
     5
     """
+    no_out("trace", out)
     d = diagonal(a, offset, axis1, axis2)
     made = along("sum", d if dtype is None else as_code(d, code_of(dtype)), -1)
     return made if dtype is None else as_code(made, code_of(dtype))

@@ -51,6 +51,8 @@ Array = np.ndarray[Any, Any]
 
 _type = attrgetter("type")
 JIT_MODES = ("auto", "always", "never")
+#: Bytes of machine code: some ten thousand structures, which take half an hour to compile.
+CODE_LIMIT = 2**28
 
 
 class Engine:
@@ -61,7 +63,9 @@ class Engine:
     out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads`: how many run
     machine code of large programs that work row by row (results are the same bits for any number), and how many BLAS
     and LAPACK may use, by machine code and by NumPy; what the process had is put back after each run. (The libraries
-    have one number for all: where engines run at once in several threads, the smallest counts.)
+    have one number for all: where engines run at once in several threads, the smallest counts.) `code_limit`: when its
+    machine code has so many bytes, structures that it has not met are interpreted, with a warning once; None for no
+    limit. (What `compile` is asked for is compiled all the same, and counts.) Code goes when the engine goes.
 
     >>> import nbgraph as nbg
     >>> engine = nbg.Engine(jit="never")
@@ -72,12 +76,16 @@ class Engine:
     2
     """
 
-    def __init__(self, jit: str = "auto", cache_dir: Any = ..., threads: int = 1) -> None:
+    def __init__(
+        self, jit: str = "auto", cache_dir: Any = ..., threads: int = 1, code_limit: int | None = CODE_LIMIT
+    ) -> None:
         if jit not in JIT_MODES:
             raise NbgraphError("unknown mode", operation="Engine", got=jit, wanted=" or ".join(JIT_MODES))
         if type(threads) is not int or threads < 1:
             raise NbgraphError("no number of threads", operation="Engine", got=threads, wanted="an int from 1 on")
-        self.jit, self.cache_dir, self.threads = jit, folder_path(cache_dir), threads
+        if code_limit is not None and (type(code_limit) is not int or code_limit < 0):
+            raise NbgraphError("not a limit", operation="Engine", got=code_limit, wanted="bytes of code, or None")
+        self.jit, self.cache_dir, self.threads, self.code_limit = jit, folder_path(cache_dir), threads, code_limit
         #: The context in which products and factorisations run.
         self.blas = AtMost(threads)
         self.counters = Counters()

@@ -11,6 +11,7 @@ import ctypes
 import threading
 import time
 import warnings
+import weakref
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
@@ -38,13 +39,17 @@ _ALIGN = 64
 
 
 class Code:
-    """A program's machine code, and how its words are made for a call."""
+    """A program's machine code, and how its words are made for a call. It belongs to an engine and goes with it."""
 
-    __slots__ = ("machine", "n_inputs", "picks", "program", "words")
+    __slots__ = ("__weakref__", "key", "machine", "n_inputs", "picks", "pieces", "program", "words")
 
     def __init__(self, program: Program, machine: Any, picks: tuple[int, ...], words: Any) -> None:
         self.program, self.machine, self.picks, self.words = program, machine, picks, words
         self.n_inputs = len(picks)
+        #: Under which bound programs, which outlive engines, keep what was made of it.
+        self.key = weakref.ref(self)
+        #: By bound program: see `pieces`.
+        self.pieces: dict[Bound, Any] = {}
 
 
 class Placed:
@@ -208,6 +213,8 @@ class Native:
         self.codes: dict[Program, Code] = {}
         self.log: list[str] = []
         self._refused: set[Program] = set()
+        #: What is interpreted since the engine's limit of code was reached.
+        self._beyond: set[Program] = set()
         self._looked_up: set[Program] = set()
         self._scratch = _Scratch()
 
@@ -215,6 +222,9 @@ class Native:
         """Whether the program has machine code, after loading it if it is on disk, or compiling it if that is due."""
         if program in self.codes:
             return True
+        if self.is_full:
+            self._leave(program)
+            return False
         if self.engine.jit == "always":
             self.compile(program)
             return True
@@ -227,6 +237,23 @@ class Native:
             return False
         ledger.pay()
         return self._try(program)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is as much code as the engine may have."""
+        limit: int | None = self.engine.code_limit
+        return limit is not None and self.engine.counters.code_bytes >= limit
+
+    def _leave(self, program: Program) -> None:
+        """Counts a program that is not compiled any more; says so once."""
+        with self.engine._lock:
+            if program in self._beyond:
+                return
+            self._beyond.add(program)
+            self.engine.counters.refused = len(self._beyond)
+        if len(self._beyond) == 1:
+            text = f"an engine has compiled {self.engine.counters.code_bytes} bytes, its `code_limit`"
+            warnings.warn(f"{text}: what is new to it is interpreted", RuntimeWarning, stacklevel=2)
 
     def _try(self, program: Program) -> bool:
         """Compiles under `auto`; what cannot be compiled is interpreted, with a warning once."""
@@ -393,7 +420,9 @@ def uninterrupted(work: Callable[[], T]) -> T:
 
 def placed_for(code: Code, bound: Bound) -> Placed:
     """The code at a bound program's sizes, kept with it."""
-    placed = bound.native.get(code)
+    placed = bound.native.get(code.key)
     if placed is None:
-        placed = bound.native[code] = Placed(code, bound)
+        for gone in [key for key in list(bound.native) if key() is None]:
+            bound.native.pop(gone, None)
+        placed = bound.native[code.key] = Placed(code, bound)
     return placed

@@ -36,6 +36,8 @@ Array = np.ndarray[Any, Any]
 LARGE = 2**18
 #: Of a piece, but for the number of pieces: what is large enough to be stored past the cache shall stay so.
 EACH, FEWEST, MOST = 2**21, 2, 8
+#: For so many sizes a program's code remembers whether it is run in pieces.
+_KEPT = 64
 
 #: What puts parts of a reduction together.
 _TOGETHER: dict[str, Any] = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -196,11 +198,12 @@ def _joined(t: TensorType, parts: Array, together: Any) -> Array:
 
 def pieces_for(engine: Any, bound: Bound) -> Pieces | None:
     """The program in pieces, if it is large and works row by row, and several threads or a sum over rows ask for it."""
-    key = "pieces", engine.native.codes[bound.program]
-    if key not in bound.native:
-        bound.native[key] = _pieces(engine, bound)
-    found: Pieces | None = bound.native[key]
-    return found
+    known: dict[Bound, Pieces | None] = engine.native.codes[bound.program].pieces
+    if bound not in known:
+        if len(known) >= _KEPT:
+            known.clear()
+        known[bound] = _pieces(engine, bound)
+    return known[bound]
 
 
 def _pieces(engine: Any, bound: Bound) -> Pieces | None:

@@ -86,7 +86,8 @@ class Compiled(Runner):
         known = self.moves is None and engine.native.objects.load_kernel("builtin", "")
         if known:  # compiling it takes longer than it would save here
             types = bound.in_types
-            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)))
+            outs = range(len(bound.out_types))
+            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)), outs)
 
     def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
         made = self.quick(*arrays)
@@ -165,7 +166,7 @@ class Interpreted(Runner):
         counters.run_seconds += seconds
         if self.engine.jit == "auto":
             self.ledger.record(seconds)
-            if self.ledger.pays(1):
+            if self.ledger.pays(1) and not self.engine.native.is_full:
                 self.engine.routes.pop(self.key, None)  # the next one is by machine code
         return outs
 
