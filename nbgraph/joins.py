@@ -22,7 +22,7 @@ from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder
 from nbgraph.op import REGISTRY
 from nbgraph.seal import anonymous, commit, draft
-from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, SplitCall, infer, new_node, record
+from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, SplitCall, infer, new_node, number_within, record
 from nbgraph.types import Shape
 
 #: Joins of more than this many are calls, wherever they come from.
@@ -113,7 +113,7 @@ def expand_split(call: SplitCall) -> None:
             part = record(op, [ct], sizes)
             seal_all([part])
             made = part.call
-            made.seq = node.seq  # a number of its own, that it is known by in a pickle
+            made.seq = number_within(call.seq, k)
             if node.data is None:
                 made.nodes = [(part.slot, weakref.ref(node))]
             node.call, node.slot = made, part.slot

@@ -17,7 +17,7 @@ import numpy as np
 
 from nbgraph.op import REGISTRY
 from nbgraph.seal import commit, draft
-from nbgraph.trace import Node, SumCall, _next_seq, leaf, new_node, own_array, record, reserved
+from nbgraph.trace import Node, SumCall, _next_seq, leaf, new_node, number_within, own_array, record, reserved
 from nbgraph.types import Shape
 
 Array = np.ndarray[Any, Any]
@@ -29,11 +29,11 @@ class PickCall:
     """Slices of a node by one operation. A slot is where the slice lies; `nodes` lists weakly which node without a
     value stands for which."""
 
-    __slots__ = ("__weakref__", "active", "inputs", "nodes", "op", "seq")
+    __slots__ = ("__weakref__", "active", "expanded", "inputs", "nodes", "op", "seq")
 
     def __init__(self, node: Node, op: Any) -> None:
         self.inputs, self.op, self.active = (node,), op, node.active
-        self.seq = _next_seq()
+        self.seq, self.expanded = _next_seq(), 0
         self.nodes: list[tuple[Slot, weakref.ref[Node]]] = []
 
     def result(self, node: Node, slot: Slot) -> None:
@@ -126,9 +126,9 @@ def _result(call: PlaceCall, like: Node) -> Node:
 def expand_pick(node: Node) -> None:
     """Puts a call of a fragment in the place of a slice."""
     call: PickCall = node.call
-    number, sizes = node.slot
-    made = _sealed(record(call.op, call.inputs, sizes))
-    made.call.seq = number
+    made = _sealed(record(call.op, call.inputs, node.slot[1]))
+    made.call.seq = number_within(call.seq, call.expanded)
+    call.expanded += 1
     if node.data is None:
         made.call.nodes = [(made.slot, weakref.ref(node))]
     node.call, node.slot = made.call, made.slot

@@ -276,6 +276,14 @@ def reserved(n: int) -> range:
     return range(last - n + 1, last + 1)
 
 
+def number_within(seq: Any, k: int) -> Any:
+    """Creation number k of those between one and the next: what stands in the place of a call is no younger than what
+    uses it, and each is known by a number of its own."""
+    from fractions import Fraction  # takes a while to import, and is seldom needed
+
+    return seq + Fraction(k, k + 1)
+
+
 _handle: Any = Node
 
 

@@ -23,7 +23,7 @@ from nbgraph.moving import words_of_sizes
 from nbgraph.repeats import SHORTEST
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import anonymous
-from nbgraph.trace import FragmentCall, Node
+from nbgraph.trace import FragmentCall, Node, number_within
 from nbgraph.types import Size
 
 #: So many calls a round at most, and so many operations.
@@ -197,6 +197,7 @@ def _replace(
     sites = [(slots[s], site) for c, slots in zip(parts, made.slots, strict=True) for s, site in c.sites or ()]
     call = FragmentCall(made.fragment, tuple(outside), tuple([words[k] for k in made.words]), sites or None)
     call.seq, call.kind = parts[0].seq, parts[-1].kind
+    parts[0].seq = number_within(call.seq, 1)  # it may live on, with other values
     call.saved = _saved(parts, made)
     live = {id(n): (slots[s], n) for c, slots in zip(parts, made.slots, strict=True) for s, n in _values(c, nodes)}
     if any(c.nodes is not None for c in parts):
