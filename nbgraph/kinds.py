@@ -193,6 +193,10 @@ class Kernel(Op):
         """Bytes of scratch memory that `lower` will use."""
         return 0
 
+    def reads(self, operand: TensorType, layout: Layout) -> bool:
+        """Whether the kernel takes an operand in this layout; else it is copied to row-major memory."""
+        return self.takes_layouts or layout.is_row_major
+
     def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
         """Emits calls: `lw.call(kernel, code, *words)`. Operands have `.address` (source), `.type`, `.layout`."""
         raise TypeError(f"{self.name} has no kernel")

@@ -79,8 +79,8 @@ def legalise(fragment: Fragment, accumulating: frozenset[int] = frozenset()) -> 
     number = list(range(len(fragment.inputs)))
     for instr in fragment.instrs:
         ins = tuple(number[i] for i in instr.ins)
-        if isinstance(instr.op, Kernel) and not instr.op.takes_layouts:
-            ins = tuple(v if body.layout[v].is_row_major else body.copy(v) for v in ins)
+        if isinstance(instr.op, Kernel):
+            ins = tuple(v if instr.op.reads(body.types[v], body.layout[v]) else body.copy(v) for v in ins)
         new = body.add(instr, ins, [fragment.types[o] for o in instr.outs])
         number.extend(new.outs)
     body.outputs = _outputs(body, [number[o] for o in fragment.outputs], accumulating)
