@@ -93,15 +93,20 @@ def _before(call: FragmentCall) -> FragmentCall | None:
 
 
 def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int]) -> int:
-    """How many of the calls are younger than all that differentiable operands of a call's own are made from; what makes
-    such an operand itself may be as young as it likes."""
+    """How many of the calls are younger than all that differentiable operands of a call's own are made from, and make
+    none of these; what makes such an operand itself may be as young as it likes."""
     own = [c for c, kind in zip(columns, pattern, strict=True) if kind == EACH and any(map(_active, c))]
+    if not own:
+        return len(calls)
+    position = {id(c): k for k, c in enumerate(calls)}
+    makers = [position.get(id(node.call)) for column in own for node in column if node.active]
+    n = min((k for k in makers if k is not None), default=len(calls))
     youngest = -1
-    for k in range(1, len(calls) if own else 0):
+    for k in range(1, n):
         youngest = max(youngest, *[_youngest_below(column[k - 1]) for column in own])
         if youngest >= calls[k].seq:
             return k
-    return len(calls)
+    return n
 
 
 def _youngest_below(node: Node) -> int:
