@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,6 +114,18 @@ def repeated(f: Callable[[], Any], repeats: int, seconds: float = 20.0) -> dict[
     while len(taken) < repeats and (len(taken) < 3 or sum(taken) < seconds * 1e3):
         taken.append(timed(f)[1])
     return {"warm_ms": statistics.median(taken), "warm_min_ms": min(taken), "calls": len(taken)}
+
+
+def by_turns(runs: Mapping[str, Callable[[], Any]], repeats: int, seconds: float = 20.0) -> dict[str, list[float]]:
+    """Milliseconds of `repeats` calls of each, in rounds of one call of each; fewer rounds as with `repeated`."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    spent = rounds = 0
+    while rounds < repeats and (rounds < 3 or spent < seconds * 1e3):
+        for name, run in runs.items():
+            taken[name].append(timed(run)[1])
+            spent += taken[name][-1]
+        rounds += 1
+    return taken
 
 
 # -- what it ran on --------------------------------------------------------------------------------------------------

@@ -5,13 +5,17 @@
     copy      a copy of the same bytes into a new array, where moving memory is the measure
 
 `ratio` is nbgraph's time over that of the best of the others, or of the copy. All results are compared, and a row that
-differs says so.
+differs says so. Each library runs in a process of its own; with `--by-turns`, where a machine's speed drifts, all
+run in one, a call of each after the other, and a ratio is the median of the rounds'.
+
+Many cases take long: `--limit` bounds a run, `--json FILE --join` adds its rows to those there, and shows all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,6 +27,7 @@ SUMMARY = "reductions, rows, products, networks, permutations: compiled programs
 
 LIBRARIES = ("nbgraph", "numpy", "torch", "jax", "copy")
 Row = dict[str, Any]
+Found = dict[str, dict[str, Row]]
 
 
 # -- in the measuring process ----------------------------------------------------------------------------------------
@@ -54,6 +59,38 @@ def measure(library: str, families: Sequence[str], names: Sequence[str], repeats
         } | {"sums": sums}
 
 
+def measure_by_turns(
+    libraries: Sequence[str], families: Sequence[str], names: Sequence[str], repeats: int, budget: float
+) -> Iterator[Row]:
+    """A row for each case and library that it has, timed in rounds of one call of each."""
+    known = every_case(families)
+    for name in names:
+        rows: dict[str, Row] = {}
+        runs: dict[str, Any] = {}
+        for library in libraries:
+            if library in known[name].functions:
+                _prepare(library, known[name], runs, rows)
+        rounds = harness.by_turns(runs, repeats, budget)
+        for library, row in rows.items():
+            taken = rounds[library]
+            ratios = [a / b for a, b in zip(rounds["nbgraph"], taken, strict=True)]
+            times = {"ms": statistics.median(taken), "least_ms": min(taken), "ratio": statistics.median(ratios)}
+            yield {"name": name, "library": library} | times | row
+
+
+def _prepare(library: str, case: Case, runs: dict[str, Any], rows: dict[str, Row]) -> None:
+    """Adds a library's run after its first call, and the row begun; nothing where it is absent."""
+    from bench import libraries
+
+    arrays = case.data()
+    try:
+        run, prepared = harness.timed(lambda: getattr(libraries, library)(case, arrays))
+    except ModuleNotFoundError:
+        return
+    result, first = harness.timed(run)
+    runs[library], rows[library] = run, {"prepare_ms": prepared + first, "sums": _sums(result)}
+
+
 def _sums(result: Any) -> list[list[float]]:
     """Of each result a weighted sum and the sum of magnitudes: enough to see a wrong one."""
     import numpy as np
@@ -79,7 +116,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=2.0, metavar="S", help="fewer calls, if they take longer together"
     )
+    parser.add_argument("--by-turns", action="store_true", help="all libraries in one process, call by call")
+    parser.add_argument("--limit", type=float, metavar="S", help="what takes longer is not in the table (a process)")
     parser.add_argument("--json", metavar="FILE", help="also write the results here")
+    parser.add_argument("--join", action="store_true", help="add to the rows in that file, and show all")
 
 
 def run(options: argparse.Namespace, families: Sequence[str] = FAMILIES, benchmark: str = "kernels") -> int:
@@ -89,14 +129,12 @@ def run(options: argparse.Namespace, families: Sequence[str] = FAMILIES, benchma
         print("\n".join(chosen))
         return 0
     libraries = ["nbgraph", *(name for name in options.libraries.split(",") if name != "nbgraph")]
-    sizes = {"families": families, "names": chosen, "repeats": options.repeats, "budget": options.seconds}
-    found: dict[str, dict[str, Row]] = {}
-    for library in libraries:
-        results, failure = harness.isolated("bench.kernels:measure", library=library, **sizes)
-        found[library] = {r["name"]: r for r in results}
-        if failure:
-            print(f"{library}: {failure}", file=sys.stderr)
+    found = (_by_turns if options.by_turns else _apart)(libraries, families, chosen, options)
     rows = [_row(known[name], found) for name in chosen]
+    if options.limit:
+        rows = [row for row in rows if row["ms"]["nbgraph"] is not None]
+    if options.join:
+        rows = report.joined(rows, options.json, "name")
     _print(rows, libraries)
     if options.json:
         result = {"benchmark": benchmark, "environment": harness.environment(), "rows": rows}
@@ -104,18 +142,46 @@ def run(options: argparse.Namespace, families: Sequence[str] = FAMILIES, benchma
     return 1 if any(row["ms"]["nbgraph"] is None for row in rows) else 0
 
 
-def _row(case: Case, found: dict[str, dict[str, Row]]) -> Row:
-    measured = {library: rows.get(case.name) for library, rows in found.items()}
-    ms = {library: row["ms"] if row else None for library, row in measured.items()}
-    if ms.get("copy") is not None:
+def _apart(libraries: Sequence[str], families: Sequence[str], names: Sequence[str], options: Any) -> Found:
+    """The rows of each library by case, from a process a library."""
+    found: Found = {}
+    sizes = {"families": families, "names": names, "repeats": options.repeats, "budget": options.seconds}
+    for library in libraries:
+        results, failure = harness.isolated("bench.kernels:measure", options.limit, library=library, **sizes)
+        found[library] = {r["name"]: r for r in results}
+        if failure:
+            print(f"{library}: {failure}", file=sys.stderr)
+    return found
+
+
+def _by_turns(libraries: Sequence[str], families: Sequence[str], names: Sequence[str], options: Any) -> Found:
+    """The same, from one process."""
+    found: Found = {library: {} for library in libraries}
+    sizes = {"families": families, "names": names, "repeats": options.repeats, "budget": options.seconds}
+    results, failure = harness.isolated("bench.kernels:measure_by_turns", options.limit, libraries=libraries, **sizes)
+    for row in results:
+        found[row["library"]][row["name"]] = row
+    if failure:
+        print(failure, file=sys.stderr)
+    return found
+
+
+def _row(case: Case, found: Found) -> Row:
+    measured = {library: rows[case.name] for library, rows in found.items() if case.name in rows}
+    ms = {library: measured[library]["ms"] if library in measured else None for library in found}
+    ours = measured.get("nbgraph", {}).get("ms")
+    ratios = {name: row.get("ratio", ours / row["ms"]) for name, row in measured.items() if ours and name != "nbgraph"}
+    if "copy" in ratios:
+        ratios["copy"] /= case.scale
         ms["copy"] *= case.scale  # type: ignore[operator]
     # A copy is the measure where there is one; else the best of the libraries.
-    others = [ms["copy"]] if ms.get("copy") else [t for name, t in ms.items() if t and name != "nbgraph"]
-    ratio = ms["nbgraph"] / min(others) if ms["nbgraph"] and others else None
-    return {"name": case.name, "ms": ms, "ratio": ratio, "target": case.target, "remark": _disagreement(measured)}
+    ratio = ratios["copy"] if "copy" in ratios else max(ratios.values(), default=None)
+    prepare = {library: row["prepare_ms"] for library, row in measured.items()}
+    head = {"name": case.name, "ms": ms, "ratios": ratios, "ratio": ratio, "target": case.target}
+    return head | {"prepare_ms": prepare, "remark": _disagreement(measured)}
 
 
-def _disagreement(measured: dict[str, Row | None]) -> str:
+def _disagreement(measured: dict[str, Row]) -> str:
     """Which libraries computed something else than nbgraph."""
     ours = measured.get("nbgraph")
     if ours is None:
@@ -123,7 +189,7 @@ def _disagreement(measured: dict[str, Row | None]) -> str:
     wrong = [
         name
         for name, row in measured.items()
-        if row and name != "copy" and any(not _agree(a, b) for a, b in zip(ours["sums"], row["sums"], strict=True))
+        if name != "copy" and any(not _agree(a, b) for a, b in zip(ours["sums"], row["sums"], strict=True))
     ]
     return f"differs from {', '.join(wrong)}" if wrong else ""
 
@@ -137,7 +203,8 @@ def _print(rows: list[Row], libraries: list[str]) -> None:
     cells = [
         [
             row["name"],
-            *(_time(row["ms"][library]) for library in libraries),
+            *(_time(row["ms"].get(library)) for library in libraries),
+            *(report.number(row["ratios"].get(library)) for library in libraries[1:]),
             report.number(row["ratio"]),
             report.number(row["target"]),
             "" if row["ratio"] is None else "met" if row["ratio"] <= row["target"] else "MISSED",
@@ -145,7 +212,15 @@ def _print(rows: list[Row], libraries: list[str]) -> None:
         ]
         for row in rows
     ]
-    head = ["case", *(f"{library} ms" for library in libraries), "ratio", "target", "", "remark"]
+    head = [
+        "case",
+        *(f"{library} ms" for library in libraries),
+        *(f"/ {library}" for library in libraries[1:]),
+        "ratio",
+        "target",
+        "",
+        "remark",
+    ]
     report.table(head, cells, text_columns=("case", "", "remark"))
     for family in dict.fromkeys(row["name"].split("/")[0] for row in rows):
         print(f"{family}: geometric means of the ratios to {_means(rows, family, libraries[1:])}")
@@ -156,11 +231,14 @@ def _time(ms: float | None) -> str:
 
 
 def _means(rows: list[Row], family: str, others: Sequence[str]) -> str:
-    """To each of the others over a family's cases."""
+    """To each of the others over a family's cases, and over how many."""
     said = []
     for library in others:
-        pairs = [(r["ms"]["nbgraph"], r["ms"][library]) for r in rows if r["name"].startswith(family + "/")]
-        logs = [math.log(a / b) for a, b in pairs if a and b]
+        logs = [
+            math.log(r["ratios"][library])
+            for r in rows
+            if r["name"].startswith(family + "/") and library in r["ratios"]
+        ]
         if logs:
-            said.append(f"{library} {math.exp(sum(logs) / len(logs)):.2f}")
+            said.append(f"{library} {math.exp(sum(logs) / len(logs)):.2f} ({len(logs)})")
     return ", ".join(said) or "nobody"

@@ -36,6 +36,12 @@ def write_json(result: dict[str, Any], file: str) -> None:
     os.replace(temporary, file)
 
 
+def joined(rows: Sequence[Row], file: str | None, key: str) -> list[Row]:
+    """The rows of an earlier result in a file, those with the same key replaced, and the others after them."""
+    there = json.loads(Path(file).read_text())["rows"] if file and Path(file).exists() else []
+    return list({row[key]: row for row in (*there, *rows)}.values())
+
+
 class Ledger:
     """Rows in a file (or none) that later runs add to: a row with the same values of the fields `keys` is replaced."""
 

@@ -1,6 +1,7 @@
 """Whole wall time of a fresh process: from its start, over imports and the first gradient of a loop, to its end.
 
-The power iteration of `python -m bench loops` at one n and K, once; every process checks its result against NumPy.
+The power iteration of `python -m bench loops` at one n and K, once (`bench.started`); every result is checked against
+NumPy.
 
     nothing   no compiled code on disk: another empty cache folder for every process
     warm      the folder that an earlier process of the same kind has filled
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 
 from bench import harness, report
 from bench.loops import POWER
+from bench.workload import TOLERANCE, error
 
 SUMMARY = "whole wall time of a fresh process, with and without compiled code on disk"
 
@@ -44,40 +46,31 @@ CASES = [
 ]
 
 
-# -- in the measured process -----------------------------------------------------------------------------------------
-
-
-def work(name: str, n: int, K: int) -> dict[str, Any]:
-    """One run; what went wrong, if something did."""
-    module, options = POWER.module(name), POWER.implementations[name].options
-    absent = module.available()
-    if absent:
-        return {"status": absent}
-    from bench.workload import TOLERANCE, error
-
-    data = POWER.data(n)
-    result = module.make(n, K, data, **options)()
-    off = error(result, POWER.reference(n, K, data))
-    return {"status": "ok" if off <= TOLERANCE else f"off by {off:.1e}", "numba": "numba" in sys.modules}
-
-
 # -- the driver ------------------------------------------------------------------------------------------------------
 
 
 def timed_process(name: str, n: int, K: int, cache: str) -> dict[str, Any]:
-    """What a fresh pinned process says, and its seconds from outside."""
+    """What a fresh pinned process found, whether that is right, and its seconds from outside."""
     env = harness.pinned_environment(cache) | {
         "JAX_COMPILATION_CACHE_DIR": os.path.join(cache, "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-m", "bench.start", name, str(n), str(K)]
+    data, chosen = POWER.data(n), POWER.implementations[name]
+    job = {"module": f"{POWER.folder}.{chosen.module}", "options": dict(chosen.options), "n": n, "K": K}
+    job |= {"a": data.a.tolist(), "x": data.x.tolist(), "tol": data.tol}
+    command = [sys.executable, "-m", "bench.started"]
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=harness.ROOT, env=env, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=harness.ROOT, env=env, input=json.dumps(job), capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:
         return {"status": (done.stderr.splitlines() or ["died without a word"])[-1]}
-    return json.loads(done.stdout.splitlines()[-1]) | {"seconds": seconds}
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found["status"] != "ok":
+        return dict(found)
+    off = error((found["value"], found["gradient"]), POWER.reference(n, K, data))
+    status = "ok" if off <= TOLERANCE else f"off by {off:.1e}"
+    return {"status": status, "numba": found["numba"], "seconds": seconds}
 
 
 def measure(case: Case, n: int, K: int, repeats: int) -> dict[str, Any]:
@@ -121,14 +114,3 @@ def _cell(x: Any) -> str:
     if isinstance(x, bool):
         return "yes" if x else "no"
     return f"{x:.3f}" if isinstance(x, float) else str(x or "")
-
-
-def _main() -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    name, n, K = sys.argv[1:]
-    print(json.dumps(work(name, int(n), int(K))))
-
-
-if __name__ == "__main__":
-    _main()

@@ -402,6 +402,7 @@ from nbgraph.api import (
     zeros_like,
 )
 from nbgraph.checkpoint import checkpoint, checkpoint_loop
+from nbgraph.collector import freeze_imports
 from nbgraph.custom import custom_jvp, custom_vjp
 from nbgraph.dims import DimExpr, dim
 from nbgraph.engine import Engine, default_engine
@@ -879,3 +880,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+freeze_imports()
+del freeze_imports

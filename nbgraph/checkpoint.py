@@ -25,6 +25,7 @@ from nbgraph.engine.core import value
 from nbgraph.errors import BindingError, BoundsError, ShapeError, is_ours, user_frame
 from nbgraph.jit import is_tracing
 from nbgraph.parts import Part, ReplayCall
+from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.trace import LOCK, Dropped, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of
 from nbgraph.trees import flatten, unflatten
 
@@ -218,7 +219,7 @@ def _forget(made: Sequence[Node], start: int) -> None:
         if source is not None and id(source) not in seen:
             seen.add(id(source))
             stack.extend(source.inputs)
-            if type(source) in (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall):
+            if type(source) in (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, PickCall, PlaceCall):
                 source.active = False
 
 

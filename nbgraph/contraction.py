@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import log2
 from typing import Any, NamedTuple
 
+from nbgraph import orders
 from nbgraph.dims import DimExpr
 from nbgraph.errors import ShapeError
 from nbgraph.op import Sizes
@@ -136,7 +137,7 @@ def _plan(subscripts: str, shapes: tuple[Shape, ...], optimize: Any) -> tuple[St
     for operand in range(len(inputs)):
         planner.take_diagonals(operand)
     size = planner.squeeze_broadcasts()
-    return planner.finish(output, _path(tuple(planner.labels), output, size, optimize))
+    return planner.finish(output, _path(tuple(planner.labels), output, size, optimize), size)
 
 
 def parse_subscripts(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[Labels], Labels]:
@@ -234,9 +235,11 @@ class _Planner:
                 self._step(operand, Squeeze(self.place[operand], axes), *left)
         return size
 
-    def finish(self, output: Labels, path: Sequence[Sequence[int]]) -> tuple[Step, ...]:
+    def finish(self, output: Labels, path: Sequence[Sequence[int]], size: dict[int, Size]) -> tuple[Step, ...]:
         """The steps with the contractions of a path: each entry takes positions of a shrinking list, and appends."""
         first = len(self.place)
+        products: dict[int, tuple[int, int]] = {}
+        labels_of = {self.place[i]: labels for i, labels in enumerate(self.labels)}
         values = [(self.place[i], labels) for i, labels in enumerate(self.labels)]
         for positions in path:
             taken = [values.pop(p) for p in sorted(positions, reverse=True)][::-1]
@@ -246,13 +249,29 @@ class _Planner:
                 elsewhere = {x for _, labels in (*taken[2:], *values) for x in labels} | set(output)
                 last = len(taken) == 2 and not values
                 out = output if last else _natural_order(left[1], right[1], elsewhere)
-                self.steps.append(_contraction(left, right, out))
-                taken[:2] = [(first + len(self.steps) - 1, out)]
+                made = first + len(self.steps)
+                products[made] = left[0], right[0]
+                labels_of |= {left[0]: left[1], right[0]: right[1], made: out}
+                self.steps.append(_contraction(left[1], right[1], out, *products[made]))
+                taken[:2] = [(made, out)]
             values += taken
         ((value, labels),) = (self._lone_sum(values[0], (), (), output, first),)
+        if len(products) > 1:
+            self._arrange(products, labels_of, first, size)
         if labels != output:
             self.steps.append(Transpose(value, tuple(labels.index(x) for x in output)))
         return tuple(self.steps)
+
+    def _arrange(
+        self, products: dict[int, tuple[int, int]], labels: dict[int, Labels], first: int, size: dict[int, Size]
+    ) -> None:
+        """Gives what one contraction makes and another one reads the order that suits them."""
+        read = {value for operands in products.values() for value in operands}
+        steps = [orders.Step(*operands, made) for made, operands in products.items()]
+        extents = {label: _extent(d, rounded=True) for label, d in size.items()}
+        orders.arrange(steps, labels, [made for made in products if made in read], extents)
+        for left, right, made in steps:
+            self.steps[made - first] = _contraction(labels[left], labels[right], labels[made], left, right)
 
     def _lone_sum(
         self, value: tuple[int, Labels], others: Sequence[Any], values: Sequence[Any], output: Labels, first: int
@@ -273,12 +292,11 @@ def _natural_order(a: Labels, b: Labels, wanted: set[int]) -> Labels:
     return tuple(x for x in (*batch, *(x for x in a if x not in b), *(x for x in b if x not in a)) if x in wanted)
 
 
-def _contraction(left: tuple[int, Labels], right: tuple[int, Labels], out: Labels) -> Contraction:
+def _contraction(a: Labels, b: Labels, out: Labels, left: int, right: int) -> Contraction:
     number: dict[int, int] = {}
-    for label in (*left[1], *right[1]):
+    for label in (*a, *b):
         number.setdefault(label, len(number))
-    a, b, c = (tuple(number[x] for x in labels) for labels in (left[1], right[1], out))
-    return Contraction(left[0], right[0], a, b, c)
+    return Contraction(left, right, *(tuple(number[x] for x in labels) for labels in (a, b, out)))
 
 
 def _agree(d: Size, e: Size, operand: int, shape: Shape, axis: int) -> Size:

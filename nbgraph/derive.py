@@ -9,16 +9,20 @@ the oldest node differentiated by is visited. Dropped history raises; it is neve
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any
 
-from nbgraph import inline, joins, repeats
+import numpy as np
+
+from nbgraph import inline, joins, picks, repeats
 from nbgraph.collector import WAITING
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.parts import Part, plain_call
+from nbgraph.picks import PickCall, PlaceCall, is_pick, take
 from nbgraph.plans import Piece, Plan, cut_at, jvp_plan, vjp_plan
 from nbgraph.repeats import Run, call_environment, repeat, result, run_from, slot_node, type_at
 from nbgraph.seal import commit, draft
@@ -32,19 +36,21 @@ from nbgraph.trace import (
     JoinCall,
     Node,
     SumCall,
+    leaf,
     new_node,
     sum_of,
     value_of,
 )
+from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Size
 
-Key = tuple[int, int]
+Key = tuple[int, Any]
 
 
 def key_of(node: Node) -> Key:
     """Identity of a value in the graph of calls: (call, slot), or the leaf itself."""
     call = node.call
-    if type(call) is FragmentCall:
+    if type(call) is FragmentCall or type(call) is PickCall:
         return id(call), node.slot
     return (id(node), -1) if call is None or type(call) is Dropped else (id(call), -1)
 
@@ -54,11 +60,18 @@ def seal(nodes: Sequence[Node]) -> None:
     if ALIVE:
         settle(nodes, partly=True)
     with LOCK:
-        for d in draft(nodes):
+        rest = []
+        for node in nodes:
+            if is_pick(node):
+                take(node)
+            else:
+                rest.append(node)
+        for d in draft(rest) if rest else ():
             commit(d, None)
 
 
 _NOTHING: set[int] = set()
+_seq = attrgetter("seq")
 #: So many of a run's newest calls may be pulled back one by one before the rest is, at once.
 _TRIES = 3
 _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
@@ -88,7 +101,10 @@ class Path:
     """
 
     def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node], runs: bool = False) -> None:
+        self.runs = runs and all(w.active for w in wrt)
         seal([n for n in (*outputs, *wrt) if n.op is not None])
+        for w in wrt:  # before it is known by what it is a value of
+            plain_call(w, vjp, self.runs)
         self.wrt = {key_of(w): w for w in wrt}
         self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
         for w in wrt:
@@ -97,8 +113,11 @@ class Path:
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
         self.kept: list[Any] = []  # keeps alive what is known by id
-        self.runs = runs and not self.passive
-        self.steps = self._active(self.steps_of(self._calls(outputs)))
+        calls = self._calls(outputs)
+        if self.runs and self._fuse(calls, outputs):
+            self.met.clear()
+            calls = self._calls(outputs)
+        self.steps = self._active(self.steps_of(calls))
 
     def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
         """Every call that outputs depend on and that is young enough, with the slots that are used of it.
@@ -113,15 +132,28 @@ class Path:
         while self._waiting:
             _, key = heappop(self._waiting)
             call, node, used = self._found[key]
-            run = None
-            if self.runs and id(call) not in self.here:
-                run = run_from(call, used, self._is_inside, self._admit)
+            run = self._run(call, used) if self.runs and id(call) not in self.here else None
             ordered.append((call if run is None else run, node, used))
             self._visit(call.inputs if run is None else (*run.calls[-1].inputs, *run.each))
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
                 # What it was derived from it depends on, if only by an exact zero.
                 self._visit(call.origin[0].inputs)
         return ordered[::-1]
+
+    def _fuse(self, calls: Sequence[tuple[Any, Node, set[int]]], outputs: Sequence[Node]) -> bool:
+        """Makes calls of several fragments by turns calls of one; whether there were any."""
+        parts = [c for c, _, _ in calls if type(c) is FragmentCall and id(c) not in self.here and may_be_part(c)]
+        if len(parts) < 2 * repeats.SHORTEST:
+            return False
+        nodes: dict[int, dict[int, Node]] = {id(c): {} for c in parts}
+        for used in (outputs, *(call.inputs for call, _, _ in calls if type(call) is not Run)):
+            for node in used:
+                if id(node.call) in nodes:
+                    nodes[id(node.call)][id(node)] = node
+        for run in (call for call, _, _ in calls if type(call) is Run):
+            for node in (i for c in run.calls for i in c.inputs if id(i.call) in nodes):
+                nodes[id(node.call)][id(node)] = node
+        return fuse(sorted(parts, key=_seq), {key: list(found.values()) for key, found in nodes.items()})
 
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what calls nodes are values of."""
@@ -139,28 +171,35 @@ class Path:
                 heappush(self._waiting, (-call.seq, id(call)))
             entry[2].add(node.slot)
 
-    def _is_inside(self, call: FragmentCall) -> bool:
-        """Whether a call is young enough and cut nowhere."""
-        return call.seq >= self.oldest and id(call) not in self.here
+    def _run(self, call: Any, used: set[int]) -> Run | None:
+        """The run that ends with a call: older ones that nothing else waits for, of which others use the same slots.
 
-    def _admit(self, calls: Sequence[FragmentCall], pattern: Sequence[int]) -> tuple[int, set[int]]:
-        """How many of a run's calls, newest first, nothing else waits for, and what is used of each but the first
-        besides by the run. These wait no longer."""
-        ids = set(map(id, calls))
-        waiting = max((-seq for seq, key in self._waiting if key not in ids), default=-1)
-        uses = [self._found[key][2] if key in self._found else _NOTHING for key in map(id, calls[1:])]
-        beside = uses[0] if uses else _NOTHING
-        if not beside.isdisjoint(pattern):
-            return 1, beside
-        n = 1
-        for call, others in zip(calls[1:], uses, strict=True):
-            if call.seq <= waiting or others != beside:
-                break
-            n += 1
-        taken = set(map(id, calls[1:n]))
-        self._waiting = [entry for entry in self._waiting if entry[1] not in taken]
-        heapify(self._waiting)
-        return n, beside
+        They wait no longer.
+        """
+        waiting, found = self._waiting, self._found
+        taken: list[tuple[int, int]] = []
+        beside: Any = None
+
+        def admits(older: FragmentCall) -> bool:
+            nonlocal beside
+            key = id(older)
+            if older.seq < self.oldest or key in self.here or (waiting and -waiting[0][0] > older.seq):
+                return False
+            others = found[key][2] if key in found else _NOTHING
+            if beside is None:
+                beside = others
+            if others != beside:
+                return False
+            if waiting and waiting[0][1] == key:
+                taken.append(heappop(waiting))
+            return True
+
+        run = run_from(call, used, admits)
+        inside = set(map(id, run.calls)) if run else ()
+        for entry in taken:
+            if entry[1] not in inside:
+                heappush(waiting, entry)
+        return run and run._replace(beside=beside)
 
     def _dropped(self, node: Node) -> None:
         """A value without history may depend on what we differentiate by only if that is not differentiable."""
@@ -190,6 +229,14 @@ class Path:
                 steps.append(step)
             elif type(call) is JoinCall:
                 step = _Step("join", call.inputs, [(0, key_of(node))])
+                step.origin = call
+                steps.append(step)
+            elif type(call) is PickCall:
+                step = _Step("pick", call.inputs, [(s, (id(call), s)) for s in used])
+                step.origin = call
+                steps.append(step)
+            elif type(call) is PlaceCall:
+                step = _Step("place", call.inputs, [(0, key_of(node))])
                 step.origin = call
                 steps.append(step)
             elif type(call) in (SumCall, AliasCall):
@@ -273,6 +320,10 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
             return list(recorded)
     with LOCK, WAITING:
         seal([ct for _, ct in outputs])
+        if len(outputs) == 1:
+            found = _through_one_call(*outputs[0], wrt)
+            if found is not None:
+                return found
         path = Path([out for out, _ in outputs], wrt, runs=True)
         cts: dict[Key, list[Node]] = {}
         for out, ct in outputs:
@@ -283,6 +334,35 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
             else:
                 _pull_back(path, step, cts)
         return [_total(path, w, cts) for w in wrt]
+
+
+def _through_one_call(out: Node, ct: Node, wrt: Sequence[Node]) -> list[Node | None] | None:
+    """The cotangents where all of `wrt` are operands of the call that made the output and nothing else leads there."""
+    call = out.call
+    if out.op is not None or type(call) is not FragmentCall or not all(w.active and w.op is None for w in wrt):
+        return None
+    keys, oldest = list(map(key_of, wrt)), min((w.seq for w in wrt), default=0)
+    inputs = [(p, key_of(i), i) for p, i in enumerate(call.inputs) if i.active]
+    if any(key not in keys and i.call is not None and i.seq > oldest for _, key, i in inputs):
+        return None  # it may be made of one of them
+    if any(w.call is not None and w.seq > oldest for w in wrt) or not {k for _, k, _ in inputs}.issuperset(keys):
+        return None
+    mask = tuple([p for p, key, i in inputs if key in keys and i.type.inexact])
+    plan = vjp_plan(call.fragment, (out.slot,), mask)
+    step = _Step("call", call.inputs, ())
+    step.fragment, step.words, step.origin = call.fragment, call.words, (call, None)
+    cts: dict[Key, list[Node]] = {}
+    _apply(step, plan, {out.slot: ct}, mask, cts)
+    return [sum_of(cts[key]) if key in cts else _zeros(w) for key, w in zip(keys, wrt, strict=True)]
+
+
+#: From the cotangents of a call's results, by slot, those of the inputs in a mask.
+_PULL_BACK: dict[str, Callable[[Any, dict[Any, Node], Sequence[int]], dict[int, Node]]] = {
+    "part": lambda call, cts, mask: call.pull_back(cts, mask),
+    "join": lambda call, cts, mask: joins.pull_back(call, cts[0], mask),
+    "pick": lambda call, cts, mask: {k: picks.place(call, cts) for k in mask},
+    "place": lambda call, cts, mask: picks.pull_back(call, cts[0], mask),
+}
 
 
 def _total(path: Path, w: Node, cts: dict[Key, list[Node]]) -> Node | None:
@@ -307,14 +387,16 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
         for k in mask:
             cts.setdefault(step.keys[k], []).append(taken[0])
         return
-    if step.kind in ("part", "join"):
-        call = step.origin
-        found = call.pull_back(taken, mask) if step.kind == "part" else joins.pull_back(call, taken[0], mask)
-        for k, node in found.items():
+    if step.kind != "call":
+        for k, node in _PULL_BACK[step.kind](step.origin, taken, mask).items():
             cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))
-    plan = vjp_plan(step.fragment, slots, mask)
+    _apply(step, vjp_plan(step.fragment, slots, mask), taken, mask, cts)
+
+
+def _apply(step: _Step, plan: Plan, taken: Mapping[int, Node], mask: Sequence[int], cts: dict[Key, list[Node]]) -> None:
+    """Records a derived call, and where its results go."""
     if not plan.results:
         return
     derived = _derived_call(step, plan, {("cotangent", s): ct for s, ct in taken.items()})
@@ -348,9 +430,12 @@ def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
 def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts: dict[Key, list[Node]]) -> bool:
     """Does it if the cotangents of the newest call are just those that every other call will have."""
     newest, oldest = calls[0], calls[-1]
-    given = {s: cts[id(newest), s] for s in run.carried if (id(newest), s) in cts}
+    given = {s: sum_of(cts[id(newest), s]) for s in run.carried if (id(newest), s) in cts}
     of_each = {s: [cts[id(c), s] for c in calls if (id(c), s) in cts] for s in run.beside}
+    of_each = {s: found for s, found in of_each.items() if s not in given or len(found) > 1}
     each = {s: _one_or_all([sum_of(nodes) for nodes in found]) for s, found in of_each.items() if found}
+    beside = tuple(sorted(each.keys() & given.keys()))
+    given.update({s: _nothing(given[s]) for s in beside})
     if not given:
         return not each and not any((id(newest), s) in cts for s in run.used)
     others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
@@ -358,7 +443,8 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     if partly or any((id(newest), s) in cts for s in others):
         return False
     mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
-    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask)
+    together = _together(run.pattern, mask)
+    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask, beside, together)
     results = {p: plan.results[p] for p in mask if p in plan.results}
     going: dict[int, set[int]] = {kind: set() for kind in (SAME, EACH)}
     for p, slot in results.items():
@@ -368,8 +454,7 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     apart = [set(links.values()), going[SAME], going[EACH]]
     if links.keys() != given.keys() or len(apart[0]) != len(links) or len(set().union(*apart)) != sum(map(len, apart)):
         return False
-    totals = {s: sum_of(nodes) for s, nodes in given.items()}
-    call = repeat(calls, plan, links, totals, each, going[SAME], going[EACH])
+    call = repeat(calls, plan, links, given, each, going[SAME], going[EACH])
     for p, slot in results.items():
         for k, of in enumerate(calls if run.pattern[p] == EACH else [oldest]):
             key = key_of(of.inputs[p])
@@ -377,6 +462,22 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
                 place = (slot, k) if run.pattern[p] == EACH else slot
                 cts.setdefault(key, []).append(result(call, place, newest.inputs[p].type))
     return True
+
+
+def _together(pattern: Sequence[int], mask: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The operands in a mask that are the same result of the call before."""
+    of: dict[int, list[int]] = {}
+    for p in mask:
+        if pattern[p] >= 0:
+            of.setdefault(pattern[p], []).append(p)
+    return tuple(tuple(group) for group in of.values() if len(group) > 1)
+
+
+def _nothing(like: Node) -> Node:
+    """What comes from the call after the newest: zeros."""
+    zeros = np.zeros(like.type.shape, like.type.dtype)
+    zeros.setflags(write=False)
+    return leaf(zeros, False)
 
 
 def _one_or_all(nodes: list[Node]) -> list[Node]:

@@ -163,6 +163,9 @@ class Part(NamedTuple):
 class Assembly(Op):
     """A result put together from its operands, region by region."""
 
+    #: Whether the regions that operands fill have no element in common: then they can be added to what is there.
+    disjoint: ClassVar[bool] = False
+
     def parts(self, out: Layout, ins: Sequence[TensorType], sizes: Shape) -> list[Part]:
         """Regions in the order in which they are written; together they cover the result."""
         raise TypeError(f"{self.name} has no parts")
@@ -189,6 +192,10 @@ class Kernel(Op):
     def workspace(self, ins: Sequence[TensorType], sizes: Shape) -> Size:
         """Bytes of scratch memory that `lower` will use."""
         return 0
+
+    def reads(self, operand: TensorType, layout: Layout) -> bool:
+        """Whether the kernel takes an operand in this layout; else it is copied to row-major memory."""
+        return self.takes_layouts or layout.is_row_major
 
     def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:
         """Emits calls: `lw.call(kernel, code, *words)`. Operands have `.address` (source), `.type`, `.layout`."""

@@ -13,6 +13,7 @@ from sys import getrefcount
 from typing import Any, NamedTuple
 
 from nbgraph.errors import GENERATED
+from nbgraph.moving import moving_words
 from nbgraph.trace import LOCK, FragmentCall, Node
 
 
@@ -20,8 +21,8 @@ class Found(NamedTuple):
     """A region that was recognised.
 
     `key` holds the matcher, a bit for each live node (one that something outside the region refers to), whether any
-    operand is active, the types of the operands and the sizes of the operations: what else a run of it depends on are
-    `arrays`, the operands' values; None where one is not known.
+    operand is active, the types of the operands and the sizes of the operations, but for words that move: what else a
+    run of it depends on are these and `arrays`, the operands' values; None where one is not known.
     """
 
     nodes: tuple[Node, ...]
@@ -49,7 +50,7 @@ class Matcher:
 
 #: The matchers for targets of an operation, last used first.
 _RECENT: dict[Any, list[Matcher]] = {}
-_RECENT_PER_OP = 4
+_RECENT_PER_OP = 8
 _RECENT_OPS = 256
 
 
@@ -70,20 +71,27 @@ def recognise(target: Node) -> Found | None:
     return None
 
 
-def remember(
+def matcher_for(
     nodes: Sequence[Node],
     operands: Sequence[tuple[int, ...]],
     outside: Sequence[Node],
     root: int,
     plan: Any,
     kind: int = 0,
-) -> None:
+) -> Matcher:
     """Makes a matcher for a region: `operands` by position, ~k for the k-th from outside."""
     matcher = Matcher(plan, kind)
     matcher.find = _generate(matcher, nodes, operands, outside, root)
+    return matcher
+
+
+def remember(op: Any, matcher: Matcher) -> None:
+    """Tries a matcher first for the next targets of an operation."""
     if len(_RECENT) >= _RECENT_OPS:
         _RECENT.clear()
-    matchers = _RECENT.setdefault(nodes[root].op, [])
+    matchers = _RECENT.setdefault(op, [])
+    if matcher in matchers:
+        matchers.remove(matcher)
     matchers.insert(0, matcher)
     del matchers[_RECENT_PER_OP:]
 
@@ -108,7 +116,7 @@ def _generate(
     lines.append("  live = " + (" | ".join(_liveness(len(nodes), operands, root)) or "0"))
     xs = [f"x{k}" for k in range(len(outside))]
     lines += [f"  a{x} = {x}.data" for x in xs]
-    sizes = [f"n{k}.sizes" for k in range(len(nodes)) if nodes[k].sizes]
+    sizes = _fixed_sizes(nodes, matcher.plan)
     active = " or ".join(f"{x}.active" for x in xs) or "False"
     key = ", ".join(["matcher", "live", active, *(f"{x}.type" for x in xs), *sizes])
     unknown = " or ".join(f"a{x} is None" for x in xs) or "False"
@@ -117,6 +125,20 @@ def _generate(
     lines.append(f"  return new(Found, ({region}, {_tuple(xs)}, ({key}), {arrays}))")
     exec(compile("\n".join(lines), GENERATED, "exec"), names)
     return names["find"]  # type: ignore[no-any-return]
+
+
+def _fixed_sizes(nodes: Sequence[Node], plan: Any) -> list[str]:
+    """Expressions of the sizes of operations, without those that are words that move: a run does not depend on them."""
+    moving = {plan.words[k] for k in moving_words(plan.fragment)}
+    found, first = [], 0
+    for k, node in enumerate(nodes):
+        fixed = [j for j in range(len(node.sizes)) if first + j not in moving]
+        if len(fixed) == len(node.sizes):
+            found += [f"n{k}.sizes"] * bool(fixed)
+        else:
+            found += [f"n{k}.sizes[{j}]" for j in fixed]
+        first += len(node.sizes)
+    return found
 
 
 def _checks(

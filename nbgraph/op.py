@@ -156,6 +156,11 @@ class Op:
         function = self.function_of_operands()
         return function if isinstance(function, np.ufunc) and function.nout == 1 else None
 
+    def function_adding_at(self) -> Any:
+        """A function (array, operands, sizes) that adds the result to an array, where that takes less than to make
+        the result: most of it is zeros. None where there is none."""
+        return None
+
     def function_adding(self) -> Any:
         """A function (total, operands one by one) that adds a large result to `total` in less time than making it and
         adding it take; or None."""

@@ -15,6 +15,7 @@ from nbgraph.derive import seal, vjp
 from nbgraph.fragment import size_at
 from nbgraph.op import REGISTRY
 from nbgraph.parts import ReplayCall, plain_call
+from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.repeats import call_environment
 from nbgraph.trace import (
     LOCK,
@@ -31,7 +32,7 @@ from nbgraph.trace import (
 from nbgraph.types import are_lasting
 
 _seq = attrgetter("seq")
-_INSIDE = (FragmentCall, JoinCall, SplitCall, SumCall, AliasCall, RepeatCall, ReplayCall)
+_INSIDE = (FragmentCall, JoinCall, SplitCall, PickCall, PlaceCall, SumCall, AliasCall, RepeatCall, ReplayCall)
 
 
 def region_of(outputs: Sequence[Node], start: int) -> tuple[list[Node], list[Node]]:

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph import joins
+from nbgraph import joins, picks
 from nbgraph.decided import ALIVE, names_of
 from nbgraph.errors import DifferentiationError
+from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.repeats import unroll
 from nbgraph.seal import commit, draft
 from nbgraph.trace import LOCK, AliasCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of, leaf, new_node
@@ -174,12 +175,16 @@ def _or_zeros(node: Node | None, like: Node) -> Node:
 
 
 def plain_call(node: Node, vjp: Vjp, parts: bool = False) -> Any:
-    """The call that a node is of, after taking apart what stands for many calls; with `parts`, a part or a join as
-    such."""
+    """The call that a node is of, after taking apart what stands for many calls; with `parts`, a part, a
+    join, slices and what they are put together to as such."""
     if type(node.call) is JoinCall and not parts:
         joins.expand(node)
     elif type(node.call) is SplitCall:
         joins.expand_split(node.call)
+    elif type(node.call) is PickCall and not parts:
+        picks.expand_pick(node)
+    elif type(node.call) is PlaceCall and not parts:
+        picks.expand_place(node)
     elif type(node.call) is RepeatCall:
         unroll(node.call)
     elif type(node.call) is ReplayCall:

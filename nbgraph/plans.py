@@ -8,6 +8,7 @@ checkpoint), and where each of its inputs comes from. Results that may not be co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 from nbgraph.fragment import Fragment, size_at
@@ -15,15 +16,17 @@ from nbgraph.keys import GlobalOpKey, GlobalValKey, Input
 from nbgraph.linearize import differentiate
 from nbgraph.materialize import MaterializedGraph, close, materialize
 from nbgraph.resolve import LinearFragment, saved_slots, view_of
+from nbgraph.rules import BUILDER
 from nbgraph.transpose import transpose
 from nbgraph.types import Size
 from nbgraph.verify import verify
 
 
 class Plan(NamedTuple):
-    """A derived fragment. `sources` says of each input: ("input", i), ("saved", slot), ("tangent", i) or
-    ("cotangent", slot) of the original call; `words` are sizes in the original's symbols; `results` maps an input
-    (vjp) or slot (jvp) of the original to a slot of the fragment (absent: exactly zero)."""
+    """A derived fragment. `sources` says of each input: ("input", i), ("saved", slot), ("tangent", i),
+    ("cotangent", slot) or ("beside", slot), which is added to the cotangent, of the original call; `words` are sizes in
+    the original's symbols; `results` maps an input (vjp) or slot (jvp) of the original to a slot of the fragment
+    (absent: exactly zero)."""
 
     fragment: Fragment
     sources: tuple[tuple[str, int], ...]
@@ -45,27 +48,43 @@ class Plan(NamedTuple):
         return found
 
 
-def vjp_plan(f: Fragment, slots: tuple[int, ...], wrt: tuple[int, ...]) -> Plan:
-    """Cotangents of the inputs `wrt` from cotangents of `slots`.
+def vjp_plan(
+    f: Fragment,
+    slots: tuple[int, ...],
+    wrt: tuple[int, ...],
+    beside: tuple[int, ...] = (),
+    together: tuple[tuple[int, ...], ...] = (),
+) -> Plan:
+    """Cotangents of the inputs `wrt` from cotangents of `slots`, of which those in `beside` come in two terms. Those of
+    inputs that `together` groups are added up, as the cotangent of the first of them.
 
     A plan that was made for more inputs serves too: what it computes beyond is cheap, another compile is not.
     """
     with f.lock:
-        made: list[tuple[frozenset[int], Plan]] = f.cache.setdefault(("vjp", slots), [])
+        made: list[tuple[frozenset[int], Plan]] = f.cache.setdefault(("vjp", slots, beside, together), [])
         wanted = frozenset(wrt)
         for known, plan in made:
             if wanted <= known:
                 return plan
-        plan = _make_vjp(f, slots, wrt)
+        plan = _make_vjp(f, slots, wrt, beside, together)
         made.append((wanted, plan))
         return plan
 
 
-def _make_vjp(f: Fragment, slots: tuple[int, ...], wrt: tuple[int, ...]) -> Plan:
+def _make_vjp(
+    f: Fragment,
+    slots: tuple[int, ...],
+    wrt: tuple[int, ...],
+    beside: tuple[int, ...],
+    together: tuple[tuple[int, ...], ...],
+) -> Plan:
     view, keys = view_of(f)
     linear = differentiate(view, [keys[s] for s in slots], [keys[i] for i in wrt])
-    back = transpose(linear)
-    return _plan(f, back, dict(zip(wrt, back.tangent_outputs, strict=True)), slots)
+    back = transpose(linear, beside=[slots.index(s) for s in beside])
+    cts: dict[int, Any] = dict(zip(wrt, back.tangent_outputs, strict=True))
+    for group in together:
+        cts[group[0]] = reduce(BUILDER.add, [cts.pop(p) for p in group])
+    return _plan(f, back, cts, slots)
 
 
 def inline_plan(f: Fragment, slot: int, wrt: tuple[int, ...]) -> Plan:
@@ -113,7 +132,7 @@ def _source(key: Input, slots: Sequence[int]) -> tuple[str, int]:
         return "input", key.id
     name: Any = key.id
     kind, which = name
-    return kind, slots[which] if kind == "cotangent" else which
+    return kind, slots[which] if kind in ("cotangent", "beside") else which
 
 
 class Merged(NamedTuple):
@@ -166,7 +185,7 @@ def _handed_key(keys: Sequence[GlobalValKey], f: Fragment, plan: Plan, j: int) -
     kind, which = plan.sources[j]
     if kind in ("input", "saved"):
         return keys[which]
-    t = f.types[which] if kind == "cotangent" else f.inputs[which]
+    t = f.inputs[which] if kind == "tangent" else f.types[which]
     return Input((kind, which), t)
 
 

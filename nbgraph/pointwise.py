@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nbgraph.kinds import Elementwise
+from nbgraph.kinds import INEXACT, Elementwise
 from nbgraph.op import Sample, sample_array
+from nbgraph.types import DTYPES
 
 #: Functions that generated code has in `math` and, for single precision, under the same name in `np`.
 _MATH = frozenset(
@@ -118,11 +119,53 @@ class Routine:
     function: ClassVar[Any]
 
     def externals(self, code: str) -> tuple[str, ...]:
-        return (f"special.{self.routine}",)
+        return (f"special.{'complex_' if code[0] == 'c' else ''}{self.routine}",)
 
     def scalar(self, code: str, *xs: str) -> str:
         *operands, address = xs
+        if code[0] == "c":
+            return f"{DTYPES[code]}(cython_complex({address}, ({', '.join(operands)},)))"
         return f"cython({address}, ({', '.join(in_double(code, x) for x in operands)},))"
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.asarray(type(self).function(*(x.astype("f8") for x in ins))).astype(ins[0].dtype)
+        wide = "c16" if ins[0].dtype.kind == "c" else "f8"
+        return np.asarray(type(self).function(*(x.astype(wide) for x in ins))).astype(ins[0].dtype)
+
+
+class Part(Elementwise):
+    """One of the results of a function of SciPy, called by its address; real, or complex of complex numbers."""
+
+    codes = INEXACT
+    #: The function's name in `scipy.special`, how many results it has, and which one this is.
+    routine: ClassVar[str]
+    function: ClassVar[Any]
+    count: ClassVar[int]
+    place: ClassVar[int]
+    low: ClassVar[float] = -2.0
+    high: ClassVar[float] = 2.0
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        (x,) = ins
+        found = type(self).function(x.astype("c16" if x.dtype.kind == "c" else "f8"))
+        return np.asarray(found[self.place]).astype(x.dtype)
+
+    def externals(self, code: str) -> tuple[str, ...]:
+        return (f"special.{'complex_' if code[0] == 'c' else ''}{self.routine}",)
+
+    def scalar(self, code: str, *xs: str) -> str:
+        x = xs[0] if code[0] == "c" else in_double(code, xs[0])
+        found = f"cython_part({xs[1]}, {x}, {self.count}, {self.place})"
+        return f"{DTYPES[code]}({found})"
+
+    def slope(self, b: Any, x: Any) -> Any:
+        """f'(x)."""
+        raise TypeError(type(self))
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        return b.mul(tangents[0], self.slope(b, ins[0]))
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        if code in cls.codes.split():
+            for shape in ((3, 4), (), (0, 2)):
+                yield Sample(cls(), (sample_array(rng, code, shape, cls.low, cls.high),))

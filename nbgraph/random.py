@@ -63,7 +63,7 @@ class Generator:
         if name not in _DRAWS:
             hint = ": use permutation, which gives a new tensor" if name == "shuffle" else ""
             raise AttributeError(f"a Generator has no {name!r}{hint}")
-        return _drawing(getattr(self._numpy, name))
+        return _drawing(name, self._numpy)
 
     @property
     def bit_generator(self) -> np.random.BitGenerator:
@@ -91,14 +91,18 @@ def default_rng(seed: Any = None) -> Generator:
     return Generator(seed)
 
 
-def _drawing(draw: Any) -> Any:
-    """A function of NumPy's that draws, as one that gives constants."""
+def _drawing(name: str, source: Any = None) -> Any:
+    """A method of NumPy's that draws, as a function that gives constants; of the global generator if of no other.
+
+    `numpy.random` is not imported before something is drawn: it takes 10 ms.
+    """
 
     def drawn(*args: Any, **kwargs: Any) -> TracedTensor:
+        draw = getattr(np.random if source is None else source, name)
         return operand(np.asarray(draw(*map(_plain, args), **{k: _plain(v) for k, v in kwargs.items()})))
 
-    drawn.__name__ = draw.__name__
-    drawn.__doc__ = f"A constant drawn as `numpy.random.{draw.__name__}` draws, whose arguments these are."
+    drawn.__name__ = name
+    drawn.__doc__ = f"A constant drawn as `numpy.random.{name}` draws, whose arguments these are."
     return drawn
 
 
@@ -108,40 +112,54 @@ def _plain(x: Any) -> Any:
 
 # -- from NumPy's global generator ------------------------------------------------------------------------------------
 
-seed, get_state, set_state = np.random.seed, np.random.get_state, np.random.set_state
 
-beta = _drawing(np.random.beta)
-binomial = _drawing(np.random.binomial)
-chisquare = _drawing(np.random.chisquare)
-choice = _drawing(np.random.choice)
-dirichlet = _drawing(np.random.dirichlet)
-exponential = _drawing(np.random.exponential)
-gamma = _drawing(np.random.gamma)
-geometric = _drawing(np.random.geometric)
-gumbel = _drawing(np.random.gumbel)
-laplace = _drawing(np.random.laplace)
-logistic = _drawing(np.random.logistic)
-lognormal = _drawing(np.random.lognormal)
-multinomial = _drawing(np.random.multinomial)
-multivariate_normal = _drawing(np.random.multivariate_normal)
-normal = _drawing(np.random.normal)
-pareto = _drawing(np.random.pareto)
-permutation = _drawing(np.random.permutation)
-poisson = _drawing(np.random.poisson)
-power = _drawing(np.random.power)
-rand = _drawing(np.random.rand)
-randint = _drawing(np.random.randint)
-randn = _drawing(np.random.randn)
-random = _drawing(np.random.random)
-random_sample = _drawing(np.random.random_sample)
-rayleigh = _drawing(np.random.rayleigh)
-standard_cauchy = _drawing(np.random.standard_cauchy)
-standard_exponential = _drawing(np.random.standard_exponential)
-standard_gamma = _drawing(np.random.standard_gamma)
-standard_normal = _drawing(np.random.standard_normal)
-standard_t = _drawing(np.random.standard_t)
-triangular = _drawing(np.random.triangular)
-uniform = _drawing(np.random.uniform)
-vonmises = _drawing(np.random.vonmises)
-wald = _drawing(np.random.wald)
-weibull = _drawing(np.random.weibull)
+def seed(seed: Any = None) -> None:
+    """Seeds NumPy's global generator, as `numpy.random.seed`."""
+    np.random.seed(seed)
+
+
+def get_state(legacy: bool = True) -> Any:
+    """The state of NumPy's global generator, as `numpy.random.get_state`."""
+    return np.random.get_state(legacy=legacy)  # type: ignore[call-overload]
+
+
+def set_state(state: Any) -> None:
+    """Sets the state of NumPy's global generator, as `numpy.random.set_state`."""
+    np.random.set_state(state)
+
+
+beta = _drawing("beta")
+binomial = _drawing("binomial")
+chisquare = _drawing("chisquare")
+choice = _drawing("choice")
+dirichlet = _drawing("dirichlet")
+exponential = _drawing("exponential")
+gamma = _drawing("gamma")
+geometric = _drawing("geometric")
+gumbel = _drawing("gumbel")
+laplace = _drawing("laplace")
+logistic = _drawing("logistic")
+lognormal = _drawing("lognormal")
+multinomial = _drawing("multinomial")
+multivariate_normal = _drawing("multivariate_normal")
+normal = _drawing("normal")
+pareto = _drawing("pareto")
+permutation = _drawing("permutation")
+poisson = _drawing("poisson")
+power = _drawing("power")
+rand = _drawing("rand")
+randint = _drawing("randint")
+randn = _drawing("randn")
+random = _drawing("random")
+random_sample = _drawing("random_sample")
+rayleigh = _drawing("rayleigh")
+standard_cauchy = _drawing("standard_cauchy")
+standard_exponential = _drawing("standard_exponential")
+standard_gamma = _drawing("standard_gamma")
+standard_normal = _drawing("standard_normal")
+standard_t = _drawing("standard_t")
+triangular = _drawing("triangular")
+uniform = _drawing("uniform")
+vonmises = _drawing("vonmises")
+wald = _drawing("wald")
+weibull = _drawing("weibull")

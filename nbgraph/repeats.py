@@ -10,14 +10,14 @@ Holds: a run stands for its calls one by one; whoever needs them (a second deriv
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.plans import Plan
 from nbgraph.resolve import saved_slots
-from nbgraph.stretch import EACH, Columns, columns_of, fitting, linked, pattern_of
+from nbgraph.stretch import EACH, Columns, pattern_of, stretch_from
 from nbgraph.trace import FragmentCall, Node, RepeatCall, SumCall, new_node
 from nbgraph.types import Size, TensorType, type_of_array
 
@@ -48,13 +48,9 @@ class Run(NamedTuple):
         return [slot for slot in self.pattern if slot >= 0]
 
 
-#: Of calls that a run may have, newest first, with its pattern: how many nothing else waits for, and what others use
-#: of each but the first.
-Admits = Callable[[Sequence[FragmentCall], Sequence[int]], tuple[int, set[int]]]
-
-
-def run_from(call: Any, used: set[int], is_on_path: Callable[[Any], bool], admits: Admits) -> Run | None:
-    """The run that ends with a call; None if it would be that call alone."""
+def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) -> Run | None:
+    """The run that ends with a call; None if it would be too short to pay. `admits` is asked of one older call after
+    another; the run's `beside` is empty yet."""
     if type(call) is not FragmentCall:
         return None
     slots = saved_slots(call.fragment)
@@ -62,13 +58,27 @@ def run_from(call: Any, used: set[int], is_on_path: Callable[[Any], bool], admit
     if before is None or before.fragment is not call.fragment or not all(i.type.concrete for i in call.inputs):
         return None
     pattern = pattern_of(call, before, _makers)
-    calls = linked(call, pattern.index(max(pattern)), _maker, lambda c: _is_whole(c, slots) and is_on_path(c))
-    if len(calls) == 1:
-        return None
-    columns = columns_of(calls)
-    n = _apart(calls[: fitting(calls, columns, pattern, _makers)], columns, pattern)
-    n, beside = admits(calls[:n], pattern)
-    return Run(calls[:n], pattern, used, beside) if n > 1 else None
+    calls = stretch_from(
+        call,
+        pattern,
+        _maker,
+        _makers,
+        lambda c: _is_whole(c, slots) and admits(c),
+        lambda calls, columns: _apart(calls, columns, pattern),
+    )
+    if not _begins_together(calls[-1], pattern):
+        calls = calls[:-1]
+    return Run(calls, pattern, used, set()) if len(calls) >= SHORTEST else None
+
+
+def _begins_together(oldest: FragmentCall, pattern: Sequence[int]) -> bool:
+    """Whether operands that are the same result of the call before are also the same in the oldest call."""
+    of: dict[int, tuple[Any, int]] = {}
+    for node, slot in zip(oldest.inputs, pattern, strict=True):
+        place = (id(node if node.call is None else node.call), node.slot)
+        if slot >= 0 and of.setdefault(slot, place) != place:
+            return False
+    return True
 
 
 def _maker(node: Node) -> Any:
@@ -93,26 +103,25 @@ def _before(call: FragmentCall) -> FragmentCall | None:
 
 
 def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int]) -> int:
-    """How many of the calls are younger than all that differentiable operands of a call's own are made from, and make
-    none of these; what makes such an operand itself may be as young as it likes."""
+    """How many of the calls are younger than all that differentiable operands of a call's own are made from; what makes
+    such an operand itself may be as young as it likes."""
     own = [c for c, kind in zip(columns, pattern, strict=True) if kind == EACH and any(map(_active, c))]
-    if not own:
-        return len(calls)
-    position = {id(c): k for k, c in enumerate(calls)}
-    makers = [position.get(id(node.call)) for column in own for node in column if node.active]
-    n = min((k for k in makers if k is not None), default=len(calls))
-    youngest = -1
-    for k in range(1, n):
-        youngest = max(youngest, *[_youngest_below(column[k - 1]) for column in own])
+    youngest, inside = -1, set(map(id, calls)) if own else ()
+    for k in range(1, len(calls) if own else 0):
+        youngest = max(youngest, *[_youngest_below(column[k - 1], inside) for column in own])
         if youngest >= calls[k].seq:
             return k
-    return n
+    return len(calls)
 
 
-def _youngest_below(node: Node) -> int:
-    """The creation number of the youngest call that an operand is made from (-1: none)."""
+def _youngest_below(node: Node, inside: Container[int]) -> int:
+    """The creation number of the youngest call that an operand is made from (-1: none): below the one that makes it,
+    unless that is `inside`."""
     if not node.active or node.call is None:
         return -1
+    if id(node.call) in inside:
+        number: int = node.call.seq
+        return number
     made = node.call.inputs if type(node.call) is FragmentCall and node.call.origin is None else (node,)
     return max((i.call.seq for i in made if i.call is not None), default=-1)
 
@@ -127,7 +136,7 @@ def repeat(
     apart: Iterable[int],
 ) -> RepeatCall:
     """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot; `each` those that
-    every call has of its own, or the one that all of them have."""
+    every call has of its own, or the one that all of them have, besides what comes from the call after it."""
     return RepeatCall(calls, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
 
 
@@ -146,7 +155,7 @@ def unroll(call: RepeatCall) -> None:
     parts: dict[int, list[Node]] = {slot: [] for slot in call.sums}
     steps: list[Any] = []
     for k, original in enumerate(call.calls):
-        step = _step(call, original, cts | {s: nodes[k % len(nodes)] for s, nodes in call.each.items()})
+        step = _step(call, original, cts, {s: nodes[k % len(nodes)] for s, nodes in call.each.items()})
         step.seq = next(numbers)
         steps.append(step)
         cts = {s: _value(step, slot, cts[s].type) for s, slot in call.links.items()}
@@ -163,14 +172,16 @@ def unroll(call: RepeatCall) -> None:
             _stand_for(node, made_by, of)
 
 
-def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node]) -> FragmentCall:
+def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node], each: Mapping[int, Node]) -> FragmentCall:
     """One step as a derived call."""
     inputs = []
     for kind, which in call.plan.sources:
         if kind == "input":
             inputs.append(original.inputs[which])
+        elif kind == "saved":
+            inputs.append(slot_node(original, which))
         else:
-            inputs.append(slot_node(original, which) if kind == "saved" else cts[which])
+            inputs.append(cts[which] if kind == "cotangent" and which in cts else each[which])
     types = tuple([i.type for i in original.inputs])
     words = call.plan.words_at(original.fragment, types, original.words)
     made = FragmentCall(call.fragment, tuple(inputs), words, None)

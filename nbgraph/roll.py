@@ -1,7 +1,7 @@
 """Cutting a region into chunks that become fragments.
 
 In: the open nodes of a region in recording order.
-Out: runs of nodes. The period of the trace is found (same operations, same relative distances of operands), what
+Out: where to cut. The period of the trace is found (same operations, same relative distances of operands), what
 differs at the ends is peeled, and each period is a chunk, so that all of them are the same fragment, however many there
 are; where nothing repeats, chunks are bounded by size, so that compile time stays linear.
 Holds: a short region is one chunk, unless costly operations repeat in it. That it is cut even so is for the sake of a
@@ -12,14 +12,14 @@ own kind is part of a longer loop and is one chunk again. So what a loop is made
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from itertools import chain, repeat
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain, repeat
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from nbgraph.kinds import Elementwise
+from nbgraph.kinds import Elementwise, View
 from nbgraph.match import goes_on
 from nbgraph.trace import FragmentCall, Node, Projection
 
@@ -27,6 +27,8 @@ from nbgraph.trace import FragmentCall, Node, Projection
 SHORT = 96
 #: Chunks of about this many operations where nothing repeats.
 LONG = 64
+#: A loop inside a long period of another is cut where it has so many steps.
+MANY = 8
 
 #: Where little repeats, operands farther away than so many operations are told by their types alone: those from a list
 #: of results are at another distance each time.
@@ -43,40 +45,47 @@ _numbers = itertools.count(1)
 _KINDS_LIMIT = 4096
 
 
-def cut(region: Sequence[Node]) -> tuple[list[Sequence[Node]], int]:
-    """The chunks of a region, in order, and the number of its kind if it is short and part of a loop."""
-    if len(region) > SHORT:
+def cut(region: Sequence[Node]) -> tuple[list[int], int]:
+    """Where a region's chunks begin and, last, end; the number of its kind if it is short and part of a loop.
+
+    The answer depends on nothing but the region's structure and `kinds_before` it.
+    """
+    n = len(region)
+    if n > SHORT:
         bounds, repeating = _bounds(region, _Words(region), False)
-        if repeating < len(region) // 2:
+        if repeating < n // 2:
             bounds, _ = _bounds(region, _Words(region, NEAR), False)
-        return _split(region, bounds), 0
+        return [0, *bounds, n], 0
     if not _may_repeat(region):
         return _tiled(region)
     words = _Words(region)
     bounds, _ = _bounds(region, words, True)
     if not bounds:
         return _tiled(region)
-    kind = _kind(tuple(words.numbers), _tile(region, bounds[0], bounds[1] if len(bounds) > 1 else len(region)))
+    kind = _kind(tuple(words.numbers), _tile(region, bounds[0], bounds[1] if len(bounds) > 1 else n))
     if goes_on((i for node in region for i in node.inputs), kind):
-        return [region], kind
-    return _split(region, bounds), kind
+        return [0, n], kind
+    return [0, *bounds, n], kind
 
 
-def _split(region: Sequence[Node], bounds: Sequence[int]) -> list[Sequence[Node]]:
-    return [region[a:b] for a, b in zip([0, *bounds], [*bounds, len(region)], strict=True) if a < b]
+def kinds_before(n: int, outside: Sequence[Node]) -> frozenset[int]:
+    """The kinds of loops that a region of n operations may go on with."""
+    if n > SHORT:
+        return frozenset()
+    return frozenset([i.call.kind for i in outside if type(i.call) is FragmentCall and i.call.kind])
 
 
-def _tiled(region: Sequence[Node]) -> tuple[list[Sequence[Node]], int]:
+def _tiled(region: Sequence[Node]) -> tuple[list[int], int]:
     """A region that repeats nothing: cut where it begins with iterations of the loop that it goes on with."""
-    kinds = {i.call.kind for node in region for i in node.inputs if type(i.call) is FragmentCall and i.call.kind}
-    for kind in kinds:
+    n = len(region)
+    for kind in kinds_before(n, [i for node in region for i in node.inputs]):
         tile = _TILES.get(kind, ())
         end = 0
         while tile and _tile(region, end, end + len(tile)) == tile:
             end += len(tile)
         if end:
-            return _split(region, range(len(tile), end + 1, len(tile))), kind
-    return [region], 0
+            return [*range(0, end, len(tile)), end, *([n] if n > end else [])], kind
+    return [0, n], 0
 
 
 def _tile(region: Sequence[Node], start: int, end: int) -> Any:
@@ -146,12 +155,22 @@ class _Words:
 
 def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list[int], int]:
     """Where to cut: at every period of each repeating stretch, at even distances elsewhere; how many nodes repeat."""
-    numbers, fewest = words.numbers, 2 if is_short else 3
-    n, k, repeating = len(words), 0, 0
+    repeating = start = 0
     bounds: list[int] = []
+    for first, end, period in _stretches(region, words, 2 if is_short else 3, is_short):
+        bounds += _even(start, first)
+        bounds += _periods(region, first, end, period)
+        repeating += end - max(first, start)
+        start = end
+    bounds += _even(start, len(words))
+    return sorted({b for b in bounds if 0 < b < len(words) and not _splits_pack(region, b)}), repeating
+
+
+def _stretches(region: Sequence[Node], words: _Words, fewest: int, is_short: bool) -> Iterator[tuple[int, int, int]]:
+    """What repeats so many times or more: where it begins and ends, and its period."""
+    numbers, k, start = words.numbers, 0, 0
     last: dict[int, int] = {}
-    start = 0
-    while k < n:
+    while k < len(numbers):
         earlier = last.get(numbers[k])
         last[numbers[k]] = k
         if earlier is not None and 0 < k - earlier <= LONG * 4:  # not 0, where a stretch has just ended
@@ -159,27 +178,40 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
             end = _repeats_until(numbers, earlier, period)
             times = (end - earlier) // period
             if times + 1 >= fewest:
-                first = _first_period(region, words, max(start, earlier - period), earlier, period)
+                first = _first_period(region, words, max(start, earlier - period), earlier, period, is_short)
                 times = (end - first) // period
-            if times >= fewest and (not is_short or _is_loop(region, words, first, period, times)):
-                end = first + times * period
-                bounds += _even(start, first)
-                bounds += _periods(region, first, end, period)
-                repeating += end - max(first, start)
-                start = k = end
+            if times >= fewest and _is_worth_it(region, words, first, period, times, is_short):
+                start = k = first + times * period
+                yield first, start, period
                 continue
         k += 1
-    found = {b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)}
-    return sorted(found), repeating
+
+
+def _is_worth_it(region: Sequence[Node], words: _Words, first: int, period: int, times: int, is_short: bool) -> bool:
+    """Whether to cut a stretch: in a short region if it is a loop, else unless it is a few views of one thing after
+    another, such as the rows of a `stack`."""
+    if is_short:
+        return _is_loop(region, words, first, period, times)
+    return times * period > LONG or not all(isinstance(node.op, View) for node in region[first : first + period])
 
 
 def _periods(region: Sequence[Node], first: int, end: int, period: int) -> list[int]:
-    """Bounds of the periods of a stretch. Of elementwise operations alone, which fuse, several periods are a chunk."""
+    """Bounds of the periods of a stretch. Of elementwise operations alone, which fuse, several periods are a chunk.
+
+    A long period in which something repeats many times, a loop in a loop, is cut at that: then neither the number of
+    its steps nor that of the outer loop's is in a fragment.
+    """
     several = period * (LONG // period)
     if several > period and all(isinstance(node.op, Elementwise) for node in region[first : first + period]):
         rest = first + (end - first) // several * several
         return [*range(first, rest, several), *range(rest, end + 1, period)]
-    return list(range(first, end + 1, period))
+    within = {0}
+    if period > LONG:
+        step = region[first : first + period]  # what a loop in it takes from the step is far, and the same for all
+        for start, stop, inner in _stretches(step, _Words(step, NEAR), MANY, False):
+            within.update(range(start, stop + 1, inner))
+    within.discard(period)
+    return [k + b for k in range(first, end, period) for b in sorted(within)] + [end]
 
 
 def _is_loop(region: Sequence[Node], words: _Words, first: int, period: int, times: int) -> bool:
@@ -214,13 +246,29 @@ def _repeats_until(numbers: Sequence[int], start: int, period: int) -> int:
     return k + period
 
 
-def _first_period(region: Sequence[Node], words: _Words, lowest: int, found: int, period: int) -> int:
+def _first_period(region: Sequence[Node], words: _Words, lowest: int, found: int, period: int, is_short: bool) -> int:
     """Where the first period begins: `found` or earlier, since what later ones get from the period before, the first
-    gets from elsewhere."""
-    for first in range(lowest, found):
-        if all(_is_first(region, words, k, first, period) for k in range(first, found)):
-            return first
-    return found
+    gets from elsewhere. In a long region, less than a period later will do, too. The first of the places between which
+    the fewest values are carried."""
+    places = [p for p in range(lowest, found) if all(_is_first(region, words, k, p, period) for k in range(p, found))]
+    places += range(found, found + 1 if is_short else found + period)
+    if len(places) == 1:
+        return found
+    carried = _carried(words, places[0] + period, places[-1] + period, period)
+    return min(places, key=lambda p: carried[p - places[0]])
+
+
+def _carried(words: _Words, start: int, stop: int, period: int) -> list[int]:
+    """For each place in a stretch, both ends included, how many values from before it are used after it."""
+    used: dict[int, int] = {}
+    for k in range(start - period, min(stop + period, len(words))):
+        used.update({k - d: k for d in words[k][1] if type(d) is int and d <= period})  # the last use counts
+    changes = [0] * (stop - start + 2)
+    for made, last in used.items():
+        if made < stop and last >= start:
+            changes[max(made + 1 - start, 0)] += 1
+            changes[min(last + 1 - start, stop - start + 1)] -= 1
+    return list(accumulate(changes[:-1]))
 
 
 def _is_first(region: Sequence[Node], words: _Words, k: int, first: int, period: int) -> bool:

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from operator import add, attrgetter
 from sys import getrefcount
 from typing import Any, NamedTuple
 
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, size_at
-from nbgraph.match import Found, recognise, remember
-from nbgraph.roll import cut
+from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
+from nbgraph.roll import cut, kinds_before
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection
 from nbgraph.types import Size, TensorType
 from nbgraph.verify import verify
@@ -52,10 +52,51 @@ class Plan(NamedTuple):
     equal: tuple[tuple[int, Size], ...]
 
 
+class Tile(NamedTuple):
+    """Nodes `start` to `end` of a region, which become one call, and its operands: nodes of the region by position, ~k
+    for the k-th from outside it."""
+
+    start: int
+    end: int
+    plan: Plan
+    outside: tuple[int, ...]
+
+
+class Tiling(NamedTuple):
+    """How a region becomes calls, whatever its sizes: its tiles, its kind (`nbgraph.roll`), and for each node minus the
+    references that are no sign of life, those of its list and of its own tile. `matchers` recognise it if it is one
+    tile, by the place of the target."""
+
+    tiles: tuple[Tile, ...]
+    kind: int
+    spare: list[int]
+    matchers: dict[int, Matcher]
+
+
+class _Tilings(dict[Any, Tiling]):
+    """Tilings by structure. What they hold is bounded by the operations in all of them together."""
+
+    LIMIT = 2**18
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def remember(self, key: Any, tiling: Tiling) -> None:
+        n = len(tiling.spare)
+        if self.operations + n > self.LIMIT:
+            self.clear()
+            self.operations = 0
+        if n <= self.LIMIT:
+            self[key] = tiling
+            self.operations += n
+
+
 #: By call, sizes that have to be equal and are known only when it runs. Guarded by `LOCK`.
 EQUAL: weakref.WeakKeyDictionary[FragmentCall, list[tuple[Size, Size]]] = weakref.WeakKeyDictionary()
 _PLANS: dict[Any, Plan] = {}
 _PLANS_LIMIT = 4096
+_TILINGS = _Tilings()
 
 
 def draft(targets: Sequence[Node]) -> list[Draft]:
@@ -67,13 +108,11 @@ def draft(targets: Sequence[Node]) -> list[Draft]:
     region = _open_region(targets)
     if not region:
         return []
-    chunks, kind = cut(region)
-    if len(chunks) == 1:
-        return [_draft_chunk(region, ONLY_REFERENCE, targets, kind)]
-    drafts = [_draft_chunk(chunk, ONLY_REFERENCE + 1) for chunk in chunks]  # `region` refers to every node once more
-    for d in drafts:
-        d.call.kind = kind
-    return drafts
+    signature = _sign(region)
+    tiling = _tiling_of(signature)
+    if len(tiling.tiles) == 1:
+        return [_draft_whole(signature, tiling, targets)]
+    return _draft_tiles(signature, tiling)
 
 
 def _open_region(targets: Iterable[Node]) -> list[Node]:
@@ -122,6 +161,13 @@ class _Signature(NamedTuple):
     arities: tuple[int, ...]
     outside: list[Node]
 
+    def structure(self) -> Any:
+        """What two runs of nodes have in common that are one fragment."""
+        return tuple(map(_op, self.nodes)), tuple(self.refs), self.arities, tuple(map(_klass, self.outside))
+
+    def node(self, ref: int) -> Node:
+        return self.nodes[ref] if ref >= 0 else self.outside[~ref]
+
     def operands(self) -> Iterator[tuple[int, ...]]:
         """The references of each node's operands."""
         start = 0
@@ -147,29 +193,80 @@ def _sign(nodes: Sequence[Node]) -> _Signature:
     return _Signature(nodes, refs, tuple(map(len, map(_inputs, nodes))), outside)
 
 
-def _draft_chunk(chunk: Sequence[Node], base: int, targets: Sequence[Node] = (), kind: int = 0) -> Draft:
-    """The call for a run of nodes, each of which `base` references are accounted for."""
-    signature = _sign(chunk)
-    _, refs, arities, outside = signature
-    spare = _accounted(len(chunk), refs, base)
-    live = _live(chunk, spare)
-    key = (tuple(map(_op, chunk)), tuple(refs), arities, tuple(map(_klass, outside)))
-    plan = _PLANS.get(key)
-    if plan is None:
-        plan = _plan_for(key, signature)
+def _tiling_of(signature: _Signature) -> Tiling:
+    """How a region becomes calls; a structure met before costs a lookup."""
+    key = (signature.structure(), kinds_before(len(signature.nodes), signature.outside))
+    tiling = _TILINGS.get(key)
+    if tiling is None:
+        tiling = _tiled(signature)
+        _TILINGS.remember(key, tiling)
+    return tiling
+
+
+def _tiled(signature: _Signature) -> Tiling:
+    bounds, kind = cut(signature.nodes)
+    starts = list(accumulate(signature.arities, initial=0))
+    tiles, spare = [], [-ONLY_REFERENCE] * len(signature.nodes)
+    for start, end in pairwise(bounds):
+        inner, outside = _restricted(signature, start, end, starts)
+        for ref in inner.refs:
+            if ref >= 0:
+                spare[start + ref] -= 1
+        tiles.append(Tile(start, end, _plan(inner), outside))
+    return Tiling(tuple(tiles), kind, spare, {})
+
+
+def _restricted(
+    signature: _Signature, start: int, end: int, starts: Sequence[int]
+) -> tuple[_Signature, tuple[int, ...]]:
+    """The signature of a tile of a region, and its operands from outside it, as the region's references."""
+    refs = signature.refs[starts[start] : starts[end]]
+    numbers: dict[int, int] = {}
+    inner = [r - start if start <= r < end else ~numbers.setdefault(r, len(numbers)) for r in refs]
+    outside = [signature.node(r) for r in numbers]
+    return _Signature(signature.nodes[start:end], inner, signature.arities[start:end], outside), tuple(numbers)
+
+
+def _draft_whole(signature: _Signature, tiling: Tiling, targets: Sequence[Node]) -> Draft:
+    """The call for a region that is one call; it will be recognised below a target of its own."""
+    nodes, outside = signature.nodes, signature.outside
+    plan = tiling.tiles[0].plan
+    live = _live(nodes, tiling.spare)
     if len(targets) == 1:
-        root = next(k for k, node in enumerate(chunk) if node is targets[0])
-        remember(chunk, list(signature.operands()), outside, root, plan, kind)
-    d = _draft(chunk, outside, plan, live)
-    d.call.kind = kind
+        root = next(k for k, node in enumerate(nodes) if node is targets[0])
+        matcher = tiling.matchers.get(root)
+        if matcher is None:
+            matcher = matcher_for(nodes, list(signature.operands()), outside, root, plan, tiling.kind)
+            tiling.matchers[root] = matcher
+        remember(targets[0].op, matcher)
+    d = _draft(nodes, outside, plan, live)
+    d.call.kind = tiling.kind
     return d
+
+
+def _draft_tiles(signature: _Signature, tiling: Tiling) -> list[Draft]:
+    """The calls for a region that is cut."""
+    live, k, drafts = [*_live(signature.nodes, tiling.spare), len(signature.nodes)], 0, []
+    for start, end, plan, refs in tiling.tiles:
+        first = k
+        while live[k] < end:
+            k += 1
+        within = [place - start for place in live[first:k]]
+        d = _draft(signature.nodes[start:end], [signature.node(r) for r in refs], plan, within)
+        d.call.kind = tiling.kind
+        drafts.append(d)
+    return drafts
 
 
 def plan_of(nodes: Sequence[Node]) -> tuple[Plan, list[Node]]:
     """The plan of a run of nodes, and the operands from outside."""
     signature = _sign(nodes)
-    key = (tuple(map(_op, nodes)), tuple(signature.refs), signature.arities, tuple(map(_klass, signature.outside)))
-    return _PLANS.get(key) or _plan_for(key, signature), signature.outside
+    return _plan(signature), signature.outside
+
+
+def _plan(signature: _Signature) -> Plan:
+    key = signature.structure()
+    return _PLANS.get(key) or _plan_for(key, signature)
 
 
 def draft_of(found: Found) -> Draft:
@@ -211,15 +308,6 @@ def equal_sizes(call: Any) -> list[tuple[Size, Size]]:
         return []
     origin = call.origin and call.origin[0]
     return EQUAL.get(call, []) + (EQUAL.get(origin, []) if origin is not None else [])
-
-
-def _accounted(n: int, refs: Sequence[int], base: int) -> list[int]:
-    """For each node, minus the references that the region itself makes to it."""
-    spare = [-base] * n
-    for ref in refs:
-        if ref >= 0:
-            spare[ref] -= 1
-    return spare
 
 
 def _live(chunk: Sequence[Node], spare: Sequence[int]) -> list[int]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nbgraph.dims import DimExpr
+from nbgraph.dims import DimExpr, substitute, symbols
 from nbgraph.errors import BindingError
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.keys import GlobalValKey
 from nbgraph.materialize import MaterializedGraph, close, materialize
 from nbgraph.memory import zeros
+from nbgraph.moving import function_of_words, moving_words, words_in
 from nbgraph.op import Sizes
 from nbgraph.passes import COMMON, LOWERING, Pass
 from nbgraph.types import Size, TensorType
@@ -49,6 +50,12 @@ class Program:
         self.accumulating = frozenset(range(len(stored), len(self.outputs)))
         self.n_ops = len(self.body.instrs)
         self._bound: dict[Any, Bound] = {}
+        #: The fragment's words that no size of a value depends on, here either.
+        self.moving = tuple(k for k in moving_words(fragment) if k not in self._words_of_values())
+
+    def _words_of_values(self) -> tuple[int, ...]:
+        """The fragment's words that the sizes of the body's values depend on."""
+        return words_in(self.words[j] for j in words_in(d for t in self.body.types for d in t.shape))
 
     def lowered(self) -> tuple[Fragment, tuple[Size, ...], tuple[int, ...]]:
         """The body made of operations that code can be generated for; its words and picks."""
@@ -73,8 +80,17 @@ class Program:
                     raise BindingError(f"the size {d} has no value", hint=hint)
             if check:
                 check_sizes(self.fragment, types, words)
-            bound = self._bound[key] = Bound(self, types, words)
+            bound = self._bound[key] = self._bind(types, words) if self.moving else Bound(self, types, words)
         return bound
+
+    def _bind(self, types: tuple[TensorType, ...], words: Sequence[Size]) -> Bound:
+        """The same where words move: made from the first one that is the same but for these."""
+        fixed = ("fixed", types, *[w for k, w in enumerate(words) if k not in self.moving])
+        first = self._bound.get(fixed)
+        if first is not None:
+            return first.moved(words)
+        made = self._bound[fixed] = Bound(self, types, words)
+        return made
 
     def accumulators(self, totals: Mapping[int, Any], types: Sequence[TensorType]) -> list[Any]:
         """The arrays that the outputs `summed` are added to: the given ones by slot, zeros for the others."""
@@ -98,7 +114,7 @@ class Bound:
     those of the body.
     """
 
-    __slots__ = ("body_env", "env", "in_types", "native", "out_types", "program", "sizes", "straight")
+    __slots__ = ("_moves", "body_env", "env", "in_types", "native", "out_types", "program", "sizes", "straight")
 
     def __init__(self, program: Program, types: Sequence[TensorType], words: Sequence[Size]) -> None:
         self.program, self.in_types = program, tuple(types)
@@ -110,6 +126,36 @@ class Bound:
         self.out_types = [at_sizes(body.types[o], env) for o in body.outputs]
         self.native: dict[Any, Any] = {}
         self.straight: dict[Any, Any] = {}
+        self._moves: Any = None
+
+    def moved(self, words: Sequence[Any]) -> Bound:
+        """The same at other words `program.moving`."""
+        if self._moves is None:
+            self._moves = self._find_moves()
+        body_words, places, function = self._moves
+        moving = self.program.moving
+        values, sizes = function(*[words[k] for k in moving])
+        made = object.__new__(Bound)
+        made.program, made.in_types, made.out_types = self.program, self.in_types, self.out_types
+        made.env = {**self.env, **{("w", k): words[k] for k in moving}}
+        made.body_env = {**self.body_env, **dict(zip(body_words, values, strict=True))}
+        made.sizes = self.sizes.copy()
+        for k, size in zip(places, sizes, strict=True):
+            made.sizes[k] = size
+        made.native, made.straight, made._moves = {}, self.straight, self._moves
+        return made
+
+    def _find_moves(self) -> Any:
+        """The body's words that move, the operations whose sizes do, and a function of the words that gives both."""
+        program, body = self.program, self.program.body
+        names = {("w", k) for k in program.moving}
+        outer = {name: d for name, d in self.env.items() if name not in names}
+        inner = {("w", j): substitute(w, outer) for j, w in enumerate(program.words)}
+        moving: dict[Any, Any] = {name: w for name, w in inner.items() if not names.isdisjoint(symbols(w))}
+        sizes = [tuple(substitute(s, {**self.body_env, **moving}) for s in instr.sizes) for instr in body.instrs]
+        places = [k for k, found in enumerate(sizes) if any(type(s) is not int for s in found)]
+        wanted = (tuple(moving.values()), tuple(sizes[k] for k in places))
+        return tuple(moving), places, function_of_words(wanted, program.moving)
 
 
 def check_sizes(f: Fragment, types: Sequence[TensorType], words: Sequence[Size]) -> None:

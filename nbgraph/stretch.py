@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from nbgraph.dims import symbols
-from nbgraph.fragment import Fragment
+from nbgraph.moving import words_of_sizes
 from nbgraph.trace import FragmentCall, Node
 from nbgraph.types import Shape
 
@@ -26,31 +25,52 @@ Columns = list[tuple[Node, ...]]
 _inputs, _type = attrgetter("inputs"), attrgetter("type")
 
 
-def linked(newest: FragmentCall, operand: int, made_by: Callable[[Node], Any], admits: Callable[[Any], bool]) -> Any:
-    """Calls of one fragment at the same sizes, newest first, each of which makes that operand of the one before it
-    here."""
-    fragment, words = newest.fragment, newest.words
-    sizes = words_of_sizes(fragment)
-    calls = [newest]
+#: So many calls are looked at first; ever more, as long as all of them fit.
+_FIRST, _MORE = 16, 16
+
+
+def stretch_from(
+    newest: FragmentCall,
+    pattern: Sequence[int],
+    made_by: Callable[[Node], Any],
+    makers: Makers,
+    admits: Callable[[Any], bool],
+    apart: Callable[[Sequence[FragmentCall], Columns], int],
+) -> list[FragmentCall]:
+    """The calls that go on as a pattern says, newest first; each but the newest was admitted, in this order. (Others
+    may have been admitted too.) `apart` says of calls and their columns how many need nothing of their own that
+    depends on older ones."""
+    calls, limit = [newest], _FIRST
     while True:
+        _link(calls, limit, pattern.index(max(pattern)), made_by, admits)
+        columns = columns_of(calls)
+        n = fitting(calls, columns, pattern, makers)
+        n = apart(calls[:n], columns)
+        if n < limit:
+            return calls[:n]
+        limit *= _MORE
+
+
+def _link(
+    calls: list[FragmentCall],
+    limit: int,
+    operand: int,
+    made_by: Callable[[Node], Any],
+    admits: Callable[[Any], bool],
+) -> None:
+    """Appends calls of the same fragment at the same sizes, each of which makes that operand of the one before it
+    here."""
+    fragment, words = calls[0].fragment, calls[0].words
+    sizes = words_of_sizes(fragment)
+    while len(calls) < limit:
         older = made_by(calls[-1].inputs[operand])
         if type(older) is not FragmentCall or older.fragment is not fragment:
-            return calls
+            return
         if older.words != words and any(older.words[k] != words[k] for k in sizes):
-            return calls
+            return
         if not admits(older):
-            return calls
+            return
         calls.append(older)
-
-
-def words_of_sizes(fragment: Fragment) -> tuple[int, ...]:
-    """The words that the size of a value depends on; others, such as where a slice begins, may differ in a stretch."""
-    found: tuple[int, ...] | None = fragment.cache.get("words of sizes")
-    if found is None:
-        names = {name for t in fragment.types for d in t.shape for name in symbols(d)}
-        found = tuple(sorted(name[1] for name in names if isinstance(name, tuple) and name[0] == "w"))
-        fragment.cache["words of sizes"] = found
-    return found
 
 
 def differing(words: Sequence[Shape]) -> list[int]:

@@ -58,7 +58,8 @@ class Node:
     active: bool
     data: Any
     call: Any
-    slot: int
+    #: Of a fragment call, the number of the value; of other calls, what they know it by.
+    slot: Any
 
 
 class Pack(Node):
@@ -180,10 +181,10 @@ class RepeatCall:
     `calls` are those calls, newest first. `plan` says where an input of the fragment comes from: inputs and saved
     values from each call in turn, cotangents from the step before: that of slot s is the step's result `links[s]`; the
     first ones are the first of `inputs`, in the order of `links`. Other cotangents come from outside, one for each
-    step, or one for all: `each`, by slot. Results that `sums` lists are added up over all steps; of those that `apart`
-    lists every step has its own (slot and step are their place); the others are those of the last step. `nodes` lists
-    weakly which node stands for which result. `numbers` are creation numbers set aside for what it stands for, see
-    `nbgraph.repeats.unroll`.
+    step, or one for all: `each`, by slot; of a slot that is linked too they are added. Results that `sums` lists are
+    added up over all steps; of those that `apart` lists every step has its own (slot and step are their place); the
+    others are those of the last step. `nodes` lists weakly which node stands for which result. `numbers` are creation
+    numbers set aside for what it stands for, see `nbgraph.repeats.unroll`.
     """
 
     __slots__ = ("active", "apart", "calls", "each", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")

@@ -16,8 +16,9 @@ from nbgraph.rules import BUILDER
 Cotangents = dict[GlobalValKey, Any]
 
 
-def transpose(linear: LinearFragment, which: Sequence[int] | None = None) -> LinearFragment:
-    """The transposed fragment: one cotangent input for each tangent output (or for those at positions `which`)."""
+def transpose(linear: LinearFragment, which: Sequence[int] | None = None, beside: Sequence[int] = ()) -> LinearFragment:
+    """The transposed fragment: one cotangent input for each tangent output (or for those at positions `which`), and a
+    second one, which is added, for those in `beside`."""
     slots = range(len(linear.tangent_outputs)) if which is None else which
     cts: Cotangents = {}
     inputs = []
@@ -28,6 +29,9 @@ def transpose(linear: LinearFragment, which: Sequence[int] | None = None) -> Lin
         ct = Input(("cotangent", slot), out.type, True)
         inputs.append(ct)
         cts[out] = BUILDER.add(cts.get(out), ct)
+        if slot in beside:
+            inputs.append(Input(("beside", slot), out.type, True))
+            cts[out] = BUILDER.add(cts[out], inputs[-1])
     pull_back(linear, cts)
     return LinearFragment(linear.view, inputs, [cts.get(k) for k in linear.tangent_inputs])
 

@@ -212,6 +212,26 @@ def test_the_fitted_line_is_found() -> None:
     assert all(r["by body"] == pytest.approx(r["seconds"]) for r in rows)
 
 
+def test_results_by_turns_and_joined(tmp_path: Path) -> None:
+    from bench.cases import every_case
+    from bench.kernels import _row, measure_by_turns
+
+    names = ["products/8", "products/16"]
+    rows = list(measure_by_turns(["nbgraph", "numpy"], ["products"], names, 3, 0.0))
+    assert [(r["name"], r["library"]) for r in rows] == [(n, lib) for n in names for lib in ("nbgraph", "numpy")]
+    found = {lib: {r["name"]: r for r in rows if r["library"] == lib} for lib in ("nbgraph", "numpy")}
+    row = _row(every_case(["products"])["products/8"], found)
+    assert row["ratio"] == row["ratios"]["numpy"] == found["numpy"]["products/8"]["ratio"] and row["remark"] == ""
+    file = tmp_path / "rows.json"
+    report.write_json({"rows": [{"name": "a", "ms": 1}, {"name": "b", "ms": 2}]}, str(file))
+    assert report.joined([{"name": "b", "ms": 3}, {"name": "c", "ms": 4}], str(file), "name") == [
+        {"name": "a", "ms": 1},
+        {"name": "b", "ms": 3},
+        {"name": "c", "ms": 4},
+    ]
+    assert report.joined([{"name": "c"}], str(tmp_path / "none.json"), "name") == [{"name": "c"}]
+
+
 def test_kernel_cases_mean_the_same_in_each_library() -> None:
     from bench import libraries
     from bench.cases import every_case

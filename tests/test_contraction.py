@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbgraph import orders
 from nbgraph.contraction import (
     Contraction,
     Diagonal,
@@ -260,3 +261,33 @@ def test_tensordot(axes):
 def test_tensordot_refuses(axes):
     with pytest.raises(ShapeError, match="tensordot"):
         tensordot_labels(3, 3, axes)
+
+
+def copied(subscripts, shapes, path):
+    """The elements that the products of a plan copy."""
+    values, total = [tuple(s) for s in shapes], 0
+    for step in plan_einsum(subscripts, shapes, path):
+        size = dict(zip(step.a, values[step.left], strict=True)) | dict(zip(step.b, values[step.right], strict=True))
+        total += orders.copied(step.a, step.b, step.out, size)
+        values.append(tuple(size[x] for x in step.out))
+    return total
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "least"),
+    [
+        ("ace,zbe,zbd->zacd", 0),  # a batch that one product writes and the next one runs through
+        ("ij,jk,kl->il", 0),
+    ],
+)
+def test_intermediate_values_lie_as_the_next_product_reads_them(subscripts, least):
+    size = dict(zip("abcdeijklxz", (4, 5, 6, 7, 4, 3, 4, 5, 6, 8, 9), strict=True))
+    terms = subscripts.partition("->")[0].split(",")
+    shapes = [tuple(size[c] for c in term) for term in terms]
+    check(subscripts, *shapes, optimize=[(0, 1), (0, 1)])
+    assert copied(subscripts, shapes, [(0, 1), (0, 1)]) <= least
+
+
+def test_orders_of_values_do_not_change_results():
+    shapes = [(3, 4, 5), (5, 2, 6), (6, 3, 2, 7), (4, 7, 2)]
+    check("abc,cde,eadf,bfg->dg", *shapes, optimize=[(0, 1), (0, 2), (0, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -34,8 +35,11 @@ class Recorder:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     recorder = Recorder()
-    control = Control(recorder.get, recorder.set)
+    functions = ctypes.CFUNCTYPE(ctypes.c_int)(recorder.get), ctypes.CFUNCTYPE(None, ctypes.c_int)(recorder.set)
+    places = tuple(ctypes.cast(f, ctypes.c_void_p).value for f in functions)
+    control = Control(recorder.get, recorder.set, places)
     monkeypatch.setattr(blas_threads, "controls", lambda: [control])
+    monkeypatch.setattr(blas_threads, "functions", lambda: places)  # what short programs call by themselves
     yield recorder
     assert recorder.number == FOUND
 

@@ -251,7 +251,7 @@ BAD = {
     "value": (lambda x: x.at[[0, 1]].set([1.0, 2.0]), nbg.ShapeError, "value"),
     "imaginary": (lambda x: x.at[[0]].add(1j), nbg.DtypeError, "imaginary"),
     "take": (lambda x: nbg.take(x, 3, 0), nbg.BoundsError, "take"),
-    "take mode": (lambda x: nbg.take(x, 3, 0, "bounce"), nbg.ShapeError, "mode"),
+    "take mode": (lambda x: nbg.take(x, 3, 0, mode="bounce"), nbg.ShapeError, "mode"),
     "along": (lambda x: nbg.take_along_axis(x, [0], 0), nbg.ShapeError, "dimensions"),
     "along shapes": (lambda x: nbg.take_along_axis(x, [[0, 1]], 0), nbg.ShapeError, "broadcasts"),
     "delete": (lambda x: nbg.delete(x, 9, 0), nbg.BoundsError, "delete"),

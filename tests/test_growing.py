@@ -124,3 +124,17 @@ def test_values_without_differentiable_leaves_drop_their_history() -> None:
         total = nbg.stack(parts)
         total.eval()
     assert not total.active and type(total.call) is not JoinCall
+
+
+def test_a_pickled_gradient_of_a_stacked_list_is_that_gradient() -> None:
+    """The parts of the cotangent that are taken apart are told from each other."""
+    a, x, states = T(np.eye(3) / 2), T(np.ones(3)), []
+    for _ in range(40):
+        x = nbg.tanh(a @ x + 0.1)
+        states.append(x)
+        x.eval()
+    gradient = nbg.sum(nbg.stack(states) ** 3).grad(a)
+    again, b = pickle.loads(pickle.dumps((gradient, a)))
+    np.testing.assert_allclose(again.eval(), gradient.eval(), rtol=1e-13)
+    second = nbg.sum(gradient).grad(a).eval()
+    np.testing.assert_allclose(nbg.sum(again).grad(b).eval(), second, rtol=1e-12)

@@ -65,6 +65,35 @@ def test_the_root_is_principal():
     np.testing.assert_allclose(la.sqrtm(-np.eye(2)).eval(), 1j * np.eye(2), atol=1e-15)
 
 
+@pytest.mark.parametrize("jit", ENGINES)
+def test_logarithms(jit):
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=(2, 4, 4)), rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
+    hard = [
+        np.array([[2.0, 1.0], [0.0, 2.0]]),
+        np.diag([1e-12, 1.0, 1e12]),
+        -np.eye(2),
+        np.array([[1.0, 1e4], [0.0, 1.0]]),
+    ]
+    given = [a, b, *hard] if jit == "never" else [a]
+    for x in given:
+        got = la.logm(x).eval(ENGINES[jit])
+        np.testing.assert_allclose(scipy.linalg.expm(got), x, atol=1e-12 * np.abs(x).max())
+        np.testing.assert_allclose(got, scipy.linalg.logm(x), atol=1e-11)
+        assert (np.abs(np.linalg.eigvals(got).imag) <= np.pi + 1e-9).all()
+    power = la.fractional_matrix_power(b, 0.3).eval(ENGINES["never"])
+    np.testing.assert_allclose(power, scipy.linalg.fractional_matrix_power(b, 0.3), atol=1e-12)
+
+
+def test_derivatives_of_logarithms():
+    """At a defective matrix, too."""
+    rng = np.random.default_rng(3)
+    for a in (rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)), np.array([[2.0, 1.0], [0.0, 2.0]])):
+        check_grads(la.logm, (a,), order=2, rtol=1e-5)
+    with pytest.raises(LinAlgError, match=r"solve|logm"):
+        la.logm(np.zeros((2, 2))).eval()
+
+
 def test_sylvester_equations():
     a, b, c = draw("f8", (2, 3, 3)), draw("f8", (2, 2), 1), draw("f8", (3, 2), 2)
     x = la.solve_sylvester(a, b, c)

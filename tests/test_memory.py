@@ -1,6 +1,8 @@
 """Memory of large arrays: lent once at a time, given back when nothing refers to it, bounded."""
 
 import gc
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -175,3 +177,18 @@ def test_an_interrupt_between_two_statements_leaves_no_collector_off(monkeypatch
     with LOCK, WAITING:
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [
+        ("", "True True"),
+        ("kept = [[] for _ in range(60_000)]", "False True"),  # the process was at work before
+        ("gc.disable()", "False False"),
+    ],
+    ids=["fresh", "at work", "off"],
+)
+def test_what_a_young_process_imports_is_frozen(before: str, found: str) -> None:
+    code = f"import gc\n{before}\nimport nbgraph\nprint(gc.get_freeze_count() > 20_000, gc.isenabled())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == found

@@ -4,6 +4,7 @@ spellings (`nbg.f(t)` and `np.f(t)`); values, dtypes, shapes, and the derivative
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,15 @@ T = RNG.normal(size=(2, 3, 4))
 N = np.array([1.0, np.nan, -2.0, 5.0, 0.5, np.nan])
 Z = np.array([0.0, 0.0, 1.5, 0.0, -2.0, 0.0])
 F4 = V.astype(np.float32)
+
+
+def positional(module: Any, name: str) -> list[str]:
+    """The names of what a function takes by position."""
+    try:
+        given = signature(getattr(module, name)).parameters.values()
+    except (AttributeError, TypeError, ValueError):
+        return []
+    return [p.name for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 class Case(NamedTuple):
@@ -397,6 +407,7 @@ STRUCTURED = [
     ("solve_continuous_lyapunov", (A[:, :3] + 3 * np.eye(3), B[:, :3]), True),
     ("solve_discrete_lyapunov", (0.3 * A[:, :3], B[:, :3]), True),
     ("solve_discrete_lyapunov", (0.2 * C[:, :3], C[:, 1:]), False),
+    ("solve_toeplitz", (V[:4] + np.eye(4)[0] * 9, W[:4]), True), ("matmul_toeplitz", (V[:4], B.T), True),
 ]  # fmt: skip
 
 
@@ -494,6 +505,40 @@ def test_einsum_path_takes_tensors() -> None:
 def test_errors_are_named(name: str, args: Any, error: Any) -> None:
     with pytest.raises(error, match=f"^{name}"):
         getattr(nbg, name)(*args)
+
+
+UFUNCS = {name for name in nbg.__all__ if isinstance(getattr(np, name, None), np.ufunc)} | {"fix"}
+WITH_OUT = [name for name in nbg.__all__ if "out" in positional(np, name) and name not in UFUNCS]
+
+
+@pytest.mark.parametrize("name", WITH_OUT)
+def test_arguments_are_where_numpy_has_them(name: str) -> None:
+    """What may be given by position; our own names come after it."""
+    assert positional(nbg, name)[: len(positional(np, name))] == positional(np, name)
+
+
+def test_out_is_refused_by_name() -> None:
+    for f in (nbg.sum, nbg.max, nbg.std, nbg.cumsum, nbg.median, nbg.argmax, nbg.round):
+        with pytest.raises(nbg.DtypeError, match=rf"^{f.__name__}: writes into no array: operand out has ndarray"):
+            f(V, out=np.zeros(()))
+    agree(nbg.max(A, 1, None, True), np.max(A, 1, None, True))
+    agree(nbg.asarray(A).max(1, None, True), A.max(1, None, True))
+    agree(nbg.std(A, 1, None, None, 1), np.std(A, 1, None, None, 1))
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_a_number_has_numpys_axis(axis: int) -> None:
+    x = np.array(3.0)
+    for name in (
+        "sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "ptp", "cumsum", "cumprod", "argsort", "squeeze",
+        "cumulative_sum",
+    ):  # fmt: skip
+        agree(getattr(nbg, name)(x, axis=axis), getattr(np, name)(x, axis=axis))
+    agree(nbg.take(x, 0, axis), np.take(x, 0, axis))
+    agree(nbg.repeat(x, 2, axis), np.repeat(x, 2, axis))
+    for name in ("sort", "partition"):
+        with pytest.raises(nbg.BoundsError, match=f"^{name}"):
+            getattr(nbg, name)(x, *([0] if name == "partition" else []), axis=axis)
 
 
 def test_ufunc_methods_stay_lazy() -> None:

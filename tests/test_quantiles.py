@@ -22,7 +22,7 @@ QS = (0.3, [0.0, 0.1, 0.5, 0.75, 1.0], np.array([[0.2, 0.9], [0.4, 0.6]]))
 def test_methods(method):
     for q in QS:
         for axis, keepdims in ((None, False), (1, True), ((0, 2), True), (-1, False), ((0, 2), False)):
-            got = nbg.quantile(X, q, axis, method, keepdims).eval(NEVER)
+            got = nbg.quantile(X, q, axis, method=method, keepdims=keepdims).eval(NEVER)
             want = np.quantile(X, q, axis, method=method, keepdims=keepdims)
             np.testing.assert_allclose(got, want, rtol=1e-14, atol=1e-15)
             assert got.shape == np.shape(want)
@@ -45,16 +45,16 @@ def test_weights_are_numpys():
     x, w = X[0], np.random.default_rng(3).integers(0, 4, (3, 5)).astype(float)
     w[:, 1] = 1
     for axis, weights in ((None, w), (0, w), (1, w), (1, w[0]), ((0, 1), w)):
-        got = nbg.quantile(x, QS[1], axis, "inverted_cdf", weights=weights).eval(NEVER)
+        got = nbg.quantile(x, QS[1], axis, method="inverted_cdf", weights=weights).eval(NEVER)
         want = np.quantile(x, QS[1], axis, weights=weights, method="inverted_cdf")
         np.testing.assert_array_equal(got, want)
     holes = np.where(x > 1, np.nan, x)
-    got = nbg.nanpercentile(holes, [0, 30, 100], 1, "inverted_cdf", weights=w).eval(NEVER)
+    got = nbg.nanpercentile(holes, [0, 30, 100], 1, method="inverted_cdf", weights=w).eval(NEVER)
     np.testing.assert_array_equal(got, np.nanpercentile(holes, [0, 30, 100], 1, weights=w, method="inverted_cdf"))
     with pytest.raises(nbg.ShapeError, match="weights need another method"):
         nbg.quantile(x, 0.5, weights=w)
     with pytest.raises(nbg.ShapeError, match="weights do not fit"):
-        nbg.quantile(x, 0.5, 0, "inverted_cdf", weights=w[0])
+        nbg.quantile(x, 0.5, 0, method="inverted_cdf", weights=w[0])
 
 
 def test_derivatives_by_fractions():
@@ -79,7 +79,7 @@ def test_derivatives():
     for f in (
         lambda x: nbg.quantile(x, [0.2, 0.5, 1.0], 1),
         lambda x: nbg.median(x, (0, 2)),
-        lambda x: nbg.nanquantile(x, 0.7, -1, "midpoint") ** 2,
+        lambda x: nbg.nanquantile(x, 0.7, -1, method="midpoint") ** 2,
     ):
         check_grads(f, (X,), order=2)
     x = nbg.TracedTensor.from_tensor(HOLES)

@@ -99,6 +99,49 @@ def test_a_loop_whose_every_step_adds_to_the_loss_is_pulled_back_as_one(jit: str
     assert float(nbg.sum(second).eval(engine)) == pytest.approx(want, rel=1e-5)
 
 
+@pytest.mark.parametrize(("jit", "jitted"), [("never", True), ("never", False), ("always", True)])
+@pytest.mark.parametrize("used", ["all", "later", "some"])
+@pytest.mark.parametrize("evals", [0, 1, 3])
+def test_a_loss_of_the_whole_trajectory_pulls_its_loop_back_as_one(
+    jit: str, jitted: bool, used: str, evals: int
+) -> None:
+    """The states that go from step to step are themselves looked at: each has a cotangent from both sides."""
+    made: list[int] = []
+    rng = np.random.default_rng(0)
+    a0, x0 = rng.random((3, 3)) / 3, rng.random(3)
+    places = {"all": range(40), "later": range(20, 40), "some": range(3, 40, 7)}[used]
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+
+    def loss_of(a: Any, x: Any, xp: Any, step: Any) -> Any:
+        states = []
+        for k in range(40):
+            x = step(a, x)
+            states.append(x)
+            if xp is nbg and evals and k % evals == 0:
+                x.eval(engine)
+        return xp.sum(xp.stack([states[k] for k in places]) ** 3)
+
+    def in_numpy(t: float) -> float:
+        return float(loss_of(a0 + t, x0, np, lambda a, x: np.tanh(a @ x)))
+
+    def first(a: Any, x: Any) -> Any:
+        step: Any = lambda a, x: nbg.tanh(a @ x)  # noqa: E731
+        return loss_of(a, x, nbg, nbg.jit(step) if jitted else step)
+
+    inner = derive.repeat
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(derive, "repeat", lambda calls, *rest: made.append(len(calls)) or inner(calls, *rest))
+        a, x = T(a0), T(x0)
+        gradient = nbg.sum(first(a, x).grad(a))
+    assert float(gradient.eval(engine)) == pytest.approx(derivative(in_numpy), rel=1e-6)
+    if jitted or evals != 3:  # else three steps are one call
+        assert sum(made) >= {"all": 38, "later": 19, "some": 0}[used]
+    if used == "some" or evals == 3:
+        return
+    want = derivative(lambda t: float(nbg.sum(nbg.grad(first)(a0 + t, x0)).eval(engine)))
+    assert float(nbg.sum(gradient.grad(a)).eval(engine)) == pytest.approx(want, rel=1e-5)
+
+
 @pytest.mark.parametrize("evals", [False, True])
 def test_a_first_step_with_an_operand_of_its_own_is_differentiated_by_it(evals: bool) -> None:
     """The first operand is a leaf, where those of the other steps are data: it is no part of the run."""

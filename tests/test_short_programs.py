@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 
 import nbgraph as nbg
 from nbgraph.engine.quick import SHORT, never
-from nbgraph_kernels import python_api
+from nbgraph_kernels import blas_threads, python_api
 
 pytestmark = pytest.mark.skipif(not python_api.AVAILABLE, reason="this Python cannot be given builtin functions")
 
@@ -119,6 +120,40 @@ def test_what_is_not_short_is_not_one() -> None:
         program = compiled(lambda x: -x, np.ones(size))
         assert is_quick(program) is short
         np.testing.assert_array_equal(program(np.ones(size))[0], -np.ones(size))
+
+
+def test_outputs_in_another_order() -> None:
+    a, b = np.arange(4.0), np.full((2, 2), 3.0)
+    x, y = T(a), T(b)
+    program = ENGINE.compile([nbg.sum(y), x + 1.0, y * 2.0], [x, y])
+    swapped = ENGINE.compile([y * 2.0, nbg.sum(y), x + 1.0], [x, y])
+    for p, order in ((program, (0, 1, 2)), (swapped, (2, 0, 1))):
+        p(a, b)
+        assert is_quick(p)
+        for got, k in zip(p(a, b), order, strict=True):
+            np.testing.assert_array_equal(got, (np.array(12.0), a + 1, b * 2)[k])
+
+
+def test_factorisations_tell_blas_how_many_threads(monkeypatch: Any) -> None:
+    """One while the program runs, and then as many as before; nothing is told where that is so already."""
+    used, told = [4], []
+    get = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: used[0])
+    put = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda n: (told.append(n), used.__setitem__(0, n))[0])
+    places = tuple(ctypes.cast(f, ctypes.c_void_p).value for f in (get, put))
+    monkeypatch.setattr(blas_threads, "functions", lambda: places)
+    a = np.array([[4.0, 2.0], [2.0, 5.0]])
+    program = compiled(nbg.linalg.cholesky, a)
+    assert is_quick(program)
+    told.clear()
+    np.testing.assert_allclose(program(a)[0], np.linalg.cholesky(a))
+    assert (told, used) == ([1, 4], [4])
+    used[0] = 1
+    program(a)
+    assert told == [1, 4]
+    with pytest.raises(nbg.LinAlgError, match="cholesky"):
+        used[0] = 4
+        program(-a)
+    assert used == [4]
 
 
 def test_evals_take_it_too() -> None:

@@ -224,10 +224,24 @@ def test_nearly_equal_singular_values(gap):
     assert np.isfinite(second).all()
 
 
-def test_polar_at_an_orthogonal_matrix():
-    """Only sums of singular values are divided by, so both factors have their derivatives."""
-    x = with_values("f8", 3, 3, (1.0, 1.0, 1.0))
-    check_grads(lambda y: tuple(nbg.linalg.polar(y)), (x,), order=1, engine=NEVER, atol=1e-6)
+@pytest.mark.parametrize("spectrum", ["pair", "all", "near pair"])
+@pytest.mark.parametrize(("code", "m", "n"), [("f8", 3, 3), ("c16", 5, 3), ("f8", 3, 5)])
+def test_polar_and_nuclear_norm_at_equal_singular_values(code, m, n, spectrum):
+    """Only sums of singular values are divided by, so both have their derivatives, of second order too."""
+    x = with_values(code, m, n, SPECTRA[spectrum])
+    for f in (lambda y: tuple(nbg.linalg.polar(y)), lambda y: nbg.linalg.norm(y, "nuc")):
+        check_grads(f, (x,), order=2, engine=NEVER, atol=1e-6)
+
+
+def test_norm_and_cond_where_they_have_a_kink_do_not_depend_on_vectors():
+    """The group shares the derivative: the least condition number is a stationary point."""
+    x = with_values("f8", 3, 3, (2.0, 2.0, 2.0))
+    (polar, _), eps = scipy.linalg.polar(x), 1e-14
+    for noise in (0.0, eps):
+        y = x + noise * draw("f8", (3, 3), 1)
+        np.testing.assert_allclose(nbg.grad(nbg.linalg.cond)(y).eval(NEVER), np.zeros((3, 3)), atol=1e-13)
+        np.testing.assert_allclose(nbg.grad(lambda z: nbg.linalg.norm(z, 2))(y).eval(NEVER), polar / 3, atol=1e-13)
+    np.testing.assert_allclose(nbg.linalg.cond(x).eval(NEVER), np.linalg.cond(x), rtol=1e-14)
 
 
 def test_broadening():

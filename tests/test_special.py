@@ -72,6 +72,7 @@ FURTHER = [
     *((name, (P, N), k) for name in ("boxcox", "boxcox1p", "powm1") for k in (0, 1)),
     ("boxcox", (P, np.zeros(7)), 0), ("boxcox", (P, np.zeros(7)), 1), ("inv_boxcox", (HALF, Q), 0),
     *((name, (Q, N), k) for name in ("huber", "pseudo_huber") for k in (0, 1)),
+    *(("ive", (v, P), 1) for v in (0, 1, 2.5)), ("ive", (1, N), 1),
     ("factorial", (P,), 0), ("comb", (P + 2, Q), 0), ("comb", (P, P + 1), None),
 ]  # fmt: skip
 

@@ -25,10 +25,11 @@ _AFFIXES = [(before, after) for before in ("scipy_openblas", "openblas") for aft
 
 @dataclass(frozen=True, eq=False)
 class Control:
-    """The number of threads of one library: read, and set."""
+    """The number of threads of one library: read, and set; and the addresses of its functions for both."""
 
     get: Callable[[], int]
     set: Callable[[int], Any]
+    addresses: tuple[int, int]
 
 
 class AtMost:
@@ -81,6 +82,12 @@ def controls() -> list[Control]:
     return _LOADED["all"]
 
 
+def functions() -> tuple[int, int] | None:
+    """Addresses of the functions that tell and set the number of SciPy's, which is the one that compiled code calls."""
+    controls()
+    return _LOADED["scipy"][0].addresses if _LOADED["scipy"] else None
+
+
 #: Those of "numpy", "scipy" and "all" found so far.
 _LOADED: dict[str, list[Control]] = {"scipy": []}
 
@@ -109,7 +116,8 @@ def _control(file: str) -> Control | None:
         if get and put:
             get.argtypes, get.restype = [], ctypes.c_int
             put.argtypes, put.restype = [ctypes.c_int], None
-            return Control(_reader(library, get), put)
+            places = (ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (get, put))
+            return Control(_reader(library, get), put, tuple(places))  # type: ignore[arg-type]
     return None
 
 

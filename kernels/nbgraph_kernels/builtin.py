@@ -14,6 +14,8 @@ The template holds (`_HEAD` words, then what they point to):
     an argument, 2 that of a result   6 number of results   7 address of three for each: id of the dtype, number of
     dimensions, address of sizes   8 address of a tally: calls, operations, nanoseconds   9 operations of a call
     10 on: addresses of the functions `python_api.CALLED`
+    17 how many threads BLAS may use, 0 if that does not matter   18, 19 addresses of its functions that tell and set
+    how many it uses
 """
 
 from __future__ import annotations
@@ -98,9 +100,16 @@ def builtin(self: Any, arguments: Any, count: Any) -> int:
             word = _words(results[word] + _DATA)[0]
         table[k] = word
     before, after, tally = _start(), _end(), _words(t[8])
+    most, used = t[17], 0
+    if most > 0:
+        used = c_function(t[18], ()) & 0xFFFFFFFF  # an int
+        if used > most:
+            c_function(t[19], (most,))
     c_function(clock, (np.int64(_MONOTONIC), before))
     status = call_at(t[0], address_of(table))
     c_function(clock, (np.int64(_MONOTONIC), after))
+    if used > most:
+        c_function(t[19], (used,))
     if status != 0:
         c_function(decrease, (made,))
         return c_function(new_int, (status,))

@@ -38,16 +38,19 @@ class Compiled:
     symbol: str = ENTRY
 
 
-def compile_words(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False) -> Compiled:
+def compile_words(
+    *functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False, plain: bool = False
+) -> Compiled:
     """Compile functions of `w` as one, and load it: they run in turn until one returns something else than 0.
 
     They may use the intrinsics of `words`, numbers, loops, and helpers made with `language.helper`. LLVM's time grows
     faster than a function's length, so that several compile faster than a long one.
     `fastmath` is a set of LLVM flag names such as `{"contract"}`. `builtin`: the function is
-    `int64 f(int64, int64*, int64)` instead, what `python_api` makes a function of Python of.
+    `int64 f(int64, int64*, int64)` instead, what `python_api` makes a function of Python of. `plain`: no loop is worth
+    vectorising, and no vector mathematics is used; that compiles in half the time.
     Raises `LanguageError`, a `TypeError`, for what is not in the language: what may raise, allocate or needs a runtime.
     """
-    return loaded(emit(*functions, fastmath=fastmath, builtin=builtin))
+    return loaded(emit(*functions, fastmath=fastmath, builtin=builtin, plain=plain))
 
 
 def loaded(object_code: bytes) -> Compiled:
@@ -56,12 +59,17 @@ def loaded(object_code: bytes) -> Compiled:
     return Compiled(address, len(object_code), keepalive, object_code)
 
 
-def emit(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False) -> bytes:
+def emit(
+    *functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False, plain: bool = False
+) -> bytes:
     """Object code of `compile_words`, with the C function named `ENTRY`; not loaded."""
     program = translate(*functions, fastmath=fastmath, builtin=builtin)
     with machine.LOCK:
         module = machine.linked([str(program.module)], ENTRY)
-        machine.optimise(module, [each.bitcode for each in program.libraries.values()], ENTRY)
+        if plain:
+            machine.tidy(module)
+        else:
+            machine.optimise(module, list(program.libraries.values()), ENTRY)
         return machine.object_code(module)
 
 

@@ -3,7 +3,7 @@
 In:    the words of `matmul` (see there); conj_a and conj_b are not read.
 Out:   c. Status 0 always.
 Holds: what `matmul` holds. A matrix without a unit stride is multiplied by plain loops: right, but slow.
-       A quarter of `matmul`'s time to compile, and most programs need no more.
+       Most programs need no more than this, and less of it is compiled than of `matmul`.
 Source: BLAS xGEMM, xGEMV.
 """
 
@@ -14,18 +14,27 @@ from typing import Any
 
 import numpy as np
 
+from . import machine
 from .language import helper
+from .panels import panels
 from .products import SCALARS
-from .small import PACKED, small
+from .small import small
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 TINY = 5**3
 """Where xGEMM overtakes the loops for complex numbers (see `matmul`)."""
 
-BLOCKS, WHOLE, COLUMN = 16**3, 32**3, 32**2
-"""Where xGEMM, for any sizes and for whole blocks, and for one column xGEMV, overtake the loops of `small` (measured,
-float64; a product, n = 8, 16, 24, 32: 0.06-0.09, 0.4, 1.1-1.9, 2.5-3.5 us, xGEMM 0.2, 0.6, 1.9-2.1, 4.1-5.4, and n = 20
-1.6, 1.3; a column, n = 8, 16, 32: 0.03, 0.06, 0.16, xGEMV 0.08, 0.19, 0.28)."""
+FEW, COLUMN = 16**3, 32**2
+"""Where xGEMM, and for one column xGEMV, overtake the loops of `small` (measured, float64; a column, n = 8, 16, 32:
+0.03, 0.06, 0.16 us, xGEMV 0.08, 0.19, 0.28)."""
+
+FEWEST, LARGEST, THIN = 200, 256**3, 32
+"""Where `panels` overtakes the loops of `small`, and xGEMM overtakes `panels`: not where at most `THIN` rows or columns
+are (measured, float64, AVX2; GFLOP/s, those of xGEMM in brackets: n = 16 37 (16), 32 40 (38), 64 42 (35), 128 43
+(37), 256 42 (39); 429 x 21 x 427 37 (26))."""
+
+_LARGEST_WIDE = 24**3
+"""The same where xGEMM computes with AVX-512, with vectors twice as long as those of `panels`."""
 
 _LIMIT = 2**31 - 1
 _PLAIN, _TRANSPOSED = ord("N"), ord("T")
@@ -34,8 +43,11 @@ _PLAIN, _TRANSPOSED = ord("N"), ord("T")
 def build(name: str, dtype: str) -> Callable[[Any], int]:
     """The Python function of `gemm` for elements of `dtype`."""
     elements, scalar, size = POINTERS[dtype], SCALARS[dtype], ELEMENTS[dtype].bitwidth // 8
-    multiply = small(dtype) if dtype[0] == "f" else _plain(dtype)
-    few, few_whole, few_of_column = (BLOCKS, WHOLE, COLUMN) if dtype[0] == "f" else (TINY, TINY, TINY)
+    real = dtype[0] == "f"
+    multiply: Any = small(dtype) if real else _plain(dtype)
+    by_panels: Any = panels(dtype) if real else None
+    few, few_of_column = (FEW, COLUMN) if real else (TINY, TINY)
+    largest, thin = (_LARGEST_WIDE, 0) if "avx512f" in machine.features() else (LARGEST, THIN)
 
     def gemm(w: Any) -> int:
         c, a, b, m, n, k, keep = w[2], w[3], w[4], w[6], w[7], w[8], w[20]
@@ -53,10 +65,14 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         fits_a = (plain_a and lead_a >= m) or (not plain_a and a_column == 1 and lead_a >= k)
         fits_b = (plain_b and lead_b >= k) or (not plain_b and b_column == 1 and lead_b >= n)
         fits_c = (c_row == 1 or m == 1) and lead_c >= m and max(lead_a, lead_b, lead_c) <= _LIMIT
-        few_here = few_of_column if n == 1 else few
-        if m % 8 == 0 and n % 4 == 0 and m * k <= PACKED:
-            few_here = few_whole
-        if m * n * k > few_here and fits_a and fits_b and fits_c:
+        work = m * n * k
+        if real and c_row == 1 and m >= 4 and n >= 4 and work >= FEWEST and (work <= largest or min(m, n) <= thin):
+            for _ in range(w[5]):
+                strides_c, strides_a, strides_b = (c_row, c_column), (a_row, a_column), (b_row, b_column)
+                by_panels(elements(c), elements(a), elements(b), (m, n, k), strides_c, strides_a, strides_b, keep)
+                c, a, b = c + step_c, a + step_a, b + step_b
+            return 0
+        if work > (few_of_column if n == 1 else few) and fits_a and fits_b and fits_c:
             letter_a = slot(np.uint8(_PLAIN if plain_a else _TRANSPOSED))
             letter_b = slot(np.uint8(_PLAIN if plain_b else _TRANSPOSED))
             height, width, depth = slot(np.int32(m)), slot(np.int32(n)), slot(np.int32(k))

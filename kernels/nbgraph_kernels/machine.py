@@ -8,6 +8,8 @@ Holds: one thread at a time (`LOCK`). Loops are vectorised, but not unrolled bey
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -16,10 +18,25 @@ from llvmlite import binding
 
 from .load import LOCK, initialise
 
-__all__ = ["KEPT", "LANES", "LOCK", "linked", "object_code", "optimise", "optimised_bitcode", "parsed"]
+__all__ = [
+    "KEPT",
+    "LANES",
+    "LOCK",
+    "features",
+    "linked",
+    "object_code",
+    "optimise",
+    "optimised_bitcode",
+    "parsed",
+    "tidy",
+]
 
 LANES = "nbgraph_lanes_"
 """How the names begin of functions of vectors, which LLVM's vectoriser puts in place of calls of scalar ones."""
+FEW = 8
+"""From so many places a function of vectors may be called and still become part of each. One of some fifty instructions
+costs 4 ms each time; called instead, a short loop takes up to 1.3 times as long, one of ten operations no longer."""
+_CALLED = re.compile(rf"call [^@\n]*@({LANES}\w+)\(")
 KEPT = "nbgraph_kept"
 """The function that names those, so that they are not forgotten before loops are vectorised."""
 
@@ -38,6 +55,12 @@ def target_machine() -> Any:
         codemodel="jitdefault",
         jit=True,
     )
+
+
+@cache
+def features() -> frozenset[str]:
+    """What the processor at hand has, by LLVM's names."""
+    return frozenset(name for name, there in binding.get_host_cpu_features().items() if there)
 
 
 @cache
@@ -69,20 +92,37 @@ def _hide(module: Any, seen: tuple[str, ...]) -> None:
             function.linkage = "internal"
 
 
-def optimise(module: Any, libraries: Sequence[bytes] = (), seen: str = "") -> None:
-    """One pass over the module. Then libraries (bitcode) are linked in, and the vector variants that they define become
-    part of the loops that call them; only the function `seen` can be seen from outside."""
+def optimise(module: Any, libraries: Sequence[Any] = (), seen: str = "") -> None:
+    """One pass over the module. Then libraries (of functions, as `math.functions.Function`) are linked in with the
+    vector variants that are called; those called from few places become part of the loops there. Only the function
+    `seen` can be seen from outside."""
     builder = _pass_builder()
     builder.getModulePassManager().run(module, builder)
     if not libraries:
         return
+    called = Counter(_CALLED.findall(str(module)))
     for each in libraries:
-        module.link_in(binding.parse_bitcode(each))
+        module.link_in(binding.parse_bitcode(each.bitcode(tuple([name for name in each.variants if name in called]))))
     _hide(module, (seen,))
+    for name, places in called.items():
+        if places <= FEW:
+            module.get_function(name).add_function_attribute("alwaysinline")
     after = binding.create_new_module_pass_manager()
     after.add_always_inliner_pass()
     after.add_global_dead_code_eliminate_pass()
     after.run(module, builder)
+
+
+def tidy(module: Any) -> None:
+    """The few passes that suffice for code whose loops are not to be vectorised: a fifth of what `optimise` takes."""
+    builder, passes = _pass_builder(), binding.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_always_inliner_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_loop_rotate_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, builder)
 
 
 def optimised_bitcode(text: str) -> bytes:

@@ -3,8 +3,8 @@
 In:    a routine's name ("dgemm"), or a special function's ("special.digamma").
 Out:   its address, as an int.
 Holds: numba is not imported. Arguments of routines go by reference, integers are 32 bit, and characters have
-       no hidden lengths. A special function is `double f(double, ..., int)`: Cython's last argument is 0. It
-       neither raises nor needs the GIL.
+       no hidden lengths. A special function is `double f(double, ..., int)`: Cython's last argument is 0; one with
+       several results is `void f(double, double *, ...)`. It neither raises nor needs the GIL.
 """
 
 from __future__ import annotations
@@ -49,16 +49,25 @@ def _capsules_of(module: Any) -> dict[str, Any]:
     return dict(module.__pyx_capi__)
 
 
+_COMPLEX = "__pyx_t_double_complex"
+
+
 @cache
 def _special_functions() -> dict[str, Any]:
-    """The capsules of real functions in double precision; of one for several types, by its own name."""
+    """The capsules of functions in double precision; of one for several types, by its own name, after "complex_" where
+    it takes a complex number. Functions with several results write them through pointers."""
     from scipy.special import cython_special
 
     found = {}
     for name, capsule in cython_special.__pyx_capi__.items():
-        result, _, arguments = _name_of(capsule).decode().partition(" (")
-        if result == "double" and set(arguments.split(", ")[:-1]) == {"double"}:
-            found[re.sub(r"^__pyx_fuse_\d+", "", name)] = capsule
+        result, _, arguments = _name_of(capsule).decode().removesuffix(")").partition(" (")
+        given = [a for a in arguments.split(", ") if a != "int __pyx_skip_dispatch"]
+        types = {a.removesuffix(" *") for a in given}
+        plain = re.sub(r"^__pyx_fuse_\d+", "", name)
+        if result in ("double", "void") and types == {"double"}:
+            found[plain] = capsule
+        elif result in (_COMPLEX, "void") and types <= {"double", _COMPLEX}:
+            found[f"complex_{plain}"] = capsule
     return found
 
 

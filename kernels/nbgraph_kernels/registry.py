@@ -52,6 +52,7 @@ class _Declaration:
     workspace: Callable[..., Any] = lambda dtype, *sizes: 0
     fastmath: frozenset[str] = frozenset()
     builtin: bool = False  # see `compile.compile_words`
+    plain: bool = False  # the same
 
     def build(self, name: str, dtype: str) -> Callable[[Any], int]:
         """The Python function of the kernel."""
@@ -61,7 +62,7 @@ class _Declaration:
     def compiled(self, name: str, dtype: str) -> Any:
         """Its machine code."""
         compile_words = import_module(".compile", __package__).compile_words
-        return compile_words(self.build(name, dtype), fastmath=self.fastmath, builtin=self.builtin)
+        return compile_words(self.build(name, dtype), fastmath=self.fastmath, builtin=self.builtin, plain=self.plain)
 
 
 @dataclass(frozen=True)
@@ -171,14 +172,14 @@ _DECLARATIONS = {
     "fft": _Declaration("fourier", _COMPLEX, workspace=sizes.fft_workspace),
     "rfft": _Declaration("fourier", _REAL, workspace=sizes.fft_workspace),
     "irfft": _Declaration("fourier", _REAL, workspace=sizes.fft_workspace),
-    "driver": _Declaration("driver", ("",)),
-    "objects_driver": _Declaration("driver", ("",)),
-    "entry": _Declaration("driver", ("",)),
-    "objects_entry": _Declaration("driver", ("",)),
-    "repeat": _Declaration("driver", ("",)),
+    "driver": _Declaration("driver", ("",), plain=True),
+    "objects_driver": _Declaration("driver", ("",), plain=True),
+    "entry": _Declaration("driver", ("",), plain=True),
+    "objects_entry": _Declaration("driver", ("",), plain=True),
+    "repeat": _Declaration("driver", ("",), plain=True),
     "patch": _Declaration("driver", ("",)),
-    "builtin": _Declaration("builtin", ("",), builtin=True),
-    "replay": _Declaration("replay", ("",)),
+    "builtin": _Declaration("builtin", ("",), builtin=True, plain=True),
+    "replay": _Declaration("replay", ("",), plain=True),
 }
 
 _LOCK = threading.RLock()

@@ -13,7 +13,7 @@ from typing import Any
 from llvmlite import ir
 
 from .language import intrinsic
-from .language.types import ELEMENTS, Pointer, Typed, float64, int64
+from .language.types import ELEMENTS, Pointer, Typed, complex128, float64, int64
 
 __all__ = ["ELEMENTS", "POINTERS"]
 
@@ -121,6 +121,44 @@ def cython(cx: Any, address: Any, args: Any) -> Any:
     given = [cx.cast(x, float64).ir for x in args]
     function = cx.builder.inttoptr(cx.cast(address, int64).ir, kind)
     return Typed(float64, cx.builder.call(function, [*given, integer(0)]))
+
+
+@intrinsic
+def cython_complex(cx: Any, address: Any, args: Any) -> Any:
+    """The same of a function `double complex f(..., int)` of numbers that are `complex128` or `float64`.
+
+    A complex number by value is two doubles in registers, as a result too (System V and AArch64 conventions).
+    """
+    double, integer = ir.DoubleType(), ir.IntType(32)
+    given = [part for x in args for part in _parts(cx, x)]
+    pair = ir.LiteralStructType([double, double])
+    kind = ir.FunctionType(pair, [*[double] * len(given), integer]).as_pointer()
+    found = cx.builder.call(cx.builder.inttoptr(cx.cast(address, int64).ir, kind), [*given, integer(0)])
+    return Typed(complex128, cx.builder.extract_value(found, 0), cx.builder.extract_value(found, 1))
+
+
+@intrinsic
+def cython_part(cx: Any, address: Any, x: Any, count: Any, place: Any) -> Any:
+    """Call the function `void f(x, double*, ...)` at `address`, which has `count` results: the one at `place`.
+
+    Of a complex x they are complex, too.
+    """
+    given, double = _parts(cx, x), ir.DoubleType()
+    result = double if len(given) == 1 else ir.LiteralStructType([double, double])
+    places = [cx.alloca(result) for _ in range(count)]
+    kind = ir.FunctionType(ir.VoidType(), [*[double] * len(given), *[p.type for p in places]]).as_pointer()
+    cx.builder.call(cx.builder.inttoptr(cx.cast(address, int64).ir, kind), [*given, *places])
+    found = cx.builder.load(places[place])
+    if len(given) == 1:
+        return Typed(float64, found)
+    return Typed(complex128, cx.builder.extract_value(found, 0), cx.builder.extract_value(found, 1))
+
+
+def _parts(cx: Any, x: Any) -> list[Any]:
+    """A number as C passes it: as one double, or as two."""
+    x = cx.typed(x)
+    to = complex128 if x.type.kind == "c" else float64
+    return list(cx.cast(x, to).leaves)
 
 
 def bits(source: Any, target: Any) -> Any:

@@ -16,7 +16,7 @@ from nbgraph.api.logic import isnan, not_equal
 from nbgraph.api.reductions import sum
 from nbgraph.api.shapes import broadcast_to, concatenate, ravel, reshape
 from nbgraph.errors import ShapeError
-from nbgraph.promote import apply, as_code, operand, to_inexact
+from nbgraph.promote import apply, as_code, no_out, operand, to_inexact
 from nbgraph.types import code_of
 
 if TYPE_CHECKING:
@@ -25,21 +25,23 @@ if TYPE_CHECKING:
 _WIDER = {"b1": "i8", "i4": "i8"}
 
 
-def cumsum(a: Any, axis: Any = None, dtype: Any = None) -> TracedTensor:
+def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> TracedTensor:
     """Sums of the elements so far, along an axis or of the flattened array.
 
     >>> cumsum([1, 2, 3]).tolist()
     [1, 3, 6]
     """
+    no_out("cumsum", out)
     return _accumulated("cumsum", a, axis, dtype)
 
 
-def cumprod(a: Any, axis: Any = None, dtype: Any = None) -> TracedTensor:
+def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> TracedTensor:
     """Products of the elements so far, along an axis or of the flattened array.
 
     >>> cumprod([1, 2, 3]).tolist()
     [1, 2, 6]
     """
+    no_out("cumprod", out)
     return _accumulated("cumprod", a, axis, dtype)
 
 
@@ -63,6 +65,8 @@ def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, include_i
 
 def _cumulative(name: str, how: str, x: Any, axis: Any, dtype: Any, initial: Any) -> TracedTensor:
     x = operand(x)
+    if x.type.ndim == 0:
+        x = ravel(x)
     if axis is None and x.type.ndim != 1:
         raise ShapeError("no axis", operation=name, got=x.type.shape, wanted="an axis, or a vector")
     made = _accumulated(how, x, 0 if axis is None else axis, dtype)
@@ -73,21 +77,23 @@ def _cumulative(name: str, how: str, x: Any, axis: Any, dtype: Any, initial: Any
     return concatenate([broadcast_to(as_code(operand(initial), made.type.code), first), made], at)
 
 
-def nancumsum(a: Any, axis: Any = None, dtype: Any = None) -> TracedTensor:
+def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> TracedTensor:
     """`cumsum` with NaN counting as 0.
 
     >>> nancumsum([1.0, float("nan"), 3.0]).tolist()
     [1.0, 1.0, 4.0]
     """
+    no_out("nancumsum", out)
     return _accumulated("cumsum", where(isnan(a), 0, a), axis, dtype)
 
 
-def nancumprod(a: Any, axis: Any = None, dtype: Any = None) -> TracedTensor:
+def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> TracedTensor:
     """`cumprod` with NaN counting as 1.
 
     >>> nancumprod([2.0, float("nan"), 3.0]).tolist()
     [2.0, 2.0, 6.0]
     """
+    no_out("nancumprod", out)
     return _accumulated("cumprod", where(isnan(a), 1, a), axis, dtype)
 
 

@@ -13,15 +13,14 @@ from nbgraph import promote
 from nbgraph.errors import DtypeError
 from nbgraph.kinds import Elementwise
 from nbgraph.op import REGISTRY
-from nbgraph.promote import as_code, binary, common, operand, record1, record2, to_inexact, unary
-from nbgraph.trace import Node, record
+from nbgraph.promote import BOUND, as_code, binary, bound, common, no_out, operand, record1, record2, to_inexact, unary
+from nbgraph.trace import Node, record, record_as
 from nbgraph.types import COMPLEX_OF, code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 OPS: dict[str, Any] = {name: cls() for name, cls in REGISTRY.items() if issubclass(cls, Elementwise) and not cls.params}
-_WHERE = OPS["where"]
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
 
@@ -265,7 +264,9 @@ def minimum(x1: Any, x2: Any) -> TracedTensor:
     return binary(OPS["minimum"], x1, x2)
 
 
-def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> TracedTensor:
+def clip(
+    a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None, max: Any = None
+) -> TracedTensor:
     """a kept within bounds, None being no bound; a_max where a_min > a_max, as in NumPy. `min`, `max`: other names.
 
     The derivative passes to a strictly inside the bounds, to a bound where it is the result.
@@ -273,14 +274,15 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     >>> clip([-1.0, 0.5, 2.0], 0, 1).tolist()
     [0.0, 0.5, 1.0]
     """
+    no_out("clip", out)
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     bounds = {name: b for name, b in (("greater", low), ("less", high)) if b is not None}
     x, *given = common(a, *bounds.values())
-    for relation, bound in zip(bounds, given, strict=True):
-        inside = record2(OPS[relation], x, bound)
+    for relation, limit in zip(bounds, given, strict=True):
+        inside = record2(OPS[relation], x, limit)
         if x.type.inexact:  # NaN stays
             inside = record2(OPS["logical_or"], inside, record1(OPS["isnan"], x))
-        x = record(OPS["where"], (inside, x, bound))
+        x = record(OPS["where"], (inside, x, limit))
     return operand(x)
 
 
@@ -295,7 +297,10 @@ def where(condition: Any, x: Any, y: Any) -> TracedTensor:
     """
     if not (isinstance(condition, Node) and condition.type.code == "b1"):
         condition = as_code(operand(condition), "b1")
-    made: TracedTensor = record(_WHERE, (condition, *common(x, y)))
+    x, y = common(x, y)
+    key = ("where", condition.type, x.type, y.type)
+    op, sizes, t = BOUND.get(key) or bound(key, condition, x, y)
+    made: TracedTensor = record_as(t, op, (condition, x, y), sizes)
     return made
 
 

@@ -32,7 +32,7 @@ from nbgraph.api.shapes import (
 )
 from nbgraph.engine import evaluate
 from nbgraph.errors import BoundsError, DtypeError, ShapeError
-from nbgraph.promote import apply, as_code, operand
+from nbgraph.promote import apply, as_code, no_out, operand
 from nbgraph.trace import concrete_size, constant_of, value_of
 from nbgraph.types import Shape, Size
 
@@ -53,9 +53,15 @@ def axis_of(name: str, axis: Any, ndim: int) -> int:
 
 
 def flat(name: str, a: Any, axis: Any) -> tuple[TracedTensor, int]:
-    """An array and an axis of it; without an axis, the flattened array."""
+    """An array and an axis of it; without an axis, the flattened array. A number is a vector along its axis 0."""
     x = operand(a)
-    return (ravel(x), 0) if axis is None else (x, axis_of(name, axis, x.type.ndim))
+    whole = axis is None or (x.type.ndim == 0 and is_first(axis))
+    return (ravel(x), 0) if whole else (x, axis_of(name, axis, x.type.ndim))
+
+
+def is_first(axis: Any) -> bool:
+    """Whether it is what NumPy takes for an axis of a number."""
+    return isinstance(axis, int) and axis in (0, -1)
 
 
 def value(a: Any) -> Array:
@@ -71,7 +77,7 @@ def constants(arrays: Sequence[Array]) -> tuple[TracedTensor, ...]:
 # -- along an axis ----------------------------------------------------------------------------------------------------
 
 
-def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> TracedTensor:
+def take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "raise") -> TracedTensor:
     """The elements at `indices` along an axis (None: of the flattened array); negative ones count from the end.
 
     `mode` is what happens to indices out of bounds: "raise", "wrap" or "clip" (then none are negative).
@@ -79,6 +85,7 @@ def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> TracedT
     >>> take([[1, 2, 3], [4, 5, 6]], [2, 0], axis=1).tolist()
     [[3, 1], [6, 4]]
     """
+    no_out("take", out)
     x, at = flat("take", a, axis)
     index = index_array(indices, "take")
     if index.type.code == "b1":
@@ -264,12 +271,13 @@ def argwhere(a: Any) -> TracedTensor:
     return stack(nonzero(x), 1)
 
 
-def compress(condition: Any, a: Any, axis: Any = None) -> TracedTensor:
+def compress(condition: Any, a: Any, axis: Any = None, out: None = None) -> TracedTensor:
     """The slices along an axis (None: elements of the flattened array) where a condition holds.
 
     >>> compress([False, True], [[1, 2], [3, 4]], axis=0).tolist()
     [[3, 4]]
     """
+    no_out("compress", out)
     mask = operand(condition)
     if mask.type.ndim != 1:
         raise ShapeError("wrong rank", operation="compress", position=0, got=mask.type.shape, wanted="one dimension")
@@ -285,12 +293,13 @@ def extract(condition: Any, arr: Any) -> TracedTensor:
     return take(ravel(arr), flatnonzero(condition))
 
 
-def choose(a: Any, choices: Any, mode: str = "raise") -> TracedTensor:
+def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> TracedTensor:
     """For each element k of a the element at the same place of `choices[k]`; all broadcast together.
 
     >>> choose([0, 1, 0], [[1, 2, 3], [10, 20, 30]]).tolist()
     [1, 20, 3]
     """
+    no_out("choose", out)
     index = _moded(as_code(index_array(a, "choose"), "i8"), len(choices), mode)
     check_bounds(index, len(choices), 0, "choose")
     index, *given = broadcast_arrays(index, *choices)

@@ -15,7 +15,7 @@ from nbgraph.api.elementwise import OPS, abs, stop_gradient, where
 from nbgraph.api.logic import equal, isfinite, isinf, isnan, less_equal, logical_and, logical_or
 from nbgraph.api.reductions import all
 from nbgraph.api.rounding import nextafter
-from nbgraph.promote import binary, common, inexact_binary, operand, record1, to_inexact
+from nbgraph.promote import binary, common, inexact_binary, no_out, operand, record1, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -135,21 +135,23 @@ def spacing(x: Any) -> TracedTensor:
     return nextafter(given, copysign(np.inf, given)) - stop_gradient(given)
 
 
-def isposinf(x: Any) -> TracedTensor:
+def isposinf(x: Any, out: None = None) -> TracedTensor:
     """Whether it is plus infinity.
 
     >>> isposinf([1.0, float("inf"), float("-inf")]).tolist()
     [False, True, False]
     """
+    no_out("isposinf", out)
     x = operand(x)
     return logical_and(isinf(x), x > 0)
 
 
-def isneginf(x: Any) -> TracedTensor:
+def isneginf(x: Any, out: None = None) -> TracedTensor:
     """Whether it is minus infinity.
 
     >>> isneginf([1.0, float("inf"), float("-inf")]).tolist()
     [False, False, True]
     """
+    no_out("isneginf", out)
     x = operand(x)
     return logical_and(isinf(x), x < 0)

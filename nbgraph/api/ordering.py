@@ -2,7 +2,7 @@
 
 In: anything array-like. Out: a `TracedTensor`. Holds: sorting is stable, whatever `kind` says; NaN comes last, complex
 numbers go by real and then imaginary part. Sorted values have derivatives: the permutation is found once and saved.
-What is unique decides a size, so it is evaluated.
+How many elements differ is a size that the data decides.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nbgraph.api.advanced import index_array
-from nbgraph.api.gather import axis_of, flat, take, value
+from nbgraph.api.arranging import roll
+from nbgraph.api.creation import arange
+from nbgraph.api.cumulative import cumsum
+from nbgraph.api.gather import axis_of, flat, flatnonzero, take, value
 from nbgraph.api.indexing import getitem
-from nbgraph.api.shapes import broadcast_arrays, flip, reshape
+from nbgraph.api.logic import isnan, logical_and, logical_not, logical_or, not_equal
+from nbgraph.api.shapes import broadcast_arrays, flip, ravel, reshape
 from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.promote import apply, as_code, common, operand
+from nbgraph.trace import value_of
 from nbgraph.types import Size
 
 if TYPE_CHECKING:
@@ -36,7 +41,7 @@ def sort(
     [1.0, 2.0, 3.0]
     """
     _check_kind("sort", kind, order)
-    x, at = flat("sort", a, axis)
+    x, at = _sortable("sort", a, axis)
     if x.active or descending:  # the permutation will be needed for a derivative, and gives the values
         return _picked(x, _backwards(x, at) if descending else _permutation(x, at), at)
     made: TracedTensor = apply("sort", x, axis=at)
@@ -56,6 +61,11 @@ def argsort(
     _check_kind("argsort", kind, order)
     x, at = flat("argsort", a, axis)
     return _backwards(x, at) if descending else _permutation(x, at)
+
+
+def _sortable(name: str, a: Any, axis: Any) -> tuple[TracedTensor, int]:
+    """An array and an axis of it; a number has none here, as in NumPy."""
+    return flat(name, a, axis if axis is None else axis_of(name, axis, operand(a).type.ndim))
 
 
 def _permutation(x: TracedTensor, axis: int) -> TracedTensor:
@@ -116,7 +126,7 @@ def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order
     >>> partition([3.0, 1.0, 2.0], 1).tolist()
     [1.0, 2.0, 3.0]
     """
-    x, at = flat("partition", a, axis)
+    x, at = _sortable("partition", a, axis)
     _check_kth("partition", kth, x.type.shape[at])
     return sort(x, at)
 
@@ -196,18 +206,40 @@ def unique(
     """The different elements (slices along an axis) in order; then, if asked for, where the first of each is, which one
     each element is, and how many there are of each.
 
-    Evaluates `ar`. They are `sorted` in any case. The values have a derivative: each is its first occurrence.
+    Lazy but along an axis: how many there are is a size that the data decides. They are `sorted` in any case. The
+    values have a derivative: each is its first occurrence.
 
     >>> unique([3.0, 1.0, 3.0]).tolist()
     [1.0, 3.0]
     """
     x = operand(ar)
-    given = value(x)
-    _, first, inverse, counts = np.unique(given, True, True, True, axis=axis, equal_nan=equal_nan)
+    if axis is None and value_of(x) is None:
+        first, inverse, counts = _different(ravel(x), equal_nan)
+        inverse = reshape(inverse, x.type.shape)
+    else:
+        found = np.unique(value(x), True, True, True, axis=axis, equal_nan=equal_nan)
+        first, inverse, counts = map(operand, found[1:])
     values = take(x, first, axis)
     extra = [(return_index, first), (return_inverse, inverse), (return_counts, counts)]
-    found = [operand(a) for wanted, a in extra if wanted]
-    return (values, *found) if found else values
+    asked = [a for wanted, a in extra if wanted]
+    return (values, *asked) if asked else values
+
+
+def _different(x: TracedTensor, equal_nan: bool) -> tuple[TracedTensor, TracedTensor, TracedTensor]:
+    """Of a vector: where the first of each is, which one each element is, and how many there are of each."""
+    n = x.type.shape[0]
+    order = _permutation(x, 0)
+    y = take(x, order)
+    before = roll(y, 1)
+    differs = not_equal(y, before)
+    if equal_nan and x.type.inexact:
+        differs = logical_and(differs, logical_not(logical_and(isnan(y), isnan(before))))
+    begins = logical_or(differs, arange(n) == 0)
+    number = cumsum(as_code(begins, "i8"))
+    places = flatnonzero(begins)
+    counts = searchsorted(number, take(number, places), "right") - places
+    inverse = take(number - 1, argsort(order))
+    return take(order, places), inverse, counts
 
 
 class UniqueAll(NamedTuple):

@@ -31,7 +31,7 @@ from nbgraph.contraction import (
 )
 from nbgraph.errors import ShapeError
 from nbgraph.op import REGISTRY
-from nbgraph.promote import along, as_code, common, operand, record2
+from nbgraph.promote import along, as_code, common, no_out, operand, record2
 from nbgraph.trace import Node, concrete_size
 from nbgraph.types import TensorType, code_of
 
@@ -72,12 +72,13 @@ def _plan_matmul(x: TracedTensor, y: TracedTensor) -> Any:
     return plan
 
 
-def dot(a: Any, b: Any) -> TracedTensor:
+def dot(a: Any, b: Any, out: None = None) -> TracedTensor:
     """The sum over the last axis of a and the last but one of b (the only one of a vector).
 
     >>> dot([1, 2], [3, 4]).item()
     11
     """
+    no_out("dot", out)
     x, y = common(a, b)
     return _contract("dot", x, y, dot_labels(x.type.ndim, y.type.ndim))
 
@@ -102,12 +103,13 @@ def vdot(a: Any, b: Any) -> TracedTensor:
     return _contract("vdot", conj(ravel(x)), ravel(y), dot_labels(1, 1))
 
 
-def outer(a: Any, b: Any) -> TracedTensor:
+def outer(a: Any, b: Any, out: None = None) -> TracedTensor:
     """Every element of a (flattened) times every element of b.
 
     >>> outer([1, 2], [3, 4]).tolist()
     [[3, 4], [6, 8]]
     """
+    no_out("outer", out)
     x, y = common(a, b)
     return _contract("outer", ravel(x), ravel(y), outer_labels(1, 1))
 
@@ -145,7 +147,12 @@ def _contraction(labels: Any) -> Any:
 
 
 def einsum(
-    *operands: Any, optimize: Any = "auto", dtype: Any = None, order: str = "K", casting: str = "safe"
+    *operands: Any,
+    out: None = None,
+    optimize: Any = "auto",
+    dtype: Any = None,
+    order: str = "K",
+    casting: str = "safe",
 ) -> TracedTensor:
     """A sum of products over labelled dimensions, of any number of operands.
 
@@ -156,6 +163,7 @@ def einsum(
     >>> einsum("i,ij,j", [1, 2], [[1, 0], [0, 1]], [1, 2]).item()
     5
     """
+    no_out("einsum", out)
     subscripts, given = _string_form(operands)
     values: list[Any] = list(common(*given)) if given else []
     if dtype is not None:

@@ -24,7 +24,7 @@ from nbgraph.api.reductions import any, sum
 from nbgraph.api.rounding import floor, rint
 from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape
 from nbgraph.errors import BoundsError, DtypeError, ShapeError
-from nbgraph.promote import apply, as_code, operand, to_inexact
+from nbgraph.promote import apply, as_code, no_out, operand, to_inexact
 from nbgraph.trace import value_of
 from nbgraph.types import Shape
 
@@ -42,7 +42,15 @@ _POSITIONS = {
 
 
 def quantile(
-    a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False, *, weights: Any = None
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
 ) -> TracedTensor:
     """The values that a fraction q of the elements lies below, along `axis`: of shape (*q.shape, *rest).
 
@@ -56,57 +64,91 @@ def quantile(
     >>> quantile([1.0, 2.0, 4.0], [0.5, 0.75]).tolist()
     [2.0, 3.0]
     """
+    no_out("quantile", out)
     return _quantile("quantile", a, _fractions("quantile", q, 1), axis, method, keepdims, False, weights)
 
 
 def nanquantile(
-    a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False, *, weights: Any = None
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
 ) -> TracedTensor:
     """`quantile` of what is not NaN; NaN where there is nothing else.
 
     >>> nanquantile([1.0, float("nan"), 3.0], 0.5).item()
     2.0
     """
+    no_out("nanquantile", out)
     return _quantile("nanquantile", a, _fractions("nanquantile", q, 1), axis, method, keepdims, True, weights)
 
 
 def percentile(
-    a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False, *, weights: Any = None
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
 ) -> TracedTensor:
     """`quantile` at q / 100.
 
     >>> percentile([1.0, 2.0, 4.0], 75).item()
     3.0
     """
+    no_out("percentile", out)
     return _quantile("percentile", a, _fractions("percentile", q, 100), axis, method, keepdims, False, weights)
 
 
 def nanpercentile(
-    a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False, *, weights: Any = None
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
 ) -> TracedTensor:
     """`nanquantile` at q / 100.
 
     >>> nanpercentile([1.0, float("nan"), 3.0], 50).item()
     2.0
     """
+    no_out("nanpercentile", out)
     return _quantile("nanpercentile", a, _fractions("nanpercentile", q, 100), axis, method, keepdims, True, weights)
 
 
-def median(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+def median(
+    a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+) -> TracedTensor:
     """The middle element of the sorted ones; of an even number the mean of the two.
 
     >>> median([4.0, 1.0, 2.0, 8.0]).item()
     3.0
     """
+    no_out("median", out)
     return _quantile("median", a, operand(0.5), axis, "linear", keepdims, False)
 
 
-def nanmedian(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+def nanmedian(
+    a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+) -> TracedTensor:
     """`median` of what is not NaN; NaN where there is nothing else.
 
     >>> nanmedian([4.0, 1.0, float("nan")]).item()
     2.5
     """
+    no_out("nanmedian", out)
     return _quantile("nanmedian", a, operand(0.5), axis, "linear", keepdims, True)
 
 

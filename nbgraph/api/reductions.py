@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.api import elementwise, shapes
 from nbgraph.errors import ShapeError
-from nbgraph.promote import along, apply, as_code, operand, to_inexact
+from nbgraph.promote import along, apply, as_code, no_out, operand, to_inexact
 from nbgraph.types import code_of
 
 if TYPE_CHECKING:
@@ -51,19 +51,32 @@ def _chosen(x: Any, where: Any, rest: Any) -> TracedTensor:
 
 
 def sum(
-    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
 ) -> TracedTensor:
     """The sum of elements; of those only for which `where` holds, added to `initial`, if they are given.
 
     >>> sum([[1, 2], [3, 4]], axis=0).tolist()
     [4, 6]
     """
+    no_out("sum", out)
     made = _reduce("sum", a if where is True else _chosen(a, where, 0), axis, keepdims, dtype)
     return made if initial is None else elementwise.add(made, initial)
 
 
 def prod(
-    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
 ) -> TracedTensor:
     """The product of elements (of those for which `where` holds, and of `initial`); its derivative is exact where
     elements are zero.
@@ -71,42 +84,52 @@ def prod(
     >>> prod([2.0, 3.0]).item()
     6.0
     """
+    no_out("prod", out)
     made = _reduce("prod", a if where is True else _chosen(a, where, 1), axis, keepdims, dtype)
     return made if initial is None else elementwise.multiply(made, initial)
 
 
-def mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+) -> TracedTensor:
     """The arithmetic mean (of the elements for which `where` holds); NaN of no elements.
 
     >>> mean([1, 2]).item()
     1.5
     """
+    no_out("mean", out)
     if where is True:
         return _reduce("mean", a, axis, keepdims, dtype)
     x = to_inexact(operand(a)) if dtype is None else as_code(operand(a), code_of(dtype))
-    counted = sum(shapes.broadcast_to(as_code(operand(where), "b1"), x.type.shape), axis, None, keepdims)
-    return elementwise.divide(sum(x, axis, None, keepdims, None, where), as_code(counted, x.type.real_code))
+    counted = sum(shapes.broadcast_to(as_code(operand(where), "b1"), x.type.shape), axis, keepdims=keepdims)
+    return elementwise.divide(sum(x, axis, keepdims=keepdims, where=where), as_code(counted, x.type.real_code))
 
 
-def max(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> TracedTensor:
+def max(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> TracedTensor:
     """The largest element of a real array; NaN wins. `initial` counts as one more, and stands for those for which
     `where` does not hold.
 
     >>> max([[1, 2], [4, 3]], axis=1).tolist()
     [2, 4]
     """
+    no_out("max", out)
     if initial is None and where is True:
         return _reduce("max", a, axis, keepdims)
     return _extremum("max", a, axis, keepdims, initial, where)
 
 
-def min(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> TracedTensor:
+def min(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> TracedTensor:
     """The smallest element of a real array; NaN wins. `initial` counts as one more, and stands for those for which
     `where` does not hold.
 
     >>> min([[1, 2], [4, 3]], axis=1, keepdims=True).tolist()
     [[1], [3]]
     """
+    no_out("min", out)
     if initial is None and where is True:
         return _reduce("min", a, axis, keepdims)
     return _extremum("min", a, axis, keepdims, initial, where)
@@ -131,39 +154,43 @@ def _extremum(name: str, a: Any, axis: Any, keepdims: bool, initial: Any, where:
     return _keep(x, ndim, axis) if keepdims else x
 
 
-def any(a: Any, axis: Any = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
+def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
     """Whether some element (of those for which `where` holds) is nonzero.
 
     >>> any([0, 1]).item()
     True
     """
+    no_out("any", out)
     return _reduce("any", a if where is True else _chosen(a, where, False), axis, keepdims)
 
 
-def all(a: Any, axis: Any = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
+def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
     """Whether every element (of those for which `where` holds) is nonzero.
 
     >>> all([0, 1]).item()
     False
     """
+    no_out("all", out)
     return _reduce("all", a if where is True else _chosen(a, where, True), axis, keepdims)
 
 
-def argmax(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+def argmax(a: Any, axis: Any = None, out: None = None, *, keepdims: bool = False) -> TracedTensor:
     """The index (int64) of the first largest element along an axis, or in the flattened array.
 
     >>> argmax([1, 7, 7]).item()
     1
     """
+    no_out("argmax", out)
     return _position("argmax", a, axis, keepdims)
 
 
-def argmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+def argmin(a: Any, axis: Any = None, out: None = None, *, keepdims: bool = False) -> TracedTensor:
     """The index (int64) of the first smallest element along an axis, or in the flattened array.
 
     >>> argmin([[3, 1], [0, 2]], axis=0).tolist()
     [1, 0]
     """
+    no_out("argmin", out)
     return _position("argmin", a, axis, keepdims)
 
 

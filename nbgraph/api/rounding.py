@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph import promote
 from nbgraph.api.elementwise import OPS, abs, imag, negative, real, subtract, where
-from nbgraph.promote import as_code, binary, common, inexact_binary, operand, record1, record2, to_inexact
+from nbgraph.promote import as_code, binary, common, inexact_binary, no_out, operand, record1, record2, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -63,12 +63,13 @@ def rint(x: Any) -> TracedTensor:
     return record1(OPS["rint"], to_inexact(operand(x)))
 
 
-def round(a: Any, decimals: int = 0) -> TracedTensor:
+def round(a: Any, decimals: int = 0, out: None = None) -> TracedTensor:
     """Rounded to a number of decimals, which may be negative; of two neighbours the even one. Complex: both parts.
 
     >>> round([0.125, 2.5], 2).tolist()
     [0.12, 2.5]
     """
+    no_out("round", out)
     x = operand(a)
     if x.type.code == "b1" or (x.type.code[0] == "i" and decimals >= 0):
         return x

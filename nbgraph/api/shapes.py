@@ -18,8 +18,8 @@ import numpy as np
 from nbgraph import joins
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
-from nbgraph.promote import along, apply, as_code, common, operand, stacked
-from nbgraph.trace import Node
+from nbgraph.promote import BOUND, along, apply, as_code, bound, common, joined, no_out, operand, stacked
+from nbgraph.trace import Node, record_as
 from nbgraph.types import Shape, Size, code_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,10 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: Any = None) -> Traced
     """
     if order != "C" and _is_column_major("reshape", order):
         return transpose(reshape(transpose(a), _shape_of(shape)[::-1]))
-    made: TracedTensor = apply("reshape", operand(a), shape=_shape_of(shape))
+    x, shape = operand(a), _shape_of(shape)
+    key = ("reshape", x.type, shape)
+    op, sizes, t = BOUND.get(key) or bound(key, x, shape=shape)
+    made: TracedTensor = record_as(t, op, (x,), sizes)
     return made
 
 
@@ -90,9 +93,14 @@ def _is_column_major(name: str, order: str) -> bool:
     return order == "F"
 
 
+_INT = frozenset((int,))
+
+
 def _shape_of(given: Any) -> Shape:
     """A shape from a size or several, ints made plain."""
-    given = given if isinstance(given, tuple | list) else (given,)
+    if type(given) is tuple and _INT.issuperset(map(type, given)):
+        return given
+    given = given if isinstance(given, (tuple, list)) else (given,)
     return tuple([d if type(d) is int or type(d) is DimExpr else operator.index(d) for d in given])
 
 
@@ -154,8 +162,10 @@ def squeeze(a: Any, axis: Any = None) -> TracedTensor:
     >>> squeeze([[[1], [2]]]).shape
     (2,)
     """
-    a = operand(a)
-    return along("squeeze", a, tuple(i for i, d in enumerate(a.type.shape) if d == 1) if axis is None else axis)
+    x: TracedTensor = operand(a)
+    if x.type.ndim == 0 and isinstance(axis, int) and axis in (0, -1):
+        return x  # as NumPy
+    return along("squeeze", x, tuple(i for i, d in enumerate(x.type.shape) if d == 1) if axis is None else axis)
 
 
 def atleast_1d(*arys: Any) -> Any:
@@ -284,20 +294,20 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[TracedTensor, ...]:
 # -- joining ----------------------------------------------------------------------------------------------------------
 
 
-def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> TracedTensor:
+def concatenate(arrays: Any, axis: int | None = 0, out: None = None, dtype: Any = None) -> TracedTensor:
     """Arrays one after another along an axis (None: flattened), in their common dtype or in `dtype`.
 
     >>> concatenate([[1, 2], [3.5]]).tolist()
     [1.0, 2.0, 3.5]
     """
+    no_out("concatenate", out)
     nodes = _joined("concatenate", arrays, dtype)
     if axis is None:
         nodes, axis = [ravel(n) for n in nodes], 0
     axis = operator.index(axis)
     if joins.grows(nodes) and _may_be_joined(nodes, axis):
         return joins.join(nodes, axis % nodes[0].type.ndim, False)  # type: ignore[return-value]
-    made: TracedTensor = apply("concatenate", *nodes, axis=axis)
-    return made
+    return joined(nodes, axis)
 
 
 concat = concatenate
@@ -323,19 +333,20 @@ def _without(shape: Shape, axis: int) -> Shape:
 
 def _joined(name: str, arrays: Any, dtype: Any) -> list[TracedTensor]:
     """The operands of a join in one dtype; an array gives its rows."""
-    if isinstance(arrays, Node | np.ndarray):
+    if isinstance(arrays, (Node, np.ndarray)):
         arrays = list(operand(arrays))
-    if not isinstance(arrays, list | tuple | Sequence) or not arrays:
+    if not isinstance(arrays, (list, tuple, Sequence)) or not arrays:
         raise ShapeError("nothing to join", operation=name, got=arrays, wanted="a sequence of one array or more")
     return common(*arrays) if dtype is None else [as_code(operand(a), code_of(dtype)) for a in arrays]
 
 
-def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> TracedTensor:
+def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> TracedTensor:
     """Arrays of one shape joined along a new axis.
 
     >>> stack([[1, 2], [3, 4]], axis=1).tolist()
     [[1, 3], [2, 4]]
     """
+    no_out("stack", out)
     nodes = _joined("stack", arrays, dtype)
     return stacked(nodes, _axis("stack", axis, nodes[0].type.ndim + 1))
 
@@ -400,12 +411,13 @@ def diagflat(v: Any, k: int = 0) -> TracedTensor:
 
 
 @named
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> TracedTensor:
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> TracedTensor:
     """The sum along a diagonal over two axes, in `dtype`.
 
     >>> trace([[1, 2], [3, 4]]).item()
     5
     """
+    no_out("trace", out)
     d = diagonal(a, offset, axis1, axis2)
     made = along("sum", d if dtype is None else as_code(d, code_of(dtype)), -1)
     return made if dtype is None else as_code(made, code_of(dtype))

@@ -19,7 +19,7 @@ from nbgraph.api.logic import isnan, logical_and, logical_not, logical_or, not_e
 from nbgraph.api.reductions import all, argmax, argmin, max, mean, min, prod, sum
 from nbgraph.api.shapes import _axis, broadcast_to, reshape
 from nbgraph.errors import ShapeError
-from nbgraph.promote import as_code, operand, to_inexact
+from nbgraph.promote import as_code, no_out, operand, to_inexact
 from nbgraph.types import REAL_OF, code_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def var(
     a: Any,
     axis: Any = None,
     dtype: Any = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
@@ -46,6 +47,7 @@ def var(
     >>> var([1.0, 2.0, 4.0], ddof=1).item()
     2.333333333333333
     """
+    no_out("var", out)
     x = to_inexact(operand(a)) if dtype is None else as_code(operand(a), code_of(dtype))
     ddof = ddof if correction is None else correction
     if where is True:
@@ -75,6 +77,7 @@ def std(
     a: Any,
     axis: Any = None,
     dtype: Any = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
@@ -87,16 +90,18 @@ def std(
     >>> std([1.0, 3.0]).item()
     1.0
     """
-    return _root(var(a, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
+    no_out("std", out)
+    return _root(var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
-def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> TracedTensor:
     """The largest minus the smallest element, "peak to peak".
 
     >>> ptp([3, 1, 7]).item()
     6
     """
-    return max(a, axis, keepdims) - min(a, axis, keepdims)
+    no_out("ptp", out)
+    return max(a, axis, keepdims=keepdims) - min(a, axis, keepdims=keepdims)
 
 
 def _modulus_squared(x: TracedTensor) -> TracedTensor:
@@ -177,39 +182,56 @@ def _filled(a: Any, value: float, kept: Any = True) -> tuple[TracedTensor, Trace
 
 
 def nansum(
-    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
 ) -> TracedTensor:
     """The sum of what is not NaN. `initial`, `where` as for `sum`.
 
     >>> nansum([1.0, float("nan"), 2.0]).item()
     3.0
     """
-    return sum(_filled(a, 0)[0], axis, dtype, keepdims, initial, where)
+    no_out("nansum", out)
+    return sum(_filled(a, 0)[0], axis, dtype, None, keepdims, initial, where)
 
 
 def nanprod(
-    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
 ) -> TracedTensor:
     """The product of what is not NaN. `initial`, `where` as for `prod`.
 
     >>> nanprod([2.0, float("nan"), 3.0]).item()
     6.0
     """
-    return prod(_filled(a, 1)[0], axis, dtype, keepdims, initial, where)
+    no_out("nanprod", out)
+    return prod(_filled(a, 1)[0], axis, dtype, None, keepdims, initial, where)
 
 
-def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, where: Any = True) -> TracedTensor:
+def nanmean(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+) -> TracedTensor:
     """The mean of what is not NaN (and for which `where` holds); NaN where there is nothing else.
 
     >>> nanmean([1.0, float("nan"), 2.0]).item()
     1.5
     """
+    no_out("nanmean", out)
     x, missing = _filled(a, 0, where)
     if missing is None:
-        return mean(x, axis, dtype, keepdims)
+        return mean(x, axis, dtype, keepdims=keepdims)
     x = to_inexact(x)
     kept = broadcast_to(logical_not(missing), x.type.shape)
-    made = promote.divide(sum(x, axis, dtype, keepdims), _count_of(x, kept, axis, keepdims))
+    made = promote.divide(sum(x, axis, dtype, keepdims=keepdims), _count_of(x, kept, axis, keepdims))
     return made if dtype is None else as_code(made, code_of(dtype))
 
 
@@ -217,6 +239,7 @@ def nanvar(
     a: Any,
     axis: Any = None,
     dtype: Any = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
@@ -229,6 +252,7 @@ def nanvar(
     >>> nanvar([1.0, float("nan"), 3.0]).item()
     1.0
     """
+    no_out("nanvar", out)
     x = to_inexact(operand(a)) if dtype is None else as_code(operand(a), code_of(dtype))
     kept = logical_not(isnan(x))
     kept = kept if where is True else broadcast_to(logical_and(kept, where), x.type.shape)
@@ -239,6 +263,7 @@ def nanstd(
     a: Any,
     axis: Any = None,
     dtype: Any = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
@@ -251,53 +276,62 @@ def nanstd(
     >>> nanstd([1.0, float("nan"), 3.0]).item()
     1.0
     """
-    return _root(nanvar(a, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
+    no_out("nanstd", out)
+    return _root(nanvar(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
-def nanmax(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> TracedTensor:
+def nanmax(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> TracedTensor:
     """The largest of what is not NaN; NaN where there is nothing else. `initial`, `where` as for `max`.
 
     >>> nanmax([1.0, float("nan"), 2.0]).item()
     2.0
     """
+    no_out("nanmax", out)
     return _extremum(max, -math.inf, a, axis, keepdims, initial, where)
 
 
-def nanmin(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> TracedTensor:
+def nanmin(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> TracedTensor:
     """The smallest of what is not NaN; NaN where there is nothing else. `initial`, `where` as for `min`.
 
     >>> nanmin([1.0, float("nan"), 2.0]).item()
     1.0
     """
+    no_out("nanmin", out)
     return _extremum(min, math.inf, a, axis, keepdims, initial, where)
 
 
 def _extremum(f: Any, filler: float, a: Any, axis: Any, keepdims: bool, initial: Any, kept: Any) -> TracedTensor:
     x, missing = _filled(a, filler)
-    made: TracedTensor = f(x, axis, keepdims, initial, kept)
+    made: TracedTensor = f(x, axis, keepdims=keepdims, initial=initial, where=kept)
     nothing = initial is None and missing is not None
-    return where(all(missing, axis, keepdims), math.nan, made) if nothing else made
+    return where(all(missing, axis, keepdims=keepdims), math.nan, made) if nothing else made
 
 
-def nanargmax(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+def nanargmax(a: Any, axis: Any = None, out: None = None, *, keepdims: bool = False) -> TracedTensor:
     """The index of the largest of what is not NaN; -1 where there is nothing else (NumPy raises an error).
 
     >>> nanargmax([1.0, float("nan"), 2.0]).item()
     2
     """
+    no_out("nanargmax", out)
     return _place(argmax, -math.inf, a, axis, keepdims)
 
 
-def nanargmin(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
+def nanargmin(a: Any, axis: Any = None, out: None = None, *, keepdims: bool = False) -> TracedTensor:
     """The index of the smallest of what is not NaN; -1 where there is nothing else (NumPy raises an error).
 
     >>> nanargmin([1.0, float("nan"), 2.0]).item()
     0
     """
+    no_out("nanargmin", out)
     return _place(argmin, math.inf, a, axis, keepdims)
 
 
 def _place(search: Any, filler: float, a: Any, axis: Any, keepdims: bool) -> TracedTensor:
     x, missing = _filled(a, filler)
-    found: TracedTensor = search(x, axis, keepdims)
-    return found if missing is None else where(all(missing, axis, keepdims), -1, found)
+    found: TracedTensor = search(x, axis, keepdims=keepdims)
+    return found if missing is None else where(all(missing, axis, keepdims=keepdims), -1, found)

@@ -117,6 +117,50 @@ def complex_spherical_jn(n: int, z: Any) -> Any:
     return low
 
 
+def complex_lambertw(k: int, z: Any) -> Any:
+    """The w of branch k with w e^w = z, by Halley's iteration (Corless, Gonnet, Hare, Jeffrey and Knuth, Adv. Comput.
+    Math. 5, 329 (1996), equation 5.9), from the series at the branch point -1/e (4.22), log(1 + z) for small z, or the
+    asymptotic series (4.20)."""
+    x = complex(z.real, z.imag)
+    if x.real == 0 and x.imag == 0:
+        return complex(0.0, 0.0) if k == 0 else complex(-math.inf, 0.0)
+    if math.isnan(x.real) or math.isnan(x.imag):
+        return complex(math.nan, math.nan)
+    if math.isinf(x.real) or math.isinf(x.imag):
+        return complex_log(x) + complex(0.0, 2.0 * math.pi * k)
+    p = complex_sqrt(complex(2.0 * (math.e * x.real + 1.0), 2.0 * math.e * x.imag))
+    lower = (k == -1 and x.imag >= 0) or (k == 1 and x.imag < 0)  # the other sheet at the branch point
+    if abs(p) < 1.0 and (k == 0 or lower):
+        p = -p if lower else p
+        w = complex(-1.0, 0.0) + p - p * p * (1.0 / 3.0) + p * p * p * (11.0 / 72.0)
+    elif k == 0 and abs(x) < 3.0 and abs(complex(x.real + 1.0, x.imag)) > 0.5:
+        w = complex_log1p(x)
+    else:
+        w = complex_log(x) + complex(0.0, 2.0 * math.pi * k)
+        if k == -1 and x.imag == 0 and x.real < 0 and x.real > -0.37:
+            w = complex(math.log(-x.real), 0.0)
+            w = w - complex(math.log(-w.real), 0.0)
+        else:
+            w = w - complex_log(w)
+    for _ in range(60):
+        one = complex(w.real + 1.0, w.imag)
+        if one.real == 0 and one.imag == 0:
+            return w
+        if w.real >= 0:  # e^w may overflow
+            rest = w - x * complex_exp(complex(-w.real, -w.imag))
+            slope = one
+        else:
+            power = complex_exp(w)
+            rest = w * power - x
+            slope = one * power
+        half = complex_divide(complex(w.real + 2.0, w.imag) * rest, one * 2.0)
+        step = complex_divide(rest, slope - half)
+        w = w - step
+        if abs(step) <= 1e-15 * abs(w):
+            return w
+    return w
+
+
 HELPERS = (
     complex_sinh,
     complex_cosh,
@@ -131,4 +175,5 @@ HELPERS = (
     complex_log10,
     complex_sinc,
     complex_spherical_jn,
+    complex_lambertw,
 )

@@ -170,7 +170,10 @@ class Emitter:
         out = instr.first
         buffer, t = self.storage.buffers[out], self.body.types[out]
         assert isinstance(instr.op, Assembly)
+        adding = buffer.kind == "output" and buffer.number in self.accumulating
         for part in instr.op.parts(Layout.row_major(t.shape), [self.body.types[i] for i in instr.ins], instr.sizes):
+            if adding and part.source is None:
+                continue
             loops = self._open_loops(part.region.shape)
             value = "0" if part.source is None else self._element(instr.ins[part.source], loops)
             self.store(buffer, self._index(part.region, loops), value)

@@ -6,10 +6,11 @@ needs row-major memory; and the layout of every value over the memory of its bas
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from nbgraph.fragment import Fragment, Instr
-from nbgraph.kinds import Kernel, Layout, View
+from nbgraph.kinds import Assembly, Kernel, Layout, View
 from nbgraph.op import REGISTRY
 from nbgraph.types import Size, TensorType
 
@@ -78,8 +79,8 @@ def legalise(fragment: Fragment, accumulating: frozenset[int] = frozenset()) -> 
     number = list(range(len(fragment.inputs)))
     for instr in fragment.instrs:
         ins = tuple(number[i] for i in instr.ins)
-        if isinstance(instr.op, Kernel) and not instr.op.takes_layouts:
-            ins = tuple(v if body.layout[v].is_row_major else body.copy(v) for v in ins)
+        if isinstance(instr.op, Kernel):
+            ins = tuple(v if instr.op.reads(body.types[v], body.layout[v]) else body.copy(v) for v in ins)
         new = body.add(instr, ins, [fragment.types[o] for o in instr.outs])
         number.extend(new.outs)
     body.outputs = _outputs(body, [number[o] for o in fragment.outputs], accumulating)
@@ -89,14 +90,17 @@ def legalise(fragment: Fragment, accumulating: frozenset[int] = frozenset()) -> 
 def _outputs(body: Body, outputs: Sequence[int], accumulating: frozenset[int]) -> tuple[int, ...]:
     """Outputs that are computed, or whole views of something computed that is no other output.
 
-    What is added to an array is made by a copy, which is elementwise, so that the adding is part of a loop nest.
+    What is added to an array is made by a copy, which is elementwise, so that the adding is part of a loop nest; what
+    is put together of regions is added region by region.
     """
+    uses = Counter(i for instr in body.instrs for i in instr.ins) + Counter(outputs)
+    regions = {i.first for i in body.instrs if isinstance(i.op, Assembly) and i.op.disjoint and uses[i.first] == 1}
     taken = {o for p, o in enumerate(outputs) if body.is_computed(o) and p not in accumulating}
     first = {o: p for p, o in reversed(list(enumerate(outputs))) if p not in accumulating}
     legal = []
     for p, o in enumerate(outputs):
         base = body.base[o]
-        if p in accumulating or (o in first and first[o] != p):
+        if (p in accumulating and o not in regions) or (o in first and first[o] != p):
             o = _fresh_copy(body, o)
         elif not body.is_computed(o):
             if body.is_computed(base) and base not in taken and body.is_whole(o):

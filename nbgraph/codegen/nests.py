@@ -17,6 +17,8 @@ from nbgraph.codegen.nest import Nest, close_loop, loops_through, open_loop
 def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
     """The source of the steps with these numbers, which run in turn for each index of the first `depth` axes."""
     nests = [Nest(emitter, k) for k in steps]
+    if len(nests) == 1:
+        depth = max(depth, _depth_of_rows(nests[0]))
     shared = loops_through(nests, range(depth))
     for nest in nests:
         nest.plan(shared, depth)
@@ -46,9 +48,15 @@ def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
         emitter.line("    settle()")
 
 
+def _depth_of_rows(nest: Nest) -> int:
+    """For a nest that goes through rows without reducing them: how many axes there are before a row's. 0 for others."""
+    loops = [] if nest.reductions or nest.has_source else loops_through([nest], range(len(nest.domain)))
+    return loops[-1].axes[0] if len(loops) > 1 else 0
+
+
 def _stream_rows(nests: Sequence[Nest]) -> None:
     """Chooses the outputs that are stored past the cache: those that no nest of the group reads again."""
-    if len(nests) > 1:
+    if len(nests) > 1 or not nests[0].reductions:
         read = {nest.e.body.base[v] for nest in nests for v in nest.strides}
         for nest in nests:
             nest.streamed = [v for v in nest.streamable() if v not in read]

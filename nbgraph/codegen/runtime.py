@@ -71,7 +71,8 @@ def _namespace() -> dict[str, Any]:
     helpers: dict[str, Any] = {"math": namespace(math), "np": namespace(np), "libm": libm}
     for f in (*_HELPERS, *real_functions.HELPERS, *complex_functions.HELPERS):
         helpers[f.__name__] = helper(_with_globals(f, helpers))
-    calls = {"call": words.call, "cython": words.cython, "fetch": regions.fetch}
+    calls = {"call": words.call, "cython": words.cython, "cython_complex": words.cython_complex}
+    calls |= {"cython_part": words.cython_part, "fetch": regions.fetch}
     calls |= {"piece": regions.piece, "shifted": regions.shifted, "stream": regions.stream, "settle": regions.settle}
     return {**known, **regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, **calls}
 

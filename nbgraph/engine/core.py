@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph import joins
+from nbgraph import joins, picks
 from nbgraph.collector import WAITING
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
@@ -39,6 +39,7 @@ from nbgraph.errors import BoundsError, LinAlgError, NbgraphError, OutOfMemoryEr
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
+from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.settle import names_below, settle
@@ -50,6 +51,8 @@ Array = np.ndarray[Any, Any]
 
 _type = attrgetter("type")
 JIT_MODES = ("auto", "always", "never")
+#: Bytes of machine code: some ten thousand structures, which take half an hour to compile.
+CODE_LIMIT = 2**28
 
 
 class Engine:
@@ -60,7 +63,9 @@ class Engine:
     out, it is `NBGRAPH_CACHE_DIR` or else `nbgraph` among the user's caches. `threads`: how many run
     machine code of large programs that work row by row (results are the same bits for any number), and how many BLAS
     and LAPACK may use, by machine code and by NumPy; what the process had is put back after each run. (The libraries
-    have one number for all: where engines run at once in several threads, the smallest counts.)
+    have one number for all: where engines run at once in several threads, the smallest counts.) `code_limit`: when its
+    machine code has so many bytes, structures that it has not met are interpreted, with a warning once; None for no
+    limit. (What `compile` is asked for is compiled all the same, and counts.) Code goes when the engine goes.
 
     >>> import nbgraph as nbg
     >>> engine = nbg.Engine(jit="never")
@@ -71,12 +76,16 @@ class Engine:
     2
     """
 
-    def __init__(self, jit: str = "auto", cache_dir: Any = ..., threads: int = 1) -> None:
+    def __init__(
+        self, jit: str = "auto", cache_dir: Any = ..., threads: int = 1, code_limit: int | None = CODE_LIMIT
+    ) -> None:
         if jit not in JIT_MODES:
             raise NbgraphError("unknown mode", operation="Engine", got=jit, wanted=" or ".join(JIT_MODES))
         if type(threads) is not int or threads < 1:
             raise NbgraphError("no number of threads", operation="Engine", got=threads, wanted="an int from 1 on")
-        self.jit, self.cache_dir, self.threads = jit, folder_path(cache_dir), threads
+        if code_limit is not None and (type(code_limit) is not int or code_limit < 0):
+            raise NbgraphError("not a limit", operation="Engine", got=code_limit, wanted="bytes of code, or None")
+        self.jit, self.cache_dir, self.threads, self.code_limit = jit, folder_path(cache_dir), threads, code_limit
         #: The context in which products and factorisations run.
         self.blas = AtMost(threads)
         self.counters = Counters()
@@ -124,7 +133,7 @@ class Engine:
                 self._run_repeat(schedule, step.call, results, batch)
             elif type(step.call) is ReplayCall:
                 self._run_replay(schedule, step.call, results, batch)
-            elif type(step.call) in (JoinCall, SplitCall):
+            elif type(step.call) in (JoinCall, SplitCall, PickCall, PlaceCall):
                 self._run_join(schedule, step.call, results, batch)
             elif type(step.call) is SumCall:
                 self._run_sum(schedule, step.call, results, batch)
@@ -139,13 +148,16 @@ class Engine:
         batch.flush()
         run_chain(self, row.call, row.wanted, values_of(schedule.sources(row.call), results))
 
-    def _run_join(self, schedule: Schedule, call: JoinCall | SplitCall, results: Results, batch: Batch) -> None:
+    def _run_join(self, schedule: Schedule, call: Any, results: Results, batch: Batch) -> None:
         batch.flush()
         arrays = values_of(schedule.sources(call), results)
-        if isinstance(call, JoinCall):
+        if type(call) is JoinCall:
             results[id(call), 0] = joins.run(call, arrays)
+        elif type(call) is PlaceCall:
+            results[id(call), 0] = picks.total(call, arrays)
         else:
-            results.update({(id(call), k): a for k, a in joins.parts_of(call, arrays[0]).items()})
+            parts = joins.parts_of(call, arrays[0]) if type(call) is SplitCall else picks.values(call, arrays[0])
+            results.update({(id(call), k): a for k, a in parts.items()})
         with self._lock:
             self.counters.operations += 1
 
@@ -339,6 +351,8 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         else:
             simple = False
         schedule = None if simple else Schedule(nodes, drafts, {}, {})
+        if schedule is not None and schedule.by_turns():
+            schedule = Schedule(nodes, drafts, {}, {})
     if schedule is None:
         _run_draft(drafts[0], arrays, engine)
         values = [n.data for n in nodes]
@@ -482,7 +496,7 @@ def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
 def _settle(row: Row, results: Results) -> None:
     """Values for the nodes of a call that was sealed before it ran."""
     call = row.call
-    if type(call) in (SumCall, JoinCall):
+    if type(call) in (SumCall, JoinCall, PlaceCall):
         for reference in call.nodes:
             node = reference()
             if node is not None:
@@ -490,11 +504,15 @@ def _settle(row: Row, results: Results) -> None:
                 if type(call) is JoinCall and not call.active:
                     drop_history(call, [node])
         return
-    if type(call) in (RepeatCall, ReplayCall, SplitCall):
+    if type(call) in (RepeatCall, ReplayCall, SplitCall, PickCall):
         for slot, reference in call.nodes:
             node = reference()
             if node is not None and (id(call), slot) in results:  # else it went into a sum, or passed
                 node.data = results[id(call), slot]
+                if type(call) is PickCall and not call.active:
+                    drop_history(call, [node])
+        if type(call) is PickCall:
+            call.nodes = [(s, ref) for s, ref in call.nodes if (id(call), s) not in results]
         return
     values = {slot: results[id(call), slot] for slot in row.wanted if (id(call), slot) in results}
     if call.saved is None:

@@ -11,6 +11,7 @@ import ctypes
 import threading
 import time
 import warnings
+import weakref
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
@@ -21,13 +22,14 @@ import numpy as np
 from nbgraph.codegen import generate
 from nbgraph.codegen.emit import Word
 from nbgraph.codegen.storage import Temporary
-from nbgraph.dims import symbols
+from nbgraph.dims import substitute, symbols
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.objects import Objects
 from nbgraph.engine.tiers import DRIVERS, Ledger
 from nbgraph.errors import describe, user_frame
 from nbgraph.fragment import size_at
 from nbgraph.memory import empty
+from nbgraph.moving import function_of_words
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Bound, Program
 
@@ -37,13 +39,17 @@ _ALIGN = 64
 
 
 class Code:
-    """A program's machine code, and how its words are made for a call."""
+    """A program's machine code, and how its words are made for a call. It belongs to an engine and goes with it."""
 
-    __slots__ = ("machine", "n_inputs", "picks", "program", "words")
+    __slots__ = ("__weakref__", "key", "machine", "n_inputs", "picks", "pieces", "program", "words")
 
     def __init__(self, program: Program, machine: Any, picks: tuple[int, ...], words: Any) -> None:
         self.program, self.machine, self.picks, self.words = program, machine, picks, words
         self.n_inputs = len(picks)
+        #: Under which bound programs, which outlive engines, keep what was made of it.
+        self.key = weakref.ref(self)
+        #: By bound program: see `pieces`.
+        self.pieces: dict[Bound, Any] = {}
 
 
 class Placed:
@@ -84,26 +90,53 @@ def words_apart(
     """Of calls whose words differ at the positions `moving`: by place among the words after the arrays, what it is at
     each call, for those that differ (temporaries relative to the workspace); and the bytes that every call's workspace
     fits in."""
-    source, outer, inner = code.machine.source, dict(bound.env), _body_environment(code, bound)
-    mine = [(k, w) for k, w in enumerate(code.words) if not symbols(w).isdisjoint({("w", k) for k in moving})]
-    names = {("w", k) for k, _ in mine}
-    after = list(enumerate(source.words[code.n_inputs + len(bound.out_types) :]))
-    sizes = [(p, what[1]) for p, what in after if what[0] == "size" and not names.isdisjoint(symbols(what[1]))]
-    is_placed_anew = any(not names.isdisjoint(symbols(t.nbytes)) for t in source.temporaries)
-    places = [(p, what[1]) for p, what in after if what[0] == "temporary" and is_placed_anew]
-    found: dict[int, list[int]] = {p: [] for p, _ in (*sizes, *places)}
-    room = 0
+    moves = Moves(code, bound, tuple(moving))
+    rows = [moves.at(row) for row in words]
+    found = {p: list(column) for p, column in zip(moves.places, zip(*rows, strict=True), strict=True)}
+    if not moves.is_placed_anew:
+        return found, 0
+    source, inner, room = code.machine.source, _body_environment(code, bound), 0
+    after = source.words[code.n_inputs + len(bound.out_types) :]
+    places = [(p, what[1]) for p, what in enumerate(after) if what[0] == "temporary"]
+    found.update({p: [] for p, _ in places})
     for row in words:
-        outer.update({("w", k): row[k] for k in moving})
-        inner.update({("w", k): size_at(w, outer) for k, w in mine})
-        for p, d in sizes:
-            found[p].append(int(size_at(d, inner)))
-        if is_placed_anew:
-            offsets, nbytes = plan_workspace(source.temporaries, inner)
-            room = max(room, nbytes)
-            for p, which in places:
-                found[p].append(offsets[which])
+        inner.update(moves.inner(row))
+        offsets, nbytes = plan_workspace(source.temporaries, inner)
+        room = max(room, nbytes)
+        for p, which in places:
+            found[p].append(offsets[which])
     return found, room
+
+
+class Moves:
+    """What of the words after the arrays changes with those words of a fragment that move: `places`; `at` gives it.
+
+    `is_placed_anew`: so do the places of temporaries, which are none of these.
+    """
+
+    def __init__(self, code: Code, bound: Bound, moving: tuple[int, ...]) -> None:
+        source, names = code.machine.source, {("w", k) for k in moving}
+        outer = {name: d for name, d in bound.env.items() if name not in names}
+        found = {("w", j): substitute(w, outer) for j, w in enumerate(code.words)}
+        changed = {name: w for name, w in found.items() if not names.isdisjoint(symbols(w))}
+        env = {**_body_environment(code, bound), **changed}
+        after = source.words[code.n_inputs + len(bound.out_types) :]
+        sizes = {p: substitute(what[1], env) for p, what in enumerate(after) if what[0] == "size"}
+        sizes = {p: d for p, d in sizes.items() if type(d) is not int}
+        self.places = tuple(sizes)
+        self.is_placed_anew = any(not changed.keys().isdisjoint(symbols(t.nbytes)) for t in source.temporaries)
+        self._moving, self._names = moving, tuple(changed)
+        self._at = function_of_words(tuple(sizes.values()), moving)
+        self._inner = function_of_words(tuple(changed.values()), moving)
+
+    def at(self, words: Sequence[Any]) -> tuple[int, ...]:
+        """The values at `places`, for all words of the fragment."""
+        found: tuple[int, ...] = self._at(*[words[k] for k in self._moving])
+        return found
+
+    def inner(self, words: Sequence[Any]) -> dict[Any, int]:
+        """The words of the lowered body that change."""
+        return dict(zip(self._names, self._inner(*[words[k] for k in self._moving]), strict=True))
 
 
 def _body_environment(code: Code, bound: Bound) -> Any:
@@ -180,6 +213,8 @@ class Native:
         self.codes: dict[Program, Code] = {}
         self.log: list[str] = []
         self._refused: set[Program] = set()
+        #: What is interpreted since the engine's limit of code was reached.
+        self._beyond: set[Program] = set()
         self._looked_up: set[Program] = set()
         self._scratch = _Scratch()
 
@@ -187,6 +222,9 @@ class Native:
         """Whether the program has machine code, after loading it if it is on disk, or compiling it if that is due."""
         if program in self.codes:
             return True
+        if self.is_full:
+            self._leave(program)
+            return False
         if self.engine.jit == "always":
             self.compile(program)
             return True
@@ -199,6 +237,23 @@ class Native:
             return False
         ledger.pay()
         return self._try(program)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is as much code as the engine may have."""
+        limit: int | None = self.engine.code_limit
+        return limit is not None and self.engine.counters.code_bytes >= limit
+
+    def _leave(self, program: Program) -> None:
+        """Counts a program that is not compiled any more; says so once."""
+        with self.engine._lock:
+            if program in self._beyond:
+                return
+            self._beyond.add(program)
+            self.engine.counters.refused = len(self._beyond)
+        if len(self._beyond) == 1:
+            text = f"an engine has compiled {self.engine.counters.code_bytes} bytes, its `code_limit`"
+            warnings.warn(f"{text}: what is new to it is interpreted", RuntimeWarning, stacklevel=2)
 
     def _try(self, program: Program) -> bool:
         """Compiles under `auto`; what cannot be compiled is interpreted, with a warning once."""
@@ -365,7 +420,9 @@ def uninterrupted(work: Callable[[], T]) -> T:
 
 def placed_for(code: Code, bound: Bound) -> Placed:
     """The code at a bound program's sizes, kept with it."""
-    placed = bound.native.get(code)
+    placed = bound.native.get(code.key)
     if placed is None:
-        placed = bound.native[code] = Placed(code, bound)
+        for gone in [key for key in list(bound.native) if key() is None]:
+            bound.native.pop(gone, None)
+        placed = bound.native[code.key] = Placed(code, bound)
     return placed

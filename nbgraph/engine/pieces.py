@@ -14,10 +14,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,12 +27,17 @@ from nbgraph.memory import empty
 from nbgraph.ssa import Bound, Program
 from nbgraph.types import Size, TensorType
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 Array = np.ndarray[Any, Any]
 
 #: Elements of the largest array from which a program is run in pieces (handing a piece to a thread takes 10 to 30 us).
 LARGE = 2**18
 #: Of a piece, but for the number of pieces: what is large enough to be stored past the cache shall stay so.
 EACH, FEWEST, MOST = 2**21, 2, 8
+#: For so many sizes a program's code remembers whether it is run in pieces.
+_KEPT = 64
 
 #: What puts parts of a reduction together.
 _TOGETHER: dict[str, Any] = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -194,11 +198,12 @@ def _joined(t: TensorType, parts: Array, together: Any) -> Array:
 
 def pieces_for(engine: Any, bound: Bound) -> Pieces | None:
     """The program in pieces, if it is large and works row by row, and several threads or a sum over rows ask for it."""
-    key = "pieces", engine.native.codes[bound.program]
-    if key not in bound.native:
-        bound.native[key] = _pieces(engine, bound)
-    found: Pieces | None = bound.native[key]
-    return found
+    known: dict[Bound, Pieces | None] = engine.native.codes[bound.program].pieces
+    if bound not in known:
+        if len(known) >= _KEPT:
+            known.clear()
+        known[bound] = _pieces(engine, bound)
+    return known[bound]
 
 
 def _pieces(engine: Any, bound: Bound) -> Pieces | None:
@@ -217,6 +222,8 @@ _POOLS: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 def _workers(threads: int) -> ThreadPoolExecutor:
     """The threads besides the one that asks; a forked process has its own."""
+    from concurrent.futures import ThreadPoolExecutor  # 10 ms that most programs need not pay
+
     key = os.getpid(), threads
     with _LOCK:
         if key not in _POOLS:

@@ -2,7 +2,8 @@
 
 In: code at given sizes, and where its inputs come from. Out: a function: arrays of the arguments -> a list of
 fresh arrays; None where the arrays are not what it was made for; the status of an operation that failed.
-Holds: short because it keeps the interpreter's lock, and has one workspace. No line of Python runs in a call.
+Holds: short because it keeps the interpreter's lock, and has one workspace. No line of Python runs in a call: the code
+itself tells BLAS how many threads to use, and puts back what was there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from nbgraph.engine.tape import Tape
 from nbgraph.engine.threads import limit_for
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
-from nbgraph_kernels import python_api
+from nbgraph_kernels import blas_threads, python_api
 
 Array = np.ndarray[Any, Any]
 
@@ -45,9 +46,11 @@ class Quick:
         (call,) = tape.calls
         code = native.codes[bound.program]
         self._native, self._program, self.quick = native, bound.program, never
+        outputs = list(tape.outputs)
         # Else a result is given, or is twice among the outputs.
-        if list(tape.outputs) == list(call.dests):
-            self.quick = quick_function(native, code, bound, constants, types, call.sources)
+        if len(outputs) == len(call.dests) and set(outputs) == set(call.dests):
+            places = [outputs.index(v) for v in call.dests]
+            self.quick = quick_function(native, code, bound, constants, types, call.sources, places)
         self.fits = self.quick is not never
 
     def __call__(self, arrays: tuple[Any, ...]) -> list[Array] | None:
@@ -64,40 +67,50 @@ def quick_function(
     constants: Sequence[Array],
     types: Sequence[TensorType],
     sources: Sequence[int],
+    places: Sequence[int],
 ) -> Any:
     """A function of the arguments; `never` where the program is not short, or Python is not one that can do this.
 
-    `sources` number the fragment's inputs among arguments and constants, whose types are `types`.
+    `sources` number the fragment's inputs among arguments and constants, whose types are `types`; `places` say where
+    its outputs are among the results.
     """
     placed = placed_for(code, bound)
     nbytes = placed.workspace + sum(t.nbytes for t in (*types, *bound.out_types))
     n_words = len(code.picks) + len(bound.out_types) + len(placed.rest)
     if nbytes > SHORT or n_words > _ENTRY_WORDS or not python_api.AVAILABLE:
         return never
-    if limit_for(native.engine, [bound], placed.workspace) is not None:
-        return never
     arguments = types[: len(types) - len(constants)]
     workspace = np.empty(placed.workspace + _ALIGN, np.uint8)
     base = -(-workspace.ctypes.data // _ALIGN) * _ALIGN
     given = [(k, _ARGUMENT) for k in range(len(arguments))] + [(c.ctypes.data, _PLAIN) for c in constants]
     words = [given[sources[i]] for i in code.picks]
-    words += [(p, _RESULT) for p in range(len(bound.out_types))]
+    words += [(p, _RESULT) for p in places]
     words += [(value + base if relative else value, _PLAIN) for value, relative in placed.rest]
     tally = native.engine.counters.tally
-    template = _template(code.machine.address, arguments, words, bound, tally.ctypes.data)
+    limit = limit_for(native.engine, [bound], placed.workspace)
+    blas = None if limit is None else blas_threads.functions()
+    threads = (0, 0, 0) if limit is None or blas is None else (limit.n, *blas)
+    outs = [bound.out_types[places.index(p)] for p in range(len(places))]
+    counted = tally.ctypes.data, bound.program.n_ops
+    template = _template(code.machine.address, arguments, words, outs, counted, threads)
     address = entry_address("builtin")
     return python_api.builtin_function(address, template, code, workspace, tally, tuple(constants))
 
 
 def _template(
-    function: int, arguments: Sequence[TensorType], words: Sequence[tuple[int, int]], bound: Bound, tally: int
+    function: int,
+    arguments: Sequence[TensorType],
+    words: Sequence[tuple[int, int]],
+    outs: Sequence[TensorType],
+    counted: tuple[int, int],
+    threads: tuple[int, int, int],
 ) -> Array:
     """The words of `nbgraph_kernels.builtin`, and the tables that they point to behind them."""
-    outs, called = bound.out_types, python_api.addresses()
+    called = python_api.addresses()
     checks = [c for t in arguments for c in (id(np.ndarray), id(t.dtype), t.ndim, *t.shape)]
     sources = [x for word in words for x in word]
     sizes = [d for t in outs for d in t.shape]
-    lengths = [_HEAD + len(called), len(checks), len(sources), len(sizes), 3 * len(outs)]
+    lengths = [_HEAD + len(called) + len(threads), len(checks), len(sources), len(sizes), 3 * len(outs)]
     template = np.zeros(sum(lengths), np.int64)
     first, start = np.cumsum(lengths) - lengths, template.ctypes.data
     at_checks, at_sources, at_sizes, at_results = [start + 8 * k for k in first[1:].tolist()]
@@ -106,6 +119,6 @@ def _template(
         results += [id(t.dtype), t.ndim, at_sizes]
         at_sizes += 8 * t.ndim
     head = [function, len(arguments), at_checks, id(None), len(words), at_sources]
-    head += [len(outs), at_results, tally, bound.program.n_ops]
-    template[:] = [*head, *called, *checks, *sources, *sizes, *results]
+    head += [len(outs), at_results, *counted]
+    template[:] = [*head, *called, *threads, *checks, *sources, *sizes, *results]
     return template

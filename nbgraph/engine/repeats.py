@@ -74,10 +74,10 @@ class Repeated:
 
     def _column(self, kind: str, which: int) -> Any:
         calls = self.call.calls
-        if kind == "cotangent":
-            each = self.call.each.get(which)
-            if each is None:
-                return None
+        if kind == "cotangent" and which in self.call.links:
+            return None
+        if kind in ("cotangent", "beside"):
+            each = self.call.each[which]
             return self._value(each[0]) if len(each) == 1 else list(map(self._value, each))
         if self.chain is not None:
             column = self._column_of_chain(which)

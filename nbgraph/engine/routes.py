@@ -9,14 +9,17 @@ the loop then runs the program and commits, and does nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nbgraph import joins
+from nbgraph.engine.pairs import run_pair, waits_with
 from nbgraph.engine.runners import Runner, runner_for
 from nbgraph.errors import user_frame
 from nbgraph.match import Found, recognise
+from nbgraph.moving import moving_words
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
 from nbgraph.trace import LOCK, Dropped, FragmentCall, JoinCall, Node, Pack, Projection, call_that_ran, value_of
@@ -82,24 +85,43 @@ def _region_route(engine: Any, found: Found) -> Any:
     if any(isinstance(node, Pack) or type(node.op) is Projection for node in found.nodes):
         return False
     plan = matcher.plan
-    sizes = [size for node in found.nodes for size in node.sizes]
-    words = tuple([sizes[j] for j in plan.words])
+    words = _words(plan, found.nodes)
     slots = {plan.slots[k] for k in found.live}
     if active:
         slots.update(saved_slots(plan.fragment))
     program = program_for(plan.fragment, frozenset(slots))
     runner = runner_for(engine, found.key, program.bind(tuple([x.type for x in found.outside]), words))
-    return False if runner is None else Route(runner, found, words)
+    return False if runner is None or program.moving != moving_words(plan.fragment) else Route(runner, found, words)
+
+
+def _words(plan: Any, nodes: Sequence[Node]) -> tuple[Any, ...]:
+    """The words of a region's fragment."""
+    sizes = [size for node in nodes for size in node.sizes]
+    return tuple([sizes[j] for j in plan.words])
 
 
 class Route:
     """How a region is run: its program, and where its values go."""
 
-    __slots__ = ("active", "commits", "fallible", "fragment", "kind", "root", "runner", "saved", "saved_at", "words")
+    __slots__ = (
+        "active",
+        "commits",
+        "fallible",
+        "fragment",
+        "kind",
+        "moving",
+        "root",
+        "runner",
+        "saved",
+        "saved_at",
+        "words",
+    )
 
     def __init__(self, runner: Runner, found: Found, words: tuple[Any, ...]) -> None:
         plan, position = found.key[0].plan, runner.bound.program.position
         self.runner, self.fragment, self.words, self.active = runner, plan.fragment, words, found.key[2]
+        #: The plan, where words may differ from run to run.
+        self.moving = plan if moving_words(plan.fragment) else None
         self.kind = found.key[0].kind
         self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
         self.root = next(p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1)
@@ -109,13 +131,18 @@ class Route:
 
     def run(self, found: Found) -> Array | None:
         """Runs the region and makes it part of the graph."""
-        outs = self.runner.outputs(found.arrays)  # type: ignore[arg-type]
+        nodes, outside, _, arrays = found
+        words, moved = self.words, None
+        if self.moving is not None:
+            words = moved = _words(self.moving, nodes)
+            if not all(type(w) is int for w in words):
+                return None
+        outs = self.runner.outputs(arrays, moved)  # type: ignore[arg-type]
         if outs is None:
             return None
-        nodes, outside, _, _ = found
         saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
         sites = [(slot, nodes[k].call) for slot, k in self.fallible] if self.fallible else None
-        call = call_that_ran(self.fragment, outside, self.words, self.active, saved, sites, self.kind)
+        call = call_that_ran(self.fragment, outside, words, self.active, saved, sites, self.kind)
         history: Any = call if self.active else Dropped(user_frame(), call.seq)
         with LOCK:
             self._commit(nodes, history, outs)
@@ -134,13 +161,15 @@ class Route:
 
 
 def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
-    """The value of a node of a call that has not run, and is derived from no other."""
+    """The value of a node of a call that has not run."""
     call: Any = target.call
     if type(call) is JoinCall:
         return _run_join(target, engine, pending)
-    if type(call) is not FragmentCall or call.origin is not None:
+    if type(call) is not FragmentCall:
         return None
     waiting = call.nodes
+    if waiting is not None and call.origin is not None and (first := waits_with(call)) is not None:
+        return _run_pair(target, first, engine, pending)
     if waiting is None:
         return None
     arrays, types = [], []
@@ -163,6 +192,18 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
     if route is None:
         route = _remember(engine, key, _call_route(engine, call, key, tuple(slots), tuple(types)))
     return route.run(call, nodes, arrays, target) if route else None
+
+
+def _run_pair(target: Node, first: FragmentCall, engine: Any, pending: int) -> Array | None:
+    """The value of a node of a derived call, run together with the one it was derived from."""
+    if pending < 2 or not first.active:
+        return None
+
+    def route_of(key: Any, make: Any) -> Any:
+        route = engine.routes.get(key)
+        return _remember(engine, key, make()) if route is None else route
+
+    return run_pair(target, first, engine, lambda i: _value(i, engine, pending - 1), route_of)
 
 
 def _call_route(engine: Any, call: FragmentCall, key: Any, slots: tuple[int, ...], types: tuple[Any, ...]) -> Any:
@@ -197,7 +238,7 @@ class CallRoute:
                     call.saved = self.saved, tuple([outs[p] for p in self.saved_at])
                 for node, p in zip(nodes, self.places, strict=True):
                     node.data = outs[p]
-                if not call.active:
+                if not call.active and call.origin is None:
                     drop_history(call, nodes)
                 call.nodes = None
         a: Array = target.data
@@ -218,7 +259,7 @@ def _run_join(target: Node, engine: Any, pending: int) -> Array | None:
     return a
 
 
-def drop_history(call: FragmentCall | JoinCall, nodes: list[Node]) -> None:
+def drop_history(call: Any, nodes: list[Node]) -> None:
     """The values of a call that no differentiable leaf reaches forget it."""
     history = Dropped(user_frame(), call.seq)
     for node in nodes:

@@ -17,7 +17,7 @@ import numpy as np
 
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
-from nbgraph.engine.native import entry_point, placed_for
+from nbgraph.engine.native import Moves, entry_point, placed_for
 from nbgraph.engine.pieces import Pieces, pieces_for
 from nbgraph.engine.quick import never, quick_function
 from nbgraph.engine.threads import UNLIMITED, limit_for
@@ -55,15 +55,15 @@ class Runner:
         self.counters, self.operations = engine.counters, bound.program.n_ops
         self.limit = limit_for(engine, [bound])
 
-    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
-        """Runs the program; counts it."""
+    def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
+        """Runs the program, at those words of its fragment if they are given: some may have moved. Counts it."""
         raise TypeError(type(self))
 
 
 class Compiled(Runner):
     """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
 
-    __slots__ = ("entry", "outs", "pick", "quick", "template", "workspace")
+    __slots__ = ("entry", "moves", "outs", "pick", "quick", "template", "workspace")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         super().__init__(engine, key, bound)
@@ -80,18 +80,23 @@ class Compiled(Runner):
         self.entry: Callable[[int], int] = entry_point("objects_entry")[0]
         rest = [word for value, relative in placed.rest for word in (value, int(relative))] if self.fits else []
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
+        self.moves = _Template(code, bound) if self.fits and bound.program.moving else None
+        self.fits = self.fits and not (self.moves and self.moves.is_placed_anew)
         self.quick: Any = never
-        if engine.native.objects.load_kernel("builtin", ""):  # compiling it takes longer than it would save here
+        known = self.moves is None and engine.native.objects.load_kernel("builtin", "")
+        if known:  # compiling it takes longer than it would save here
             types = bound.in_types
-            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)))
+            outs = range(len(bound.out_types))
+            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)), outs)
 
-    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+    def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
         made = self.quick(*arrays)
         if type(made) is list:
             return made
         outs = [new(shape, dtype) for new, shape, dtype in self.outs]
-        memory = self.engine.native.scratch(self.workspace) if self.workspace else self.template
-        objects = (self.template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
+        template = self.template if words is None or self.moves is None else self.moves.moved(self.template, words)
+        memory = self.engine.native.scratch(self.workspace) if self.workspace else template
+        objects = (template, memory, *(arrays if self.pick is None else self.pick(arrays)), *outs)
         start = perf_counter()
         if self.limit is None:
             status = self.entry(id(objects) + _ITEMS)
@@ -108,6 +113,20 @@ class Compiled(Runner):
         return outs
 
 
+class _Template(Moves):
+    """What changes of a template where words move."""
+
+    def __init__(self, code: Any, bound: Bound) -> None:
+        super().__init__(code, bound, bound.program.moving)
+        self._where = [3 + 2 * p for p in self.places]
+
+    def moved(self, template: Array, words: Sequence[int]) -> Array:
+        """The template at other words."""
+        made = template.copy()
+        made[self._where] = self.at(words)
+        return made
+
+
 class InPieces(Runner):
     """By machine code, piece by piece."""
 
@@ -115,9 +134,9 @@ class InPieces(Runner):
 
     def __init__(self, engine: Any, key: Any, bound: Bound, pieces: Pieces) -> None:
         super().__init__(engine, key, bound)
-        self.pieces = pieces
+        self.pieces, self.fits = pieces, not bound.program.moving
 
-    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+    def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
         return self.pieces.outputs(arrays)
 
 
@@ -130,11 +149,12 @@ class Interpreted(Runner):
         super().__init__(engine, key, bound)
         self.ledger = engine.ledger(bound.program)
 
-    def outputs(self, arrays: Sequence[Array]) -> list[Array] | None:
+    def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
         start = perf_counter()
+        bound = self.bound if words is None else self.bound.moved(words)
         try:
             with self.limit or UNLIMITED:
-                outs = interpreter.run(self.bound, arrays)
+                outs = interpreter.run(bound, arrays)
         except OperationFailed as failure:
             if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError):
                 raise failure.named(None) from failure.error
@@ -146,7 +166,7 @@ class Interpreted(Runner):
         counters.run_seconds += seconds
         if self.engine.jit == "auto":
             self.ledger.record(seconds)
-            if self.ledger.pays(1):
+            if self.ledger.pays(1) and not self.engine.native.is_full:
                 self.engine.routes.pop(self.key, None)  # the next one is by machine code
         return outs
 

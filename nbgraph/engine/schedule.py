@@ -24,7 +24,9 @@ from nbgraph.errors import BindingError, ShapeError
 from nbgraph.fragment import at_sizes, size_at
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
+from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.plans import merge_plan
+from nbgraph.repeats import SHORTEST
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
@@ -40,9 +42,12 @@ from nbgraph.trace import (
     SplitCall,
     SumCall,
 )
+from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Shape, TensorType
 
-Key = tuple[int, int]
+#: What may have to run.
+_RUN = (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
+Key = tuple[int, Any]
 Array = np.ndarray[Any, Any]
 
 
@@ -60,7 +65,7 @@ class Results(dict[Key, Array]):
 
 
 class Row:
-    """One call that has to run: a FragmentCall, with the slots `wanted` of it; a SumCall, a JoinCall, a SplitCall."""
+    """One call that has to run: a FragmentCall, with the slots `wanted` of it, or one of the others in `_RUN`."""
 
     __slots__ = ("call", "draft", "id", "wanted")
 
@@ -284,6 +289,13 @@ class Schedule:
             return None, 0
         return chain, k
 
+    def by_turns(self) -> bool:
+        """Makes calls of several fragments by turns calls of one; whether there were any, so that it has to be drawn up
+        once more."""
+        rows = [row for row in self.rows if type(row) is Row and row.draft is None]
+        parts = [row.call for row in rows if _is_plain(row) and may_be_part(row.call)]
+        return len(parts) >= 2 * SHORTEST and fuse(parts, {})
+
     def decides(self, step: Any) -> list[Key]:
         """The results of a step that are sizes of later ones."""
         return [key for key in step.places() if key in self.decided]
@@ -408,7 +420,7 @@ class Schedule:
                 wanted=f"{node.type}",
                 hint=f"pass bindings={{{call.name}: array}} to eval",
             )
-        assert type(call) in (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall), call
+        assert type(call) in _RUN, call
         return Row(call, draft)
 
 

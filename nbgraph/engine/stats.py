@@ -25,6 +25,7 @@ class Counters:
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
     code_bytes: int = 0
+    refused: int = 0
 
     def __post_init__(self) -> None:
         self.tally: np.ndarray[Any, Any] = np.zeros(3, np.int64)
@@ -45,6 +46,7 @@ class Stats:
     `evals`: evals that had work to do. `fragments`: distinct structures seen. `compiled`, `loaded`: machine code made,
     taken from disk. `hits`, `interpreted`: fragment calls run by machine code, by NumPy. `operations`: primitive
     operations executed. `compile_seconds`, `run_seconds`: seconds. `code_bytes`: bytes of machine code.
+    `refused`: programs that are interpreted since there is as much of it as the engine may have (`code_limit`).
     """
 
     evals: int
@@ -57,3 +59,4 @@ class Stats:
     compile_seconds: float
     run_seconds: float
     code_bytes: int
+    refused: int

@@ -143,6 +143,9 @@ class _Lines:
     def _call(self, k: int, instr: Instr) -> str:
         op, out = instr.op, instr.outs[0]
         operands = ", ".join(f"v{i}" for i in instr.ins)
+        if out in self.added and self._name(f"f{k}", op.function_adding_at()):
+            self.done.add(out)
+            return f"  f{k}(t{self.added[out]}, ({operands},), bound.sizes[{k}])"
         if k in self.large:
             if out in self.added and self._name(f"f{k}", op.function_adding()):
                 self.done.add(out)

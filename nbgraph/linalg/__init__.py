@@ -22,7 +22,7 @@ from nbgraph.linalg.decompositions import (
 from nbgraph.linalg.determinants import SlogdetResult, det, slogdet
 from nbgraph.linalg.eigen import EigResult, eig, eigvals
 from nbgraph.linalg.factors import PLU, LuFactors, LuFactorsInfo, lu, lu_factor, lu_factor_ex, lu_solve
-from nbgraph.linalg.functions import expm, solve_sylvester, sqrtm
+from nbgraph.linalg.functions import expm, fractional_matrix_power, logm, solve_sylvester, sqrtm
 from nbgraph.linalg.inverses import ResultInfo, inv, inv_ex, solve_ex
 from nbgraph.linalg.least_squares import LstsqResult, lstsq, matrix_rank, pinv
 from nbgraph.linalg.norms import cond, matrix_norm, norm, vector_norm
@@ -49,10 +49,12 @@ from nbgraph.linalg.special_matrices import (
     ishermitian,
     issymmetric,
     khatri_rao,
+    matmul_toeplitz,
     sinhm,
     sinm,
     solve_continuous_lyapunov,
     solve_discrete_lyapunov,
+    solve_toeplitz,
     tanhm,
     tanm,
     toeplitz,
@@ -95,6 +97,7 @@ __all__ = [
     "eigvals",
     "eigvalsh",
     "expm",
+    "fractional_matrix_power",
     "hadamard",
     "hankel",
     "hilbert",
@@ -104,12 +107,14 @@ __all__ = [
     "ishermitian",
     "issymmetric",
     "khatri_rao",
+    "logm",
     "lstsq",
     "lu",
     "lu_factor",
     "lu_factor_ex",
     "lu_solve",
     "matmul",
+    "matmul_toeplitz",
     "matrix_norm",
     "matrix_power",
     "matrix_rank",
@@ -128,6 +133,7 @@ __all__ = [
     "solve_discrete_lyapunov",
     "solve_ex",
     "solve_sylvester",
+    "solve_toeplitz",
     "solve_triangular",
     "sqrtm",
     "svd",

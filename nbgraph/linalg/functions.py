@@ -1,4 +1,4 @@
-"""Functions of matrices: exponential, square root; Sylvester equations.
+"""Functions of matrices: exponential, logarithm, powers, square root; Sylvester equations.
 
 In: anything array-like; matrices are the last two axes; integers and booleans become float64. Out: a `TracedTensor`.
 """
@@ -43,6 +43,31 @@ def sqrtm(A: Any) -> TracedTensor:
     """
     made: TracedTensor = apply("sqrtm", _complex(square("sqrtm", A)))
     return made
+
+
+@named
+def logm(A: Any) -> TracedTensor:
+    """The principal logarithm of A[..., n, n], complex: expm(X) = A, eigenvalues with imaginary parts in (-pi, pi].
+
+    Of a real matrix without eigenvalues on the negative real axis it is real: take `.real`. Its derivatives of any
+    order are logarithms of block matrices. Raises `LinAlgError` at the eval for a singular matrix, or one that is not
+    finite.
+
+    >>> bool(abs(logm(expm([[0.0, 1.0], [0.0, 0.0]]))[0, 1] - 1.0) < 1e-14)
+    True
+    """
+    made: TracedTensor = apply("logm", _complex(square("logm", A)))
+    return made
+
+
+@named
+def fractional_matrix_power(A: Any, t: Any) -> TracedTensor:
+    """A ** t for a real number t, complex: expm(t logm(A)), of a regular A[..., n, n].
+
+    >>> bool(abs(fractional_matrix_power([[4.0]], 0.5)[0, 0] - 2.0) < 1e-14)
+    True
+    """
+    return expm(api.multiply(logm(A), t))
 
 
 @named

@@ -47,7 +47,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _DEF
     """
     a = square("pinv", a) if hermitian else matrix("pinv", a)
     if rcond is None:
-        rcond = 1e-15 if rtol is _DEFAULT else _unit(a) if rtol is None else rtol
+        rcond = 1e-15 if rtol is _DEFAULT else rounding_unit(a) if rtol is None else rtol
     elif rtol is not _DEFAULT:
         raise ShapeError("`rcond` and `rtol` are one", operation="pinv", position="rtol", got=rtol, wanted="only one")
     u, s, vh = _factors(stop_gradient(a), hermitian)
@@ -70,7 +70,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> LstsqResult:
     if isinstance(rows, int) and isinstance(wanted, int) and rows != wanted:
         raise ShapeError("sizes differ", operation="lstsq", position=1, got=b.type.shape, wanted=f"{rows} rows")
     if rcond is None:
-        rcond = _unit(a)
+        rcond = rounding_unit(a)
     elif isinstance(rcond, int | float) and rcond == -1:
         rcond = np.finfo(a.dtype).eps
     u, s, vh = apply("svd", a, full=False, broadening=0.0)
@@ -109,7 +109,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
     a = square("matrix_rank", A) if hermitian else matrix("matrix_rank", A)
     s = api.abs(eigvalsh(a)) if hermitian else apply("svdvals", a)
     if tol is None:
-        limit = _largest(s) * _last(_unit(a) if rtol is None else rtol)
+        limit = _largest(s) * _last(rounding_unit(a) if rtol is None else rtol)
     elif rtol is not None:
         raise ShapeError(
             "`tol` and `rtol` exclude each other",
@@ -152,7 +152,7 @@ def _largest(s: TracedTensor) -> TracedTensor:
     return api.max(api.concatenate([api.abs(s), zero], -1), -1, keepdims=True)
 
 
-def _unit(a: TracedTensor) -> Any:
+def rounding_unit(a: TracedTensor) -> Any:
     """max(m, n) times the rounding unit."""
     return dim_max(*a.type.shape[-2:]) * api.asarray(np.finfo(a.dtype).eps)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph import api
+from nbgraph.degenerate import LIMIT
 from nbgraph.errors import DtypeError, ShapeError, named
 from nbgraph.linalg.decompositions import svdvals
 from nbgraph.linalg.stacks import identity_like, matrix, square
@@ -99,7 +100,7 @@ def _vector_norm(x: TracedTensor, ord: Any, axis: int, keepdims: bool) -> Traced
     if ord == np.inf:
         return _largest(size, axis, keepdims)
     if ord == -np.inf:
-        return api.min(size, axis, keepdims)
+        return api.min(size, axis, keepdims=keepdims)
     if ord == 0:
         return api.astype(api.sum(x != 0, axis, keepdims=keepdims), size.dtype)
     if ord == 1:
@@ -117,7 +118,7 @@ def _largest(sizes: TracedTensor, axis: int, keepdims: bool) -> TracedTensor:
     """The largest of numbers that are not negative; 0 of none."""
     if sizes.type.shape[axis] == 0:
         return api.sum(sizes, axis, keepdims=keepdims)
-    return api.max(sizes, axis, keepdims)
+    return api.max(sizes, axis, keepdims=keepdims)
 
 
 def _powers(size: TracedTensor, p: float) -> TracedTensor:
@@ -132,15 +133,29 @@ def _matrix_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: boo
     """The largest or smallest sum of a column (1, -1) or of a row (inf, -inf)."""
     summed, chosen = axes if abs(ord) == 1 else axes[::-1]
     sums = api.sum(api.abs(x), summed, keepdims=True)
-    best = _largest(sums, chosen, True) if ord > 0 else api.min(sums, chosen, True)
+    best = _largest(sums, chosen, True) if ord > 0 else api.min(sums, chosen, keepdims=True)
     return best if keepdims else api.squeeze(best, axes)
 
 
 def _spectral_norm(x: TracedTensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> TracedTensor:
     """The largest singular value (2), the smallest (-2), or their sum ("nuc")."""
     s = svdvals(api.moveaxis(x, axes, (-2, -1)))
-    made = api.sum(s, -1) if ord == "nuc" else _largest(s, -1, False) if ord == 2 else api.min(s, -1)
+    if ord == "nuc":
+        made = api.sum(s, -1)
+    else:
+        made = _extreme(s, 0 if ord == 2 else -1) if s.type.shape[-1] != 0 else _largest(s, -1, False)
     return api.expand_dims(made, tuple(sorted(axes))) if keepdims else made
+
+
+def _extreme(s: TracedTensor, at: int) -> TracedTensor:
+    """The largest (at 0) or smallest (at -1) of singular values; those that coincide with it share its derivative.
+
+    So it doesn't depend on the vectors, of which any basis will do there: it is the mean of the subgradients.
+    """
+    edge, largest = s[..., at : at + 1 or None], s[..., :1]
+    group = api.abs(s - edge) <= LIMIT[s.type.code] * largest
+    mean = api.sum(s, -1, where=group) / api.sum(group, -1)
+    return api.add(api.stop_gradient(edge[..., 0]), mean - api.stop_gradient(mean))
 
 
 @named
@@ -176,7 +191,8 @@ def cond(x: Any, p: Any = None) -> TracedTensor:
     """The condition number of x[..., m, n]: the largest singular value over the smallest; with p, |x| |x^-1|.
 
     p is None or 2, -2 (the inverse ratio), or an order of `norm` for square matrices. The ratio is infinite where the
-    smallest one is 0; with another p a singular matrix raises `LinAlgError` at the eval.
+    smallest one is 0; with another p a singular matrix raises `LinAlgError` at the eval. Where the largest or the
+    smallest singular values coincide there is a kink: the derivative is the mean of their group's.
 
     >>> cond([[2.0, 0.0], [0.0, -1.0]]).item()
     2.0
@@ -187,7 +203,7 @@ def cond(x: Any, p: Any = None) -> TracedTensor:
             raise ShapeError(
                 "no singular values", operation="cond", position=0, got=operand(x).type.shape, wanted="rows and columns"
             )
-        largest, smallest = s[..., 0], s[..., -1]
+        largest, smallest = _extreme(s, 0), _extreme(s, -1)
         return api.divide(smallest, largest) if p == -2 else api.divide(largest, smallest)
     a = square("cond", x)
     return api.multiply(norm(a, p, (-2, -1)), norm(solve(a, identity_like(a)), p, (-2, -1)))

@@ -62,6 +62,29 @@ def toeplitz(c: Any, r: Any = None) -> TracedTensor:
     return api.take(api.concatenate([api.flip(row[1:]), column]), place + (m - 1))
 
 
+@named
+def solve_toeplitz(c_or_cr: Any, b: Any, check_finite: bool = True) -> TracedTensor:
+    """x with toeplitz(c, r) @ x = b, for c or the pair (c, r), and b[n] or b[n, k]; by LU factors of the matrix, which
+    is made. `check_finite` is taken for SciPy's sake.
+
+    >>> solve_toeplitz([2.0, 0.0], [2.0, 4.0]).tolist()
+    [1.0, 2.0]
+    """
+    c, r = c_or_cr if isinstance(c_or_cr, tuple) else (c_or_cr, None)
+    return solve(toeplitz(c, r), b)
+
+
+@named
+def matmul_toeplitz(c_or_cr: Any, x: Any, check_finite: bool = False, workers: Any = None) -> TracedTensor:
+    """toeplitz(c, r) @ x, for c or the pair (c, r).
+
+    >>> matmul_toeplitz([2.0, 0.0], [2.0, 4.0]).tolist()
+    [4.0, 8.0]
+    """
+    c, r = c_or_cr if isinstance(c_or_cr, tuple) else (c_or_cr, None)
+    return api.matmul(toeplitz(c, r), x)
+
+
 def hankel(c: Any, r: Any = None) -> TracedTensor:
     """The matrix of constant anti-diagonals with first column c and last row r, zeros by default; r[0] is not used.
 

@@ -27,6 +27,7 @@ class Concatenate(Assembly):
 
     name = "concatenate"
     params = ("axis", "one")
+    disjoint = True
     axis: int
     one: bool
 

@@ -1,4 +1,4 @@
-"""Bessel functions of an order that is a parameter: their derivatives are those of the orders beside it."""
+"""Bessel functions of an order that is a parameter: their derivatives are those of the orders beside it. Airy's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from nbgraph import later as special
 from nbgraph.kinds import FLOATS, INEXACT, Elementwise
 from nbgraph.op import Sample, sample_array
-from nbgraph.pointwise import in_double
+from nbgraph.pointwise import Part, in_double
 
 
 class _Order(Elementwise):
@@ -169,6 +169,19 @@ class BesselIv(_Real):
 
 
 @final
+class BesselIve(_Real):
+    """e^-|x| I_v(x)."""
+
+    name = "bessel_ive"
+    routine = "ive"
+    signs = (1, 1)
+
+    def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
+        damped = b.mul(tangents[0], b.mul(b.sign(ins[0]), out))
+        return b.sub(super().derivative(b, ins, out, tangents), damped)
+
+
+@final
 class BesselK(_Real):
     """K_v(x) for x > 0."""
 
@@ -189,3 +202,58 @@ class BesselKe(_Real):
 
     def derivative(self, b: Any, ins: Any, out: Any, tangents: Any) -> Any:
         return b.add(super().derivative(b, ins, out, tangents), b.mul(tangents[0], out))
+
+
+# -- Airy's, which are of order 1/3 ------------------------------------------------------------------------------------
+
+
+class _Airy(Part):
+    """A solution of y'' = x y, or its derivative."""
+
+    routine = "airy"
+    function = special.airy
+    count = 4
+
+
+@final
+class AiryAi(_Airy):
+    """Ai(x)."""
+
+    name = "airy_ai"
+    place = 0
+
+    def slope(self, b: Any, x: Any) -> Any:
+        return b.airy_aip(x)
+
+
+@final
+class AiryAip(_Airy):
+    """Ai'(x)."""
+
+    name = "airy_aip"
+    place = 1
+
+    def slope(self, b: Any, x: Any) -> Any:
+        return b.mul(x, b.airy_ai(x))
+
+
+@final
+class AiryBi(_Airy):
+    """Bi(x)."""
+
+    name = "airy_bi"
+    place = 2
+
+    def slope(self, b: Any, x: Any) -> Any:
+        return b.airy_bip(x)
+
+
+@final
+class AiryBip(_Airy):
+    """Bi'(x)."""
+
+    name = "airy_bip"
+    place = 3
+
+    def slope(self, b: Any, x: Any) -> Any:
+        return b.mul(x, b.airy_bi(x))

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import groupby
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 
@@ -25,27 +25,10 @@ from nbgraph.contraction import common_size
 from nbgraph.errors import DtypeError, ShapeError
 from nbgraph.kinds import Kernel, Layout
 from nbgraph.op import Op, Sample, Sizes, sample_array
+from nbgraph.orders import Groups, lies_in_runs
 from nbgraph.types import Shape, Size, TensorType
 
 Labels = tuple[int, ...]
-
-
-class Groups(NamedTuple):
-    """The labels by what becomes of them; batch, m and n in the order of the result, k in that of a."""
-
-    batch: Labels
-    m: Labels
-    n: Labels
-    k: Labels
-
-    @classmethod
-    def of(cls, a: Labels, b: Labels, out: Labels) -> Groups:
-        return cls(
-            tuple(x for x in out if x in a and x in b),
-            tuple(x for x in out if x not in b),
-            tuple(x for x in out if x not in a),
-            tuple(x for x in a if x not in out),
-        )
 
 
 def _check_labels(a: Labels, b: Labels, out: Labels) -> None:
@@ -164,7 +147,7 @@ class Contract(Op):
         if ones:
             return self._expand_without(b, x, y, ones)
         if not self.groups.k:
-            return b.mul(_aligned(b, x, self.a, self.out), _aligned(b, y, self.b, self.out))
+            return b.mul(self._factor(b, x, self.a), self._factor(b, y, self.b))
         if not self.groups.m and not self.groups.n and b.type(x).code != "b1":
             return self._expand_dot(b, x, y)
         return self._expand_product(b, x, y, size)
@@ -177,6 +160,13 @@ class Contract(Op):
         result = Contract(*rest).expand(b, (x, y), ())
         axes = tuple(i for i, label in enumerate(self.out) if label in ones)
         return b.expand_dims(result, axes=axes) if axes else result
+
+    def _factor(self, b: Any, x: Any, labels: Labels) -> Any:
+        """An operand as the result has its labels; what is read over and over is read in the order it lies in."""
+        order = tuple(label for label in self.out if label in labels)
+        if order != labels and len(order) < len(self.out):
+            x, labels = b.copy(b.transpose(x, axes=tuple(labels.index(label) for label in order))), order
+        return _aligned(b, x, labels, self.out)
 
     def _expand_dot(self, b: Any, x: Any, y: Any) -> Any:
         """Without m and n every element is used once: a fused product and sum reads memory once, as BLAS would."""
@@ -237,6 +227,10 @@ class Matmul3(Kernel):
     name = "matmul3"
     kernel = "gemm"
     takes_layouts = True
+
+    def reads(self, operand: TensorType, layout: Layout) -> bool:
+        # Else matrices that lie inside each other would be gathered element by element, more than once.
+        return layout.strides[0] != 1 or not operand.inexact or _has_unit_stride(layout)
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         return _LIKE_MATMUL.infer(cx, ins, sizes)
@@ -316,16 +310,10 @@ def _summed_order(left: Labels, right: Labels, lead: Labels, rows: Labels, colum
     """The order of the summed labels, of the two that the operands have, that copies fewer row-major operands."""
 
     def copies(order: Labels) -> int:
-        return (not _merge(left, lead, rows, order)) + (not _merge(right, lead, order, columns))
+        return (not lies_in_runs(left, lead, rows, order)) + (not lies_in_runs(right, lead, order, columns))
 
     own = (tuple(label for label in labels if label in k) for labels in (left, right))
     return min(own, key=copies)
-
-
-def _merge(labels: Labels, *groups: Labels) -> bool:
-    """Whether each group's labels lie side by side and in order, so that a reshape of a row-major operand is a view."""
-    places = ([labels.index(label) for label in group if label in labels] for group in groups)
-    return all(p == list(range(p[0], p[0] + len(p))) for p in places if p)
 
 
 # -- the same with NumPy, planned once an operation -----------------------------------------------------------------

@@ -115,6 +115,7 @@ class DiagonalScatter(Assembly):
 
     name = "diagonal_scatter"
     params = ("offset", "axis1", "axis2", "ones")
+    disjoint = True
     offset: int
     axis1: int
     axis2: int

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import numpy as np
 
 from nbgraph import later as special
-from nbgraph.kinds import FLOATS
+from nbgraph.kinds import FLOATS, INEXACT
 from nbgraph.op import Sample
 from nbgraph.pointwise import Routine, Unary
 
 
 @final
-class Erf(Unary):
+class Erf(Routine, Unary):
     """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
 
-    name = "erf"
-    codes = FLOATS
+    name = routine = "erf"
+    codes = INEXACT
     function = special.erf
 
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        return special.erf(ins[0]) if ins[0].dtype.kind == "f" else super().reference(ins, sizes)
+
+    def externals(self, code: str) -> tuple[str, ...]:
+        return super().externals(code) if code[0] == "c" else ()
+
     def scalar(self, code: str, *xs: str) -> str:
-        return f"math.erf({xs[0]})"
+        return super().scalar(code, *xs) if code[0] == "c" else f"math.erf({xs[0]})"
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.mul(_gaussian(b, x), 2.0 / math.sqrt(math.pi))
@@ -39,7 +45,7 @@ class Erfc(Routine, Unary):
     """1 - erf(x), exact where that is small."""
 
     name = "erfc"
-    codes = FLOATS
+    codes = INEXACT
     function = special.erfc
     routine = "erfc"
 
@@ -52,16 +58,17 @@ class Erfcx(Routine, Unary):
     """exp(x^2) erfc(x).
 
     The derivative 2 x f(x) - 2/sqrt(pi) cancels for large x; from 26 on it is taken from the asymptotic series
-    f(x) = (1 - u + 3 u^2 - 15 u^3 ...) / (x sqrt(pi)) with u = 1 / (2 x^2) (DLMF 7.12.1), to 1e-13.
+    f(x) = (1 - u + 3 u^2 - 15 u^3 ...) / (x sqrt(pi)) with u = 1 / (2 x^2) (DLMF 7.12.1), to 1e-13; of complex x
+    that is where |x| > 26 and the argument is less than 116 degrees.
     """
 
     name = "erfcx"
-    codes = FLOATS
+    codes = INEXACT
     function = special.erfcx
     routine = "erfcx"
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
-        far = b.greater(x, b.lit(26, x))
+        far = self._is_far(b, x)
         near_x, far_x = b.where(far, b.lit(1, x), x), b.where(far, x, b.lit(26, x))
         near = b.sub(b.mul(b.mul(near_x, b.erfcx(near_x)), 2), 2.0 / math.sqrt(math.pi))
         u = b.div(0.5, b.mul(far_x, far_x))
@@ -70,11 +77,18 @@ class Erfcx(Routine, Unary):
             series = b.add(b.mul(u, series), c)
         return b.where(far, b.mul(b.mul(u, series), -2.0 / math.sqrt(math.pi)), near)
 
+    def _is_far(self, b: Any, x: Any) -> Any:
+        if not b.type(x).is_complex:
+            return b.greater(x, b.lit(26, x))
+        size, inclined = b.abs(x), b.add(b.real(x), b.mul(b.abs(b.imag(x)), 0.5))
+        return b.logical_and(b.greater(size, b.lit(26, size)), b.greater(inclined, b.lit(0, size)))
+
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         yield from super().samples(code, rng)
         if code in cls.codes.split():
-            yield Sample(cls(), (np.array([20, 30, 1e3], code),))
+            turned = 1 - 0.25j if code[0] == "c" else 1
+            yield Sample(cls(), (np.array([20, 30, 1e3]).astype(code) * np.array(turned, code),))
 
 
 @final

@@ -127,7 +127,7 @@ class LeastSquares(Op):
 class PolarFactor(Op):
     """w[..., m, n] = u vh for a = u diag(s) vh (k = min(m, n) columns); operands a, w, u, s, vh.
 
-    Derivatives divide by sums of singular values alone; what counts as zero is left out.
+    Derivatives of any order divide by sums of singular values alone (`polar_solve`): equal ones do no harm.
     `tall` and `wide` are the guard of `nbgraph.rectangular`.
     """
 
@@ -153,24 +153,12 @@ class PolarFactor(Op):
         return ins[1]
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
-        # The difference of the rotations of u and v, and what leaves their spans; see `svd`.
-        (_, _, u, s, vh), da = ins, tangents[0]
+        # P w = a and w P' = a give P dw + dw P' = da - w da^H w (P = a w^H, P' = w^H a).
+        (a, _, *factors), da, (w,) = ins, tangents[0], outs
         if da is None:
             return None
-        code, rows, columns = b.type(u).code, degenerate.column(b, s), degenerate.row(b, s)
-        along = matmul(b, da, adjoint(b, vh))
-        c = matmul(b, adjoint(b, u), along)
-        sums = degenerate.inverse(b, b.add(columns, rows), s, 0.0)
-        turn = b.mul(b.sub(c, adjoint(b, c)), b.cast(sums, code))
-        inverse = b.cast(degenerate.inverse(b, s, s, 0.0), code)
-        dw = matmul(b, matmul(b, u, turn), vh)
-        if self.tall:
-            beyond = b.sub(along, matmul(b, u, c))
-            dw = b.add(dw, matmul(b, b.mul(beyond, degenerate.row(b, inverse)), vh))
-        if self.wide:
-            beyond = b.sub(matmul(b, adjoint(b, u), da), matmul(b, c, vh))
-            dw = b.add(dw, matmul(b, u, b.mul(beyond, degenerate.column(b, inverse))))
-        return dw
+        change = b.sub(da, matmul(b, w, matmul(b, adjoint(b, da), w)))
+        return b.polar_solve(a, w, *factors, change, tall=self.tall, wide=self.wide)
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
@@ -179,6 +167,98 @@ class PolarFactor(Op):
                 a = sample_array(rng, code, shape)
                 u, s, vh = np.linalg.svd(a, full_matrices=False)
                 yield Sample(cls.bind([type_of_array(a)])[0], (a, u @ vh, u, s, vh), smooth=False)
+
+
+@final
+class PolarSolve(Op):
+    """x with a w^H x + x w^H a = e, for w the polar factor u vh of a = u diag(s) vh; operands a, w, u, s, vh, e.
+
+    e has no part outside of both spans. What divides by sums of singular values that count as zero is left out. Its
+    derivative is by a, w and e: the factors say what a says.
+    `tall` and `wide` are the guard of `nbgraph.rectangular`.
+    """
+
+    name = "polar_solve"
+    params = ("tall", "wide")
+    tall: bool
+    wide: bool
+
+    @classmethod
+    def bind(cls, types: Sequence[TensorType], **kwargs: Any) -> tuple[Op, Shape]:
+        return cls(*excess(cls.name, types[0], kwargs)), ()
+
+    def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
+        a, w, *_, e = ins
+        check_matrix(self.name, 0, a)
+        for position, t in ((1, w), (5, e)):
+            same_code(self.name, position, t, a.code)
+            same_shape(cx, self.name, position, t.shape, a.shape)
+        return e.with_shape(a.shape)
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        _, _, u, s, vh, e = ins
+        uh, v = np.swapaxes(u, -1, -2).conj(), np.swapaxes(vh, -1, -2).conj()
+        sums, own = (_inverse_or_zero(x, s) for x in (s[..., :, None] + s[..., None, :], s))
+        along = e @ v
+        inner = uh @ along
+        x = u @ (inner * sums)
+        if self.tall:
+            x = x + (along - u @ inner) * own[..., None, :]
+        x = x @ vh
+        if self.wide:
+            x = x + u @ ((uh @ e - inner @ vh) * own[..., None])
+        return x.astype(e.dtype)
+
+    def expand(self, b: Any, ins: Any, sizes: Shape) -> Any:
+        _, _, u, s, vh, e = ins
+        code, rows, columns = b.type(u).code, degenerate.column(b, s), degenerate.row(b, s)
+        sums = b.cast(degenerate.inverse(b, b.add(columns, rows), s, 0.0), code)
+        own = b.cast(degenerate.inverse(b, s, s, 0.0), code)
+        along = matmul(b, e, adjoint(b, vh))
+        inner = matmul(b, adjoint(b, u), along)
+        x = matmul(b, u, b.mul(inner, sums))
+        if self.tall:
+            x = b.add(x, b.mul(b.sub(along, matmul(b, u, inner)), degenerate.row(b, own)))
+        x = matmul(b, x, vh)
+        if self.wide:
+            beyond = b.sub(matmul(b, adjoint(b, u), e), matmul(b, inner, vh))
+            x = b.add(x, matmul(b, u, b.mul(beyond, degenerate.column(b, own))))
+        return x
+
+    def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
+        # What moves besides e: d(a w^H) x + x d(w^H a).
+        (a, w, *_), (x,), (da, dw, *_, change) = ins, outs, tangents
+        wh = adjoint(b, w)
+        if da is not None:
+            moved = b.add(matmul(b, da, matmul(b, wh, x)), matmul(b, x, matmul(b, wh, da)))
+            change = b.sub(change, moved)
+        if dw is not None:
+            dwh = adjoint(b, dw)
+            change = b.sub(change, b.add(matmul(b, a, matmul(b, dwh, x)), matmul(b, x, matmul(b, dwh, a))))
+        return None if change is None else b.emit(self, *ins[:-1], change)
+
+    def transpose(self, b: Any, ct: Any, ins: Any, active: Sequence[bool], sizes: Shape) -> Any:
+        if any(active[:-1]):
+            return super().transpose(b, ct, ins, active, sizes)
+        return (*[None] * 5, b.emit(self, *ins[:-1], ct))
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        if code in INEXACT.split():
+            for shape in _SHAPES:
+                a = sample_array(rng, code, shape)
+                u, s, vh = np.linalg.svd(a, full_matrices=False)
+                args = a, u @ vh, u, s, vh, sample_array(rng, code, shape)
+                # Differences would move a without its factors.
+                yield Sample(cls.bind([type_of_array(a)])[0], args, smooth=False)
+
+
+def _inverse_or_zero(x: Any, s: Any) -> Any:
+    """As `degenerate.inverse`."""
+    largest = np.max(np.abs(s), -1, keepdims=True, initial=0.0)
+    largest = largest if x.ndim == s.ndim else largest[..., None]
+    is_zero = np.abs(x) <= largest * degenerate.LIMIT["f8" if s.dtype == "f8" else "f4"]
+    return np.where(is_zero, 0, 1 / np.where(is_zero, 1, x))
 
 
 def _check_inverse(cx: Sizes, name: str, a: TensorType, p: TensorType, position: int) -> TensorType:

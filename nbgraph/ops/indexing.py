@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -279,6 +280,18 @@ class Slice(View):
         _check("getitem", x.shape, taken)
         return x[_numpy_index(taken)]
 
+    def view(self, x: Any, sizes: tuple[int, ...]) -> Any:
+        """The region of an ndarray, which it lies in, as an ndarray that shares its memory."""
+        if self._leading:
+            return x[(*sizes, ...)]
+        return x[(*_numpy_index(_taken(self.axes, x.shape, sizes)), ...)]
+
+    @cached_property
+    def _leading(self) -> bool:
+        """Whether some elements along the first axes are taken, all of the others."""
+        kinds = [entry[0] for entry in self.axes]
+        return kinds == sorted(kinds, key=["int", "all", "range"].index) and "range" not in kinds
+
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         return _region_layout(layout, _taken(self.axes, layout.shape, sizes), out.shape)
 
@@ -310,6 +323,7 @@ class PadSlice(Assembly):
 
     name = "pad_slice"
     params = ("axes", "ones")
+    disjoint = True
     axes: tuple[Entry, ...]
     ones: tuple[bool, ...]
 
@@ -347,6 +361,15 @@ class PadSlice(Assembly):
         out = np.zeros(dims, x.dtype)
         out[_numpy_index(taken)] = x
         return out
+
+    def function_adding_at(self) -> Any:
+        return self._add
+
+    def _add(self, total: Any, ins: Sequence[Any], sizes: tuple[int, ...]) -> None:
+        x = np.asarray(ins[0])
+        dims, taken = self._unpack(x.shape, sizes)
+        _check(self.name, dims, taken)
+        total[_numpy_index(taken)] += x
 
     def parts(self, out: Layout, ins: Sequence[TensorType], sizes: Shape) -> list[Part]:
         _, taken = self._unpack(ins[0].shape, sizes)

@@ -1,4 +1,4 @@
-"""Functions that are integrals: exponential, elliptic, Dawson's, Spence's, Owen's."""
+"""Functions that are integrals: exponential, elliptic, trigonometric, Fresnel's, Dawson's, Spence's, Owen's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from nbgraph import later as special
-from nbgraph.kinds import FLOATS, Elementwise
+from nbgraph.kinds import FLOATS, INEXACT, Elementwise
 from nbgraph.op import Sample, sample_array
-from nbgraph.pointwise import Binary, Routine, Unary, in_double
+from nbgraph.pointwise import Binary, Part, Routine, Unary, in_double
 
 
 class _Real(Routine, Unary):
@@ -34,6 +34,7 @@ class Erfi(_Real):
     """-i erf(i x)."""
 
     name = routine = "erfi"
+    codes = INEXACT
     function = special.erfi
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
@@ -92,6 +93,66 @@ class Expn(Elementwise):
         if code in cls.codes.split():
             for n, shape in ((0, (2,)), (1, (3, 4)), (3, ()), (2, (0, 2))):
                 yield Sample(cls(n), (sample_array(rng, code, shape, 0.3, 3.0),))
+
+
+class _TrigonometricIntegral(Part):
+    routine = "sici"
+    function = special.sici
+    count = 2
+    low, high = 0.3, 4.0
+
+
+@final
+class Si(_TrigonometricIntegral):
+    """The integral of sin(t) / t from 0 to x."""
+
+    name = "sine_integral"
+    place = 0
+
+    def slope(self, b: Any, x: Any) -> Any:
+        return b.spherical_jn(x, order=0)
+
+
+@final
+class Ci(_TrigonometricIntegral):
+    """The integral of (cos(t) - 1) / t from 0 to x, and Euler's constant and log(x); of negative x that of |x|."""
+
+    name = "cosine_integral"
+    place = 1
+
+    def slope(self, b: Any, x: Any) -> Any:
+        return b.div(b.cos(x), x)
+
+
+class _Fresnel(Part):
+    routine = "fresnel"
+    function = special.fresnel
+    count = 2
+
+    def _angle(self, b: Any, x: Any) -> Any:
+        return b.mul(b.mul(x, x), 0.5 * math.pi)
+
+
+@final
+class FresnelS(_Fresnel):
+    """The integral of sin(pi t^2 / 2) from 0 to x."""
+
+    name = "fresnel_s"
+    place = 0
+
+    def slope(self, b: Any, x: Any) -> Any:
+        return b.sin(self._angle(b, x))
+
+
+@final
+class FresnelC(_Fresnel):
+    """The integral of cos(pi t^2 / 2) from 0 to x."""
+
+    name = "fresnel_c"
+    place = 1
+
+    def slope(self, b: Any, x: Any) -> Any:
+        return b.cos(self._angle(b, x))
 
 
 @final

@@ -1,4 +1,4 @@
-"""Functions of matrices: the exponential with its derivatives of every order, the square root, Sylvester equations.
+"""Functions of matrices: exponential and logarithm with derivatives of every order, square root, Sylvester equations.
 
 In: matrices a[..., n, n]. Out: as said.
 Holds: derivative rules use sizes as symbols alone; how often a matrix is halved and squared is found at run time.
@@ -7,7 +7,7 @@ Holds: derivative rules use sizes as symbols alone; how often a matrix is halved
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -62,17 +62,21 @@ class Expm(Kernel):
                 yield Sample(cls(), (sample_array(rng, code, shape, -1.0, 1.0),))
 
 
-@final
-class ExpmDerivative(Op):
-    """The k-th derivative of exp at a in the directions e_1, ..., e_k: operands a, e_1, ..., e_k.
+class _Derivative(Op):
+    """The k-th derivative of an analytic function f at a in the directions e_1, ..., e_k: operands a, e_1, ..., e_k.
 
-    Linear in each direction and symmetric. It is a block of the exponential of a matrix of 2^k blocks a side, for one
-    direction exp([[a, e], [0, a]]) = [[exp a, D], [0, exp a]] (Mathias, SIAM J. Matrix Anal. Appl. 17, 610 (1996)).
+    Linear in each direction and symmetric. It is a block of the function of a matrix of 2^k blocks a side, for one
+    direction f([[a, e], [0, a]]) = [[f(a), D], [0, f(a)]] (Mathias, SIAM J. Matrix Anal. Appl. 17, 610 (1996)).
     The adjoint in one direction is the derivative at a^H in the adjoint others: traces are cyclic.
     """
 
-    name = "expm_derivative"
     costly = True
+    #: The operation f.
+    of: ClassVar[str]
+
+    def _value(self, a: Any) -> Any:
+        """f, in NumPy."""
+        raise TypeError(type(self))
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         a = ins[0]
@@ -84,12 +88,10 @@ class ExpmDerivative(Op):
         return a.with_shape(shape)
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        from nbgraph_kernels.references_functions import reference_expm
-
         block, n = ins[0], ins[0].shape[-1]
         for k, e in enumerate(ins[1:]):
             block = _numpy_block(block, np.kron(np.eye(2**k, dtype=e.dtype), e) if e.size else _enlarged(e, k))
-        return np.ascontiguousarray(reference_expm(block)[..., :n, block.shape[-1] - n :])
+        return np.ascontiguousarray(self._value(block)[..., :n, block.shape[-1] - n :])
 
     def expand(self, b: Any, ins: Any, sizes: Shape) -> Any:
         block, n = ins[0], b.shape(ins[0])[-1]
@@ -98,7 +100,7 @@ class ExpmDerivative(Op):
                 e = _block(b, e, None)
             block = _block(b, block, e)
         last, count = b.type(block).ndim - 1, 2 ** (len(ins) - 1) - 1
-        rows = b.slice(b.expm(block), axis=last - 1, start=0, length=n)
+        rows = b.slice(getattr(b, self.of)(block), axis=last - 1, start=0, length=n)
         return b.slice(rows, axis=last, start=count * n, length=n)
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
@@ -116,11 +118,44 @@ class ExpmDerivative(Op):
         others = [ct if k == at else matrices.adjoint(b, x) for k, x in enumerate(ins)]
         return tuple(b.emit(self, *others) if k == at else None for k in range(len(ins)))
 
+
+@final
+class ExpmDerivative(_Derivative):
+    """That of exp."""
+
+    name = "expm_derivative"
+    of = "expm"
+
+    def _value(self, a: Any) -> Any:
+        from nbgraph_kernels.references_functions import reference_expm
+
+        return reference_expm(a)
+
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         if code in INEXACT.split():
             for shape, k in (*((shape, 1) for shape in _SHAPES), ((2, 2), 2), ((0, 0), 2)):
                 yield Sample(cls(), tuple(sample_array(rng, code, shape, -0.5, 0.5) for _ in range(k + 1)))
+
+
+@final
+class LogmDerivative(_Derivative):
+    """That of log."""
+
+    name = "logm_derivative"
+    of = "logm"
+
+    def _value(self, a: Any) -> Any:
+        from nbgraph_kernels.references_functions import reference_logm
+
+        return reference_logm(a)
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        if code in ("c8", "c16"):
+            for shape, k in (*((shape, 1) for shape in _SHAPES), ((2, 2), 2), ((0, 0), 2)):
+                given = [sample_array(rng, code, shape, -0.5, 0.5) for _ in range(k + 1)]
+                yield Sample(cls(), ((given[0] + 2 * np.eye(shape[-1])).astype(code), *given[1:]))
 
 
 def _numpy_block(x: Any, e: Any) -> Any:
@@ -189,6 +224,57 @@ class Sqrtm(_Complex):
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         # x dx + dx x = da
         return b.sylvester(outs[0], outs[0], tangents[0])
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        if code in ("c8", "c16"):
+            for shape in _SHAPES:
+                a = sample_array(rng, code, shape, -0.5, 0.5) + 2 * np.eye(shape[-1])
+                yield Sample(cls(), (a.astype(code),))
+
+
+@final
+class Logm(Op):
+    """The principal logarithm of complex a: eigenvalues have arguments in (-pi, pi].
+
+    16 times that of its 16th root, by a quadrature that is a Pade approximant, and one step of Halley's
+    method for exp x = a (Higham, Functions of Matrices, SIAM 2008, sections 11.4 and 11.5, and problem 11.3): x, a and
+    exp x commute, so x + 2 (a + exp x)^-1 (a - exp x) has the cube of its
+    error, that of the quadrature. More roots would make more rounding errors.
+    """
+
+    name = "logm"
+    costly = True
+
+    def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
+        (a,) = ins
+        matrices.check_matrix(self.name, 0, a)
+        matrices.same_code(self.name, 0, a, a.code if a.is_complex else "c16")
+        n = matrices.order(cx, self.name, 0, a)
+        return a.with_shape((*a.shape[:-2], n, n))
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        from nbgraph_kernels.references_functions import reference_logm
+
+        return reference_logm(ins[0])
+
+    def expand(self, b: Any, ins: Any, sizes: Shape) -> Any:
+        from nbgraph_kernels.references_functions import LOG_NODES
+
+        (a,) = ins
+        root, one = a, matrices.identity(b, a)
+        for _ in range(4):
+            root = b.sqrtm(root)
+        small, total = b.sub(root, one), None
+        for node, weight in LOG_NODES:
+            part = b.solve(b.add(one, b.mul(small, node)), small)
+            total = b.add(total, b.mul(part, weight))
+        x = b.mul(total, 16.0)
+        power = b.expm(x)
+        return b.add(x, b.mul(b.solve(b.add(a, power), b.sub(a, power)), 2.0))
+
+    def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
+        return b.logm_derivative(ins[0], tangents[0])
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:

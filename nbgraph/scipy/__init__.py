@@ -6,6 +6,6 @@
 """
 
 from nbgraph import fft
-from nbgraph.scipy import linalg, special, stats
+from nbgraph.scipy import linalg, signal, special, stats
 
-__all__ = ["fft", "linalg", "special", "stats"]
+__all__ = ["fft", "linalg", "signal", "special", "stats"]

@@ -2,15 +2,19 @@
 
 In: anything array-like; operands broadcast. Out: a `TracedTensor`, not evaluated; integers and booleans become float64.
 Holds: values are SciPy's, at poles, at infinity and of NaN too; single precision is computed in double. Complex
-operands raise `DtypeError` but in `expit`, `logsumexp`, `sinc`, `spherical_jn` and what is made of arithmetic.
+operands raise `DtypeError` but in `airy`, `erf`, `erfc`, `erfcx`, `erfi`, `expit`, `fresnel`, `lambertw`, `logsumexp`,
+`sici`, `sinc`, `spherical_jn`, `wofz` and what is made of arithmetic.
 """
 
 from nbgraph.api import cbrt, erf, exp2, expm1, i0, log1p, sinc
 from nbgraph.special.bessel import (
+    AiryResult,
+    airy,
     i0e,
     i1,
     i1e,
     iv,
+    ive,
     j0,
     j1,
     jn,
@@ -53,7 +57,7 @@ from nbgraph.special.composed import (
     softplus,
     zetac,
 )
-from nbgraph.special.error_functions import erfc, erfcx, erfinv, log_ndtr, ndtr, ndtri
+from nbgraph.special.error_functions import erfc, erfcx, erfinv, log_ndtr, ndtr, ndtri, wofz
 from nbgraph.special.gamma import (
     beta,
     betaln,
@@ -80,16 +84,21 @@ from nbgraph.special.integrals import (
     exp1,
     expi,
     expn,
+    fresnel,
     hyp1f1,
     hyp2f1,
+    lambertw,
     owens_t,
     poch,
     rgamma,
+    sici,
     spence,
 )
 from nbgraph.special.sums import log_softmax, logsumexp, softmax
 
 __all__ = [
+    "AiryResult",
+    "airy",
     "beta",
     "betainc",
     "betaln",
@@ -127,6 +136,7 @@ __all__ = [
     "expn",
     "exprel",
     "factorial",
+    "fresnel",
     "gamma",
     "gammainc",
     "gammaincc",
@@ -141,6 +151,7 @@ __all__ = [
     "i1e",
     "inv_boxcox",
     "iv",
+    "ive",
     "j0",
     "j1",
     "jn",
@@ -153,6 +164,7 @@ __all__ = [
     "kn",
     "kv",
     "kve",
+    "lambertw",
     "lgamma",
     "log1p",
     "log_expit",
@@ -172,11 +184,13 @@ __all__ = [
     "psi",
     "rel_entr",
     "rgamma",
+    "sici",
     "sinc",
     "softmax",
     "softplus",
     "spence",
     "spherical_jn",
+    "wofz",
     "xlog1py",
     "xlogy",
     "y0",

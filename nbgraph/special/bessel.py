@@ -1,16 +1,17 @@
-"""Bessel functions, with SciPy's names.
+"""Bessel and Airy functions, with SciPy's names.
 
 In: anything array-like of real numbers. Out: a `TracedTensor`, not evaluated; integers and booleans become float64.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nbgraph.api.elementwise import OPS
 from nbgraph.errors import DtypeError
-from nbgraph.promote import apply, operand, to_inexact
+from nbgraph.promote import apply, operand, to_inexact, unary
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -82,6 +83,15 @@ def iv(v: float, z: Any) -> TracedTensor:
     1.0
     """
     return _of_order("bessel_iv", v, z)
+
+
+def ive(v: float, z: Any) -> TracedTensor:
+    """exp(-|z|) I_v(z).
+
+    >>> ive(0, 0.0).item()
+    1.0
+    """
+    return _of_order("bessel_ive", v, z)
 
 
 def kv(v: float, z: Any) -> TracedTensor:
@@ -187,3 +197,24 @@ def spherical_jn(n: int, z: Any) -> TracedTensor:
         raise DtypeError("the order is no int >= 0", operation="spherical_jn", position=0, got=n, wanted="an int >= 0")
     made: TracedTensor = apply("spherical_jn", to_inexact(operand(z)), order=int(n))
     return made
+
+
+# -- Airy's -----------------------------------------------------------------------------------------------------------
+
+
+class AiryResult(NamedTuple):
+    """Airy's functions and their derivatives."""
+
+    Ai: TracedTensor
+    Aip: TracedTensor
+    Bi: TracedTensor
+    Bip: TracedTensor
+
+
+def airy(z: Any) -> AiryResult:
+    """(Ai, Ai', Bi, Bi') of real or complex z: the solutions of y'' = z y. What is not used is not computed.
+
+    >>> round(airy(0.0).Ai.item(), 10)
+    0.3550280539
+    """
+    return AiryResult(*(unary(OPS[f"airy_{name}"], z) for name in ("ai", "aip", "bi", "bip")))

@@ -1,14 +1,15 @@
 """The error function's kin and the normal distribution, with SciPy's names.
 
-In: anything array-like of real numbers. Out: a `TracedTensor`, not evaluated; integers and booleans become float64.
+In: anything array-like of real numbers; of complex ones for `erfc`, `erfcx` and `wofz`. Out: a `TracedTensor`, not
+evaluated; integers and booleans become float64.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbgraph.api.elementwise import OPS
-from nbgraph.promote import unary
+from nbgraph.api.elementwise import OPS, complex, imag, negative, real
+from nbgraph.promote import operand, to_inexact, unary
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -30,6 +31,16 @@ def erfcx(x: Any) -> TracedTensor:
     1.0
     """
     return unary(OPS["erfcx"], x)
+
+
+def wofz(z: Any) -> TracedTensor:
+    """Faddeeva's function exp(-z**2) erfc(-i z), complex.
+
+    >>> wofz(0.0).item().real
+    1.0
+    """
+    x = to_inexact(operand(z))
+    return unary(OPS["erfcx"], complex(imag(x), negative(real(x))))
 
 
 def erfinv(x: Any) -> TracedTensor:

@@ -13,8 +13,9 @@ import numpy as np
 
 from nbgraph.api.elementwise import OPS
 from nbgraph.errors import DtypeError
-from nbgraph.promote import apply, common, inexact_binary, operand, to_inexact, unary
+from nbgraph.promote import apply, as_code, common, inexact_binary, operand, to_inexact, unary
 from nbgraph.trace import record
+from nbgraph.types import COMPLEX_OF
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -45,6 +46,37 @@ def erfcinv(x: Any) -> TracedTensor:
     0.0
     """
     return unary(OPS["erfcinv"], x)
+
+
+def sici(x: Any) -> tuple[TracedTensor, TracedTensor]:
+    """The sine and the cosine integral (Si, Ci) of real or complex x; Ci of a negative real number is that of |x|.
+
+    >>> sici(0.0)[0].item()
+    0.0
+    """
+    return unary(OPS["sine_integral"], x), unary(OPS["cosine_integral"], x)
+
+
+def fresnel(x: Any) -> tuple[TracedTensor, TracedTensor]:
+    """Fresnel's integrals (S, C) of sin and cos of pi t^2 / 2 from 0 to x, real or complex.
+
+    >>> fresnel(0.0)[0].item()
+    0.0
+    """
+    return unary(OPS["fresnel_s"], x), unary(OPS["fresnel_c"], x)
+
+
+def lambertw(z: Any, k: int = 0, tol: float = 1e-8) -> TracedTensor:
+    """Lambert's W, complex: the w of the branch k with w exp(w) = z. `tol` is of no account: it is exact.
+
+    >>> round(lambertw(1.0).item().real, 10)
+    0.5671432904
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise DtypeError("the branch is no int", operation="lambertw", position="k", got=k, wanted="an int")
+    x = to_inexact(operand(z))
+    made: TracedTensor = apply("lambertw", as_code(x, COMPLEX_OF.get(x.type.code, x.type.code)), branch=int(k))
+    return made
 
 
 def expi(x: Any) -> TracedTensor:

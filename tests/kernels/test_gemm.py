@@ -48,3 +48,17 @@ def test_products(call: Any, random: Any, dtype: str, keep: int) -> None:
         assert call("gemm", dtype, c, a, b, nbatch, m, n, k, *strides, 0, 0, keep) == 0
         tolerance = 40 * max(k, 1) * np.finfo(dtype).eps
         np.testing.assert_allclose(c, wanted, rtol=tolerance, atol=4 * tolerance, err_msg=f"{of_a} {of_b} {of_c}")
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_products_by_panels(call: Any, random: Any, dtype: str) -> None:
+    """Sizes around whole tiles and blocks, in the layouts that are read and copied differently."""
+    of_each = ("rows", "columns", "strided")
+    for m, n, k in ((4, 5, 16), (16, 8, 9), (21, 60, 300), (61, 35, 257), (100, 16, 31)):
+        for of_a, of_b, keep in itertools.product(of_each, of_each, (0, 1)):
+            a, b = LAYOUTS[of_a](random(1, dtype, 1, m, k)), LAYOUTS[of_b](random(2, dtype, 1, k, n))
+            c = np.array(random(3, dtype, 1, m, n))
+            wanted = np.matmul(a.astype("f8"), b.astype("f8")) + keep * c
+            strides = [s // x.itemsize for x in (c, a, b) for s in x.strides]
+            assert call("gemm", dtype, c, a, b, 1, m, n, k, *strides, 0, 0, keep) == 0
+            np.testing.assert_allclose(c, wanted, rtol=1e-5, atol=2 * k * np.finfo(dtype).eps)

@@ -198,3 +198,28 @@ def test_complex_arguments_are_refused() -> None:
 
     with pytest.raises(LanguageError, match="sinh of complex128"):
         compiler.compile_words(loop)
+
+
+@pytest.mark.parametrize("places", [1, machine.FEW + 1])
+def test_what_many_places_call_stays_a_function(places: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function of vectors becomes part of few loops; of many it is called. The results are the same."""
+    texts = []
+    optimise = machine.optimise
+    monkeypatch.setattr(machine, "optimise", lambda m, *rest: (optimise(m, *rest), texts.append(str(m))))
+    pointer, exp = words.POINTERS["f8"], namespace(np).exp
+
+    def apart(w: Any) -> int:
+        x = pointer(w[0])
+        for k in range(w[1]):
+            x[k] = exp(x[k])
+        return 0
+
+    code = compiler.compile_words(*[apart] * places)
+    assert ("nbgraph_lanes_" in texts[0]) is (places > 1)
+    x = np.linspace(-3, -2, 41)
+    want = x.copy()
+    for _ in range(places):
+        want = apply("exp", want)
+    table = (ctypes.c_int64 * 2)(x.ctypes.data, x.size)
+    assert PROTOTYPE(code.address)(ctypes.addressof(table)) == 0
+    np.testing.assert_array_equal(x, want)

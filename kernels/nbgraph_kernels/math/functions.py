@@ -44,21 +44,27 @@ class _Attributes(ir.values.FunctionAttributes):
 
 
 class Function:
-    """One function for one format, as a library that a program links once its loops are vectorised."""
+    """One function for one format, as a library that a program links once its loops are vectorised.
+
+    `variants`: how many numbers each takes, by name.
+    """
 
     def __init__(self, body: Callable[..., Value], format: Format, count: int) -> None:
         self.name = f"nbgraph_{body.__name__}_{format.word.width}"
         self.variants = {f"{LANES}{n}_{self.name}": n for n in _widths(format.word.width)}
-        module = ir.Module(self.name)
-        kinds = {name: ir.VectorType(format.type, n) for name, n in self.variants.items()}
-        for name, kind, how in (
-            *((n, k, "alwaysinline") for n, k in kinds.items()),
-            (self.name, format.type, "noinline"),
-        ):
-            arguments, builder = define(module, name, [kind] * count, kind, how)
-            builder.ret(body(*arguments).ir)
-        self.bitcode = optimised_bitcode(str(module))
-        self._kind, self._count = format.type, count
+        self._body, self._kind, self._count = body, format.type, count
+        self._made: dict[tuple[str, ...], bytes] = {}
+
+    def bitcode(self, variants: tuple[str, ...]) -> bytes:
+        """The function of one number and these variants, made at the first ask."""
+        if variants not in self._made:
+            module = ir.Module(self.name)
+            kinds = [(name, ir.VectorType(self._kind, self.variants[name])) for name in variants]
+            for name, kind, *how in (*kinds, (self.name, self._kind, "noinline")):
+                arguments, builder = define(module, name, [kind] * self._count, kind, *how)
+                builder.ret(self._body(*arguments).ir)
+            self._made[variants] = optimised_bitcode(str(module))
+        return self._made[variants]
 
     def declared(self, module: Any) -> Any:
         """The function in a module that calls it, with the names of its variants."""

@@ -1,0 +1,162 @@
+"""Slices that the steps of a loop are handed: one call for all that are taken of a node.
+
+In: a recorded slice of a sealed node or leaf. Out: the slice as a value of a `PickCall`, which has any number of them;
+the cotangents of all of them as one `PlaceCall`: zeros with everything in its place. Both as fragment calls, where
+somebody needs those.
+Holds: where a slice lies is no part of any structure. Of a node whose value is known a slice is a view, at once: it
+breaks no chain. The cotangent of the whole is made once, not once for each slice.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nbgraph.op import REGISTRY
+from nbgraph.seal import commit, draft
+from nbgraph.trace import Node, SumCall, _next_seq, leaf, new_node, own_array, record, reserved
+from nbgraph.types import Shape
+
+Array = np.ndarray[Any, Any]
+#: The creation number of a slice, and its sizes.
+Slot = tuple[int, Shape]
+
+
+class PickCall:
+    """Slices of a node by one operation. A slot is where the slice lies; `nodes` lists weakly which node without a
+    value stands for which."""
+
+    __slots__ = ("__weakref__", "active", "inputs", "nodes", "op", "seq")
+
+    def __init__(self, node: Node, op: Any) -> None:
+        self.inputs, self.op, self.active = (node,), op, node.active
+        self.seq = _next_seq()
+        self.nodes: list[tuple[Slot, weakref.ref[Node]]] = []
+
+    def result(self, node: Node, slot: Slot) -> None:
+        """Lets a node without a value stand for a slice."""
+        node.call, node.slot = self, slot
+        self.nodes.append((slot, weakref.ref(node)))
+
+
+class PlaceCall:
+    """Zeros of a shape, with nodes added where slices of it lie: `slots`."""
+
+    __slots__ = ("active", "inputs", "nodes", "numbers", "op", "seq", "shape", "slots")
+
+    def __init__(self, nodes: Sequence[Node], op: Any, slots: Sequence[Slot], shape: Shape) -> None:
+        self.inputs, self.op, self.slots, self.shape = tuple(nodes), op, tuple(slots), shape
+        self.active = any(n.active for n in nodes)
+        self.nodes: tuple[weakref.ref[Node], ...] = ()
+        self.numbers = reserved(len(nodes) + 1)  # those but the last are set aside for what it stands for
+        self.seq = self.numbers[-1]
+
+
+#: What was taken of nodes before, by their ids and the operation. Guarded by `LOCK`.
+_PICKS: weakref.WeakValueDictionary[tuple[int, Any], PickCall] = weakref.WeakValueDictionary()
+
+
+def is_pick(node: Node) -> bool:
+    """Whether a node is a slice of a sealed node or leaf, all sizes of which are known."""
+    op = node.op
+    if op is None or op.name != "slice" or node.inputs[0].op is not None:
+        return False
+    return node.inputs[0].type.concrete and node.type.concrete and all(type(s) is int for s in node.sizes)
+
+
+def take(node: Node) -> None:
+    """Makes a recorded slice a value of a `PickCall`; of a constant, a constant."""
+    op: Any = node.op
+    of, sizes = node.inputs[0], node.sizes
+    if of.data is None or of.active:
+        call = _PICKS.get((id(of), op))
+        if call is None:
+            call = _PICKS[id(of), op] = PickCall(of, op)
+        node.call, node.slot = call, (node.seq, sizes)
+        if of.data is None:
+            call.nodes.append((node.slot, weakref.ref(node)))
+    if of.data is not None:
+        view = op.view(of.data, sizes)  # read-only, as what it is a part of
+        node.data = view if view.flags.c_contiguous else own_array(view)
+    node.op, node.inputs, node.sizes = None, (), ()  # last: it is open until it has its value
+
+
+def values(call: PickCall, array: Array) -> dict[Slot, Array]:
+    """The slices that nodes wait for."""
+    return {slot: np.asarray(call.op.view(array, slot[1]), order="C") for slot, _ in call.nodes}
+
+
+def total(call: PlaceCall, arrays: Sequence[Array]) -> Array:
+    """Zeros with the arrays added."""
+    made = np.zeros(call.shape, arrays[0].dtype)
+    for a, (_, sizes) in zip(arrays, call.slots, strict=True):
+        view = call.op.view(made, sizes)
+        np.add(view, a, out=view)
+    return made
+
+
+def place(call: PickCall, cts: Mapping[Slot, Node]) -> Node:
+    """The cotangent of what slices were taken of, from theirs."""
+    made = PlaceCall(list(cts.values()), call.op, list(cts), call.inputs[0].type.shape)
+    return _result(made, call.inputs[0])
+
+
+def pull_back(call: PlaceCall, ct: Node, mask: Sequence[int]) -> dict[int, Node]:
+    """The cotangents of the inputs `mask`: slices of that of the result."""
+    pick, found = PickCall(ct, call.op), {}
+    for k in mask:
+        node = found[k] = new_node(call.inputs[k].type, ct.active)
+        pick.result(node, (node.seq, call.slots[k][1]))
+    return found
+
+
+def _result(call: PlaceCall, like: Node) -> Node:
+    node = new_node(like.type, call.active)
+    node.call = call
+    call.nodes = (weakref.ref(node),)
+    return node
+
+
+# -- as fragment calls ------------------------------------------------------------------------------------------------
+
+
+def expand_pick(node: Node) -> None:
+    """Puts a call of a fragment in the place of a slice."""
+    call: PickCall = node.call
+    number, sizes = node.slot
+    made = _sealed(record(call.op, call.inputs, sizes))
+    made.call.seq = number
+    if node.data is None:
+        made.call.nodes = [(made.slot, weakref.ref(node))]
+    node.call, node.slot = made.call, made.slot
+
+
+def expand_place(node: Node) -> None:
+    """Puts a sum of padded nodes in the place of a `PlaceCall`."""
+    call: PlaceCall = node.call
+    zeros = leaf(_zeros(node), False)
+    cls: Any = REGISTRY["slice_update"]
+    op = cls(call.op.axes)
+    padded = [_sealed(record(op, (zeros, i), sizes)) for i, (_, sizes) in zip(call.inputs, call.slots, strict=True)]
+    for p, number in zip(padded, call.numbers, strict=False):
+        p.call.seq = number
+    made = SumCall(tuple(padded))
+    made.seq = call.seq
+    if node.data is None:
+        made.nodes = (weakref.ref(node),)
+    node.call, node.slot = made, 0
+
+
+def _zeros(like: Node) -> Array:
+    zeros = np.zeros(like.type.shape, like.type.dtype)
+    zeros.setflags(write=False)
+    return zeros
+
+
+def _sealed(node: Node) -> Node:
+    for d in draft([node]):
+        commit(d, None)
+    return node
