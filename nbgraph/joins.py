@@ -37,11 +37,12 @@ def grows(nodes: Sequence[Node]) -> bool:
     """Whether nodes that are joined now, at the user's line, are those of the last time and more; or the first one of
     a list; or very many."""
     site, n = user_frame(), len(nodes)
+    key = (id(site[0]), site[1]) if site else None  # the hash of code is that of all its bytes
     with _LISTS_LOCK:
-        length, last = _LISTS.get(site, (0, None))
+        length, last = _LISTS.get(key, (0, None))
         if len(_LISTS) >= _LISTS_LIMIT:
             _LISTS.clear()
-        _LISTS[site] = n, weakref.ref(nodes[-1])
+        _LISTS[key] = n, weakref.ref(nodes[-1])
     return n == 1 or n > MANY or (0 < length < n and last is not None and last() is nodes[length - 1])
 
 

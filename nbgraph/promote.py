@@ -24,20 +24,23 @@ from nbgraph.op import REGISTRY, Op
 from nbgraph.trace import Node, array_constant, constant_of, infer, is_weak, record_as, scalar
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
-from nbgraph.types import CODES, DTYPES, Shape, TensorType, are_lasting
+from nbgraph.types import CODES, DTYPES, Shape, are_lasting
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 __all__ = [
+    "BOUND",
     "along",
     "apply",
     "as_code",
     "binary",
+    "bound",
     "common",
     "compare",
     "divide",
     "inexact_binary",
+    "joined",
     "no_out",
     "operand",
     "power",
@@ -132,19 +135,33 @@ def operand(x: Any) -> TracedTensor:
 
 def has_tensor(x: Any) -> bool:
     """Whether nested lists have a tensor in them."""
-    return isinstance(x, list | tuple) and any(isinstance(i, Node) or has_tensor(i) for i in x)
+    return isinstance(x, (list, tuple)) and any(isinstance(i, Node) or has_tensor(i) for i in x)
 
 
 def stacked(nodes: Sequence[TracedTensor], axis: int) -> TracedTensor:
     """Nodes of one dtype, and of one shape as far as that is known, joined along a new axis."""
-    first = nodes[0].type
-    for position, n in enumerate(nodes):
-        if n.type.ndim != first.ndim or differ(n.type.shape, first.shape):
-            wanted = f"the shape of the first, {first.shape}"
-            raise ShapeError("shapes differ", operation="stack", position=position, got=n.type.shape, wanted=wanted)
-    if all(n.type is first for n in nodes) and first.concrete and joins.grows(nodes):
-        return joins.join(nodes, axis, True)  # type: ignore[return-value]
-    made: TracedTensor = apply("concatenate", *(along("expand_dims", n, axis) for n in nodes), axis=axis)
+    first, types = nodes[0].type, [n.type for n in nodes]
+    if types.count(first) == len(types):
+        if first.concrete and joins.grows(nodes):
+            return joins.join(nodes, axis, True)  # type: ignore[return-value]
+    else:
+        for position, t in enumerate(types):
+            if t.ndim != first.ndim or differ(t.shape, first.shape):
+                wanted = f"the shape of the first, {first.shape}"
+                raise ShapeError("shapes differ", operation="stack", position=position, got=t.shape, wanted=wanted)
+    rows = []
+    for n in nodes:
+        key = ("expand_dims", n.type, axis)
+        op, sizes, t = BOUND.get(key) or bound(key, n, axis=axis)
+        rows.append(record_as(t, op, (n,), sizes))
+    return joined(rows, axis)
+
+
+def joined(nodes: Sequence[Node], axis: int) -> TracedTensor:
+    """Nodes of one dtype one after another along an axis."""
+    key = ("concatenate", axis, *[n.type for n in nodes])
+    op, sizes, t = BOUND.get(key) or bound(key, *nodes, axis=axis)
+    made: TracedTensor = record_as(t, op, tuple(nodes), sizes)
     return made
 
 
@@ -171,28 +188,27 @@ def to_inexact(x: TracedTensor) -> TracedTensor:
 
 
 #: Operations, sizes and result types bound before, by everything that they depend on.
-_BOUND: dict[Any, Any] = {}
+BOUND: dict[Any, Any] = {}
 _BOUND_LIMIT = 20_000
 
 
 def apply(name: str, *xs: Node, **params: Any) -> Any:
     """Records an operation by its name, with its parameters and sizes; a tuple where it has several results."""
     key = (name, *[x.type for x in xs], *params.items())
-    found = _BOUND.get(key)
-    if found is None:
-        found = _bound(key, tuple([x.type for x in xs]), params)
-    op, sizes, t = found
+    op, sizes, t = BOUND.get(key) or bound(key, *xs, **params)
     return record_as(t, op, xs, sizes)
 
 
-def _bound(key: Any, types: tuple[TensorType, ...], params: Any) -> Any:
-    """The operation that a name and keywords mean, its sizes, and its type."""
+def bound(key: Any, *xs: Node, **params: Any) -> Any:
+    """The operation that a name and keywords mean, its sizes, and its type, as `BOUND` will have them under the key: a
+    tuple of the name, and in some form of the types and the keywords."""
+    types = tuple([x.type for x in xs])
     op, sizes = REGISTRY[key[0]].bind(types, **params)
     found = op, sizes, infer(op, types, sizes)
     if all(t.lasting for t in types) and are_lasting(sizes):
-        if len(_BOUND) >= _BOUND_LIMIT:
-            _BOUND.clear()
-        _BOUND[key] = found
+        if len(BOUND) >= _BOUND_LIMIT:
+            BOUND.clear()
+        BOUND[key] = found
     return found
 
 

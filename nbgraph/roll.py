@@ -12,8 +12,8 @@ own kind is part of a longer loop and is one chunk again. So what a loop is made
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from itertools import chain, repeat
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain, repeat
 from operator import attrgetter
 from typing import Any
 
@@ -27,6 +27,8 @@ from nbgraph.trace import FragmentCall, Node, Projection
 SHORT = 96
 #: Chunks of about this many operations where nothing repeats.
 LONG = 64
+#: A loop inside a long period of another is cut where it has so many steps.
+MANY = 8
 
 #: Where little repeats, operands farther away than so many operations are told by their types alone: those from a list
 #: of results are at another distance each time.
@@ -153,12 +155,22 @@ class _Words:
 
 def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list[int], int]:
     """Where to cut: at every period of each repeating stretch, at even distances elsewhere; how many nodes repeat."""
-    numbers, fewest = words.numbers, 2 if is_short else 3
-    n, k, repeating = len(words), 0, 0
+    repeating = start = 0
     bounds: list[int] = []
+    for first, end, period in _stretches(region, words, 2 if is_short else 3, is_short):
+        bounds += _even(start, first)
+        bounds += _periods(region, first, end, period)
+        repeating += end - max(first, start)
+        start = end
+    bounds += _even(start, len(words))
+    return sorted({b for b in bounds if 0 < b < len(words) and not _splits_pack(region, b)}), repeating
+
+
+def _stretches(region: Sequence[Node], words: _Words, fewest: int, is_short: bool) -> Iterator[tuple[int, int, int]]:
+    """What repeats so many times or more: where it begins and ends, and its period."""
+    numbers, k, start = words.numbers, 0, 0
     last: dict[int, int] = {}
-    start = 0
-    while k < n:
+    while k < len(numbers):
         earlier = last.get(numbers[k])
         last[numbers[k]] = k
         if earlier is not None and 0 < k - earlier <= LONG * 4:  # not 0, where a stretch has just ended
@@ -166,18 +178,13 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
             end = _repeats_until(numbers, earlier, period)
             times = (end - earlier) // period
             if times + 1 >= fewest:
-                first = _first_period(region, words, max(start, earlier - period), earlier, period)
+                first = _first_period(region, words, max(start, earlier - period), earlier, period, is_short)
                 times = (end - first) // period
             if times >= fewest and _is_worth_it(region, words, first, period, times, is_short):
-                end = first + times * period
-                bounds += _even(start, first)
-                bounds += _periods(region, first, end, period)
-                repeating += end - max(first, start)
-                start = k = end
+                start = k = first + times * period
+                yield first, start, period
                 continue
         k += 1
-    found = {b for b in [*bounds, *_even(start, n)] if 0 < b < n and not _splits_pack(region, b)}
-    return sorted(found), repeating
 
 
 def _is_worth_it(region: Sequence[Node], words: _Words, first: int, period: int, times: int, is_short: bool) -> bool:
@@ -189,12 +196,22 @@ def _is_worth_it(region: Sequence[Node], words: _Words, first: int, period: int,
 
 
 def _periods(region: Sequence[Node], first: int, end: int, period: int) -> list[int]:
-    """Bounds of the periods of a stretch. Of elementwise operations alone, which fuse, several periods are a chunk."""
+    """Bounds of the periods of a stretch. Of elementwise operations alone, which fuse, several periods are a chunk.
+
+    A long period in which something repeats many times, a loop in a loop, is cut at that: then neither the number of
+    its steps nor that of the outer loop's is in a fragment.
+    """
     several = period * (LONG // period)
     if several > period and all(isinstance(node.op, Elementwise) for node in region[first : first + period]):
         rest = first + (end - first) // several * several
         return [*range(first, rest, several), *range(rest, end + 1, period)]
-    return list(range(first, end + 1, period))
+    within = {0}
+    if period > LONG:
+        step = region[first : first + period]  # what a loop in it takes from the step is far, and the same for all
+        for start, stop, inner in _stretches(step, _Words(step, NEAR), MANY, False):
+            within.update(range(start, stop + 1, inner))
+    within.discard(period)
+    return [k + b for k in range(first, end, period) for b in sorted(within)] + [end]
 
 
 def _is_loop(region: Sequence[Node], words: _Words, first: int, period: int, times: int) -> bool:
@@ -229,13 +246,29 @@ def _repeats_until(numbers: Sequence[int], start: int, period: int) -> int:
     return k + period
 
 
-def _first_period(region: Sequence[Node], words: _Words, lowest: int, found: int, period: int) -> int:
+def _first_period(region: Sequence[Node], words: _Words, lowest: int, found: int, period: int, is_short: bool) -> int:
     """Where the first period begins: `found` or earlier, since what later ones get from the period before, the first
-    gets from elsewhere."""
-    for first in range(lowest, found):
-        if all(_is_first(region, words, k, first, period) for k in range(first, found)):
-            return first
-    return found
+    gets from elsewhere. In a long region, less than a period later will do, too. The first of the places between which
+    the fewest values are carried."""
+    places = [p for p in range(lowest, found) if all(_is_first(region, words, k, p, period) for k in range(p, found))]
+    places += range(found, found + 1 if is_short else found + period)
+    if len(places) == 1:
+        return found
+    carried = _carried(words, places[0] + period, places[-1] + period, period)
+    return min(places, key=lambda p: carried[p - places[0]])
+
+
+def _carried(words: _Words, start: int, stop: int, period: int) -> list[int]:
+    """For each place in a stretch, both ends included, how many values from before it are used after it."""
+    used: dict[int, int] = {}
+    for k in range(start - period, min(stop + period, len(words))):
+        used.update({k - d: k for d in words[k][1] if type(d) is int and d <= period})  # the last use counts
+    changes = [0] * (stop - start + 2)
+    for made, last in used.items():
+        if made < stop and last >= start:
+            changes[max(made + 1 - start, 0)] += 1
+            changes[min(last + 1 - start, stop - start + 1)] -= 1
+    return list(accumulate(changes[:-1]))
 
 
 def _is_first(region: Sequence[Node], words: _Words, k: int, first: int, period: int) -> bool:

@@ -25,6 +25,7 @@ from nbgraph.op import REGISTRY
 from nbgraph.roll import _bounds as bounds_of
 from nbgraph.roll import _Words as Words
 from nbgraph.roll import cut as roll_cut
+from nbgraph.trace import RepeatCall
 
 T = nbg.TracedTensor.from_tensor
 NEVER, ALWAYS = nbg.Engine(jit="never"), nbg.Engine(jit="always")
@@ -274,6 +275,84 @@ def test_rule_03_nested_loops() -> None:
     equal(loss.eval(NEVER), run(np, x0, p0))
     d = np.cos(np.arange(9.0)).reshape(3, 3)
     assert inner(g, d) == pytest.approx(derivative(lambda t: float(run(np, x0, p0 + t * d))), rel=1e-7)
+
+
+def repeats_below(node: Any) -> int:
+    """How many runs of calls are pulled back as one."""
+    waiting, met = [node], {}
+    while waiting:
+        call = waiting.pop().call
+        if id(call) not in met:
+            met[id(call)] = call
+            waiting += getattr(call, "inputs", ())
+    return sum(type(call) is RepeatCall for call in met.values())
+
+
+def inner_of_the_state(xp: Any, x: Any, p: Any, xs: Any, outer: int, inner: int) -> Any:
+    for _ in range(outer):
+        y = x
+        for _ in range(inner):
+            y = xp.tanh(y @ p) + y * 0.4
+        x = xp.sin(y) * 0.5 + x @ p.T
+    return xp.sum(x * x)
+
+
+def inner_takes_the_outer(xp: Any, x: Any, p: Any, xs: Any, outer: int, inner: int) -> Any:
+    for _ in range(outer):
+        g = x * x
+        for _ in range(inner):
+            x = xp.tanh(x @ p) + g * 0.1
+    return xp.sum(x * x)
+
+
+def inner_starts_from_a_slice(xp: Any, x: Any, p: Any, xs: Any, outer: int, inner: int) -> Any:
+    for k in range(outer):
+        y = xs[k]
+        for _ in range(inner):
+            y = xp.tanh(y @ p + x)
+        x = y * 0.5 + x
+    return xp.sum(x * x)
+
+
+def three_deep(xp: Any, x: Any, p: Any, xs: Any, outer: int, inner: int) -> Any:
+    for _ in range(outer):
+        for _ in range(3):
+            for _ in range(inner):
+                x = xp.tanh(x @ p)
+            x = xp.cos(x @ p)
+        x = xp.sin(x @ p.T)
+    return xp.sum(x * x)
+
+
+@pytest.mark.parametrize("f", [inner_of_the_state, inner_takes_the_outer, inner_starts_from_a_slice, three_deep])
+def test_rule_03_fragments_of_loops_in_loops_depend_on_neither_count(f) -> None:
+    (x0, p0), xs = (t.eval() for t in start()), np.cos(np.arange(60.0)).reshape(20, 3)
+    found = {}
+    for outer, steps in ((6, 33), (9, 33), (6, 50), (6, 90)):
+        p = T(p0)
+        loss = f(nbg, T(x0), p, nbg.constant(xs), outer, steps)
+        forward = fragments_of(loss)
+        g = loss.grad(p)
+        backward = fragments_of(g)
+        found[outer, steps] = len({*forward, *backward})
+        assert max(len(fragment.instrs) for fragment in {*forward, *backward}) <= 64
+        assert repeats_below(g) >= outer - 1  # what is inside is pulled back at once
+    assert len(set(found.values())) <= 2
+    assert max(found.values()) <= 14, found
+    g = g.eval(NEVER)
+    equal(loss.eval(NEVER), f(np, x0, p0, xs, 6, 90))
+    d = np.cos(np.arange(9.0)).reshape(3, 3)
+    slope = derivative(lambda t: float(f(np, x0, p0 + t * d, xs, 6, 90)))
+    assert inner(g, d) == pytest.approx(slope, rel=1e-6, abs=1e-12)
+
+
+def test_rule_03_a_program_of_a_loop_in_a_loop_is_printed_as_such() -> None:
+    x, p = start()
+    loss = inner_of_the_state(nbg, x, p, None, 5, 40)
+    text = str(NEVER.compile([loss, loss.grad(p)], [x, p]))
+    assert "repeat 5:\n  repeat 40: call program 0\n  call program 1\n" in text
+    assert text.count("repeat 40") <= 3
+    assert len(text.splitlines()) < 150
 
 
 def nest(rng: random.Random, depth: int) -> list[int]:

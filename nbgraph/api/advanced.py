@@ -115,7 +115,7 @@ def is_advanced(index: Any) -> bool:
 def _is_array(item: Any) -> bool:
     if isinstance(item, Node):
         return item.type.ndim > 0 or value_of(item) is None or item.type.code == "b1"
-    if isinstance(item, bool | np.bool_ | list | tuple):
+    if isinstance(item, (bool, np.bool_, list, tuple)):
         return True
     return isinstance(item, np.ndarray) and (item.ndim > 0 or item.dtype.kind not in "iu")
 

@@ -13,15 +13,14 @@ from nbgraph import promote
 from nbgraph.errors import DtypeError
 from nbgraph.kinds import Elementwise
 from nbgraph.op import REGISTRY
-from nbgraph.promote import as_code, binary, common, no_out, operand, record1, record2, to_inexact, unary
-from nbgraph.trace import Node, record
+from nbgraph.promote import BOUND, as_code, binary, bound, common, no_out, operand, record1, record2, to_inexact, unary
+from nbgraph.trace import Node, record, record_as
 from nbgraph.types import COMPLEX_OF, code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 OPS: dict[str, Any] = {name: cls() for name, cls in REGISTRY.items() if issubclass(cls, Elementwise) and not cls.params}
-_WHERE = OPS["where"]
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
 
@@ -279,11 +278,11 @@ def clip(
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     bounds = {name: b for name, b in (("greater", low), ("less", high)) if b is not None}
     x, *given = common(a, *bounds.values())
-    for relation, bound in zip(bounds, given, strict=True):
-        inside = record2(OPS[relation], x, bound)
+    for relation, limit in zip(bounds, given, strict=True):
+        inside = record2(OPS[relation], x, limit)
         if x.type.inexact:  # NaN stays
             inside = record2(OPS["logical_or"], inside, record1(OPS["isnan"], x))
-        x = record(OPS["where"], (inside, x, bound))
+        x = record(OPS["where"], (inside, x, limit))
     return operand(x)
 
 
@@ -298,7 +297,10 @@ def where(condition: Any, x: Any, y: Any) -> TracedTensor:
     """
     if not (isinstance(condition, Node) and condition.type.code == "b1"):
         condition = as_code(operand(condition), "b1")
-    made: TracedTensor = record(_WHERE, (condition, *common(x, y)))
+    x, y = common(x, y)
+    key = ("where", condition.type, x.type, y.type)
+    op, sizes, t = BOUND.get(key) or bound(key, condition, x, y)
+    made: TracedTensor = record_as(t, op, (condition, x, y), sizes)
     return made
 
 

@@ -32,10 +32,14 @@ def getitem(x: TracedTensor, index: Any) -> TracedTensor:
         if -n <= index < n:  # a row, which loops and unpacking take often
             row: TracedTensor = record_as(t, op, (x,), (index % n,))
             return row
-    if is_advanced(index):
-        plan = plan_of(index, x.type.shape)
-        return plan.pick(x if plan.is_whole else getitem(x, plan.basic))
-    for op, sizes, t in _basic(index, x.type).steps:
+    key = _hashable(index)
+    region = None if key is None else _BASIC.get((x.type, key))
+    if region is None:
+        if is_advanced(index):
+            plan = plan_of(index, x.type.shape)
+            return plan.pick(x if plan.is_whole else getitem(x, plan.basic))
+        region = _basic(index, x.type)
+    for op, sizes, t in region.steps:
         x = record_as(t, op, (x,), sizes)
     return x
 

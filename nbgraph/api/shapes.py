@@ -18,8 +18,8 @@ import numpy as np
 from nbgraph import joins
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
-from nbgraph.promote import along, apply, as_code, common, no_out, operand, stacked
-from nbgraph.trace import Node
+from nbgraph.promote import BOUND, along, apply, as_code, bound, common, joined, no_out, operand, stacked
+from nbgraph.trace import Node, record_as
 from nbgraph.types import Shape, Size, code_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,10 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: Any = None) -> Traced
     """
     if order != "C" and _is_column_major("reshape", order):
         return transpose(reshape(transpose(a), _shape_of(shape)[::-1]))
-    made: TracedTensor = apply("reshape", operand(a), shape=_shape_of(shape))
+    x, shape = operand(a), _shape_of(shape)
+    key = ("reshape", x.type, shape)
+    op, sizes, t = BOUND.get(key) or bound(key, x, shape=shape)
+    made: TracedTensor = record_as(t, op, (x,), sizes)
     return made
 
 
@@ -90,9 +93,14 @@ def _is_column_major(name: str, order: str) -> bool:
     return order == "F"
 
 
+_INT = frozenset((int,))
+
+
 def _shape_of(given: Any) -> Shape:
     """A shape from a size or several, ints made plain."""
-    given = given if isinstance(given, tuple | list) else (given,)
+    if type(given) is tuple and _INT.issuperset(map(type, given)):
+        return given
+    given = given if isinstance(given, (tuple, list)) else (given,)
     return tuple([d if type(d) is int or type(d) is DimExpr else operator.index(d) for d in given])
 
 
@@ -299,8 +307,7 @@ def concatenate(arrays: Any, axis: int | None = 0, out: None = None, dtype: Any 
     axis = operator.index(axis)
     if joins.grows(nodes) and _may_be_joined(nodes, axis):
         return joins.join(nodes, axis % nodes[0].type.ndim, False)  # type: ignore[return-value]
-    made: TracedTensor = apply("concatenate", *nodes, axis=axis)
-    return made
+    return joined(nodes, axis)
 
 
 concat = concatenate
@@ -326,9 +333,9 @@ def _without(shape: Shape, axis: int) -> Shape:
 
 def _joined(name: str, arrays: Any, dtype: Any) -> list[TracedTensor]:
     """The operands of a join in one dtype; an array gives its rows."""
-    if isinstance(arrays, Node | np.ndarray):
+    if isinstance(arrays, (Node, np.ndarray)):
         arrays = list(operand(arrays))
-    if not isinstance(arrays, list | tuple | Sequence) or not arrays:
+    if not isinstance(arrays, (list, tuple, Sequence)) or not arrays:
         raise ShapeError("nothing to join", operation=name, got=arrays, wanted="a sequence of one array or more")
     return common(*arrays) if dtype is None else [as_code(operand(a), code_of(dtype)) for a in arrays]
 

@@ -155,12 +155,30 @@ def _rebuild(jit: str, recipe: Recipe) -> CompiledProgram:
 
 
 def _calls_text(numbers: Sequence[int]) -> list[str]:
-    """The calls in order, what repeats as `repeat K`."""
-    lines = []
-    for start, period, repetitions in runs_of(numbers):
-        calls = ", ".join(f"call program {k}" for k in numbers[start : start + period])
-        lines.append(calls if repetitions == 1 else f"repeat {repetitions}: {calls}")
-    return lines
+    """The calls in order, what repeats as `repeat K`, loops in loops too.
+
+    >>> _calls_text([0, 0, 0, 1, 0, 0, 0, 1, 2])
+    ['repeat 2:', '  repeat 3: call program 0', '  call program 1', 'call program 2']
+    """
+    return [line for block in _folded([(f"call program {k}",) for k in numbers]) for line in block]
+
+
+def _folded(blocks: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Blocks of lines, those that repeat as one."""
+    runs = runs_of(blocks)
+    while any(repetitions > 1 for _, _, repetitions in runs):
+        blocks = [_repeated(blocks[start : start + period], times) for start, period, times in runs]
+        runs = runs_of(blocks)
+    return blocks
+
+
+def _repeated(blocks: list[tuple[str, ...]], times: int) -> tuple[str, ...]:
+    if times == 1:
+        return blocks[0]
+    lines = [line for block in (_folded(blocks) if len(blocks) > 1 else blocks) for line in block]
+    if all(line.startswith("call") for line in lines):
+        return (f"repeat {times}: {', '.join(lines)}",)
+    return (f"repeat {times}:", *[f"  {line}" for line in lines])
 
 
 def _arranger(structure: Any) -> Any:
