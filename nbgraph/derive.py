@@ -11,6 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from nbgraph.trace import (
     sum_of,
     value_of,
 )
+from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Size
 
 Key = tuple[int, Any]
@@ -69,6 +71,7 @@ def seal(nodes: Sequence[Node]) -> None:
 
 
 _NOTHING: set[int] = set()
+_seq = attrgetter("seq")
 #: So many of a run's newest calls may be pulled back one by one before the rest is, at once.
 _TRIES = 3
 _PLAIN = (FragmentCall, SumCall, Dropped, type(None))
@@ -110,7 +113,11 @@ class Path:
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
         self.kept: list[Any] = []  # keeps alive what is known by id
-        self.steps = self._active(self.steps_of(self._calls(outputs)))
+        calls = self._calls(outputs)
+        if self.runs and self._fuse(calls, outputs):
+            self.met.clear()
+            calls = self._calls(outputs)
+        self.steps = self._active(self.steps_of(calls))
 
     def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
         """Every call that outputs depend on and that is young enough, with the slots that are used of it.
@@ -132,6 +139,21 @@ class Path:
                 # What it was derived from it depends on, if only by an exact zero.
                 self._visit(call.origin[0].inputs)
         return ordered[::-1]
+
+    def _fuse(self, calls: Sequence[tuple[Any, Node, set[int]]], outputs: Sequence[Node]) -> bool:
+        """Makes calls of several fragments by turns calls of one; whether there were any."""
+        parts = [c for c, _, _ in calls if type(c) is FragmentCall and id(c) not in self.here and may_be_part(c)]
+        if len(parts) < 2 * repeats.SHORTEST:
+            return False
+        nodes: dict[int, dict[int, Node]] = {id(c): {} for c in parts}
+        for used in (outputs, *(call.inputs for call, _, _ in calls if type(call) is not Run)):
+            for node in used:
+                if id(node.call) in nodes:
+                    nodes[id(node.call)][id(node)] = node
+        for run in (call for call, _, _ in calls if type(call) is Run):
+            for node in (i for c in run.calls for i in c.inputs if id(i.call) in nodes):
+                nodes[id(node.call)][id(node)] = node
+        return fuse(sorted(parts, key=_seq), {key: list(found.values()) for key, found in nodes.items()})
 
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what calls nodes are values of."""
@@ -298,6 +320,10 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
             return list(recorded)
     with LOCK, WAITING:
         seal([ct for _, ct in outputs])
+        if len(outputs) == 1:
+            found = _through_one_call(*outputs[0], wrt)
+            if found is not None:
+                return found
         path = Path([out for out, _ in outputs], wrt, runs=True)
         cts: dict[Key, list[Node]] = {}
         for out, ct in outputs:
@@ -308,6 +334,26 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
             else:
                 _pull_back(path, step, cts)
         return [_total(path, w, cts) for w in wrt]
+
+
+def _through_one_call(out: Node, ct: Node, wrt: Sequence[Node]) -> list[Node | None] | None:
+    """The cotangents where all of `wrt` are operands of the call that made the output and nothing else leads there."""
+    call = out.call
+    if out.op is not None or type(call) is not FragmentCall or not all(w.active and w.op is None for w in wrt):
+        return None
+    keys, oldest = list(map(key_of, wrt)), min((w.seq for w in wrt), default=0)
+    inputs = [(p, key_of(i), i) for p, i in enumerate(call.inputs) if i.active]
+    if any(key not in keys and i.call is not None and i.seq > oldest for _, key, i in inputs):
+        return None  # it may be made of one of them
+    if any(w.call is not None and w.seq > oldest for w in wrt) or not {k for _, k, _ in inputs}.issuperset(keys):
+        return None
+    mask = tuple([p for p, key, i in inputs if key in keys and i.type.inexact])
+    plan = vjp_plan(call.fragment, (out.slot,), mask)
+    step = _Step("call", call.inputs, ())
+    step.fragment, step.words, step.origin = call.fragment, call.words, (call, None)
+    cts: dict[Key, list[Node]] = {}
+    _apply(step, plan, {out.slot: ct}, mask, cts)
+    return [sum_of(cts[key]) if key in cts else _zeros(w) for key, w in zip(keys, wrt, strict=True)]
 
 
 #: From the cotangents of a call's results, by slot, those of the inputs in a mask.
@@ -346,7 +392,11 @@ def _pull_back(path: Path, step: _Step, cts: dict[Key, list[Node]]) -> None:
             cts.setdefault(step.keys[k], []).append(node)
         return
     slots = tuple(sorted(taken))
-    plan = vjp_plan(step.fragment, slots, mask)
+    _apply(step, vjp_plan(step.fragment, slots, mask), taken, mask, cts)
+
+
+def _apply(step: _Step, plan: Plan, taken: Mapping[int, Node], mask: Sequence[int], cts: dict[Key, list[Node]]) -> None:
+    """Records a derived call, and where its results go."""
     if not plan.results:
         return
     derived = _derived_call(step, plan, {("cotangent", s): ct for s, ct in taken.items()})
@@ -393,7 +443,8 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     if partly or any((id(newest), s) in cts for s in others):
         return False
     mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
-    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask, beside)
+    together = _together(run.pattern, mask)
+    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask, beside, together)
     results = {p: plan.results[p] for p in mask if p in plan.results}
     going: dict[int, set[int]] = {kind: set() for kind in (SAME, EACH)}
     for p, slot in results.items():
@@ -411,6 +462,15 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
                 place = (slot, k) if run.pattern[p] == EACH else slot
                 cts.setdefault(key, []).append(result(call, place, newest.inputs[p].type))
     return True
+
+
+def _together(pattern: Sequence[int], mask: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The operands in a mask that are the same result of the call before."""
+    of: dict[int, list[int]] = {}
+    for p in mask:
+        if pattern[p] >= 0:
+            of.setdefault(pattern[p], []).append(p)
+    return tuple(tuple(group) for group in of.values() if len(group) > 1)
 
 
 def _nothing(like: Node) -> Node:

@@ -8,6 +8,7 @@ checkpoint), and where each of its inputs comes from. Results that may not be co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 from nbgraph.fragment import Fragment, size_at
@@ -15,6 +16,7 @@ from nbgraph.keys import GlobalOpKey, GlobalValKey, Input
 from nbgraph.linearize import differentiate
 from nbgraph.materialize import MaterializedGraph, close, materialize
 from nbgraph.resolve import LinearFragment, saved_slots, view_of
+from nbgraph.rules import BUILDER
 from nbgraph.transpose import transpose
 from nbgraph.types import Size
 from nbgraph.verify import verify
@@ -46,27 +48,43 @@ class Plan(NamedTuple):
         return found
 
 
-def vjp_plan(f: Fragment, slots: tuple[int, ...], wrt: tuple[int, ...], beside: tuple[int, ...] = ()) -> Plan:
-    """Cotangents of the inputs `wrt` from cotangents of `slots`, of which those in `beside` come in two terms.
+def vjp_plan(
+    f: Fragment,
+    slots: tuple[int, ...],
+    wrt: tuple[int, ...],
+    beside: tuple[int, ...] = (),
+    together: tuple[tuple[int, ...], ...] = (),
+) -> Plan:
+    """Cotangents of the inputs `wrt` from cotangents of `slots`, of which those in `beside` come in two terms. Those of
+    inputs that `together` groups are added up, as the cotangent of the first of them.
 
     A plan that was made for more inputs serves too: what it computes beyond is cheap, another compile is not.
     """
     with f.lock:
-        made: list[tuple[frozenset[int], Plan]] = f.cache.setdefault(("vjp", slots, beside), [])
+        made: list[tuple[frozenset[int], Plan]] = f.cache.setdefault(("vjp", slots, beside, together), [])
         wanted = frozenset(wrt)
         for known, plan in made:
             if wanted <= known:
                 return plan
-        plan = _make_vjp(f, slots, wrt, beside)
+        plan = _make_vjp(f, slots, wrt, beside, together)
         made.append((wanted, plan))
         return plan
 
 
-def _make_vjp(f: Fragment, slots: tuple[int, ...], wrt: tuple[int, ...], beside: tuple[int, ...]) -> Plan:
+def _make_vjp(
+    f: Fragment,
+    slots: tuple[int, ...],
+    wrt: tuple[int, ...],
+    beside: tuple[int, ...],
+    together: tuple[tuple[int, ...], ...],
+) -> Plan:
     view, keys = view_of(f)
     linear = differentiate(view, [keys[s] for s in slots], [keys[i] for i in wrt])
     back = transpose(linear, beside=[slots.index(s) for s in beside])
-    return _plan(f, back, dict(zip(wrt, back.tangent_outputs, strict=True)), slots)
+    cts: dict[int, Any] = dict(zip(wrt, back.tangent_outputs, strict=True))
+    for group in together:
+        cts[group[0]] = reduce(BUILDER.add, [cts.pop(p) for p in group])
+    return _plan(f, back, cts, slots)
 
 
 def inline_plan(f: Fragment, slot: int, wrt: tuple[int, ...]) -> Plan:

@@ -10,7 +10,7 @@ Holds: a run stands for its calls one by one; whoever needs them (a second deriv
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -49,7 +49,7 @@ class Run(NamedTuple):
 
 
 def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) -> Run | None:
-    """The run that ends with a call; None if it would be that call alone. `admits` is asked of one older call after
+    """The run that ends with a call; None if it would be too short to pay. `admits` is asked of one older call after
     another; the run's `beside` is empty yet."""
     if type(call) is not FragmentCall:
         return None
@@ -58,9 +58,27 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
     if before is None or before.fragment is not call.fragment or not all(i.type.concrete for i in call.inputs):
         return None
     pattern = pattern_of(call, before, _makers)
-    calls, columns = stretch_from(call, pattern, _maker, _makers, lambda c: _is_whole(c, slots) and admits(c))
-    n = _apart(calls, columns, pattern)
-    return Run(calls[:n], pattern, used, set()) if n > 1 else None
+    calls = stretch_from(
+        call,
+        pattern,
+        _maker,
+        _makers,
+        lambda c: _is_whole(c, slots) and admits(c),
+        lambda calls, columns: _apart(calls, columns, pattern),
+    )
+    if not _begins_together(calls[-1], pattern):
+        calls = calls[:-1]
+    return Run(calls, pattern, used, set()) if len(calls) >= SHORTEST else None
+
+
+def _begins_together(oldest: FragmentCall, pattern: Sequence[int]) -> bool:
+    """Whether operands that are the same result of the call before are also the same in the oldest call."""
+    of: dict[int, tuple[Any, int]] = {}
+    for node, slot in zip(oldest.inputs, pattern, strict=True):
+        place = (id(node if node.call is None else node.call), node.slot)
+        if slot >= 0 and of.setdefault(slot, place) != place:
+            return False
+    return True
 
 
 def _maker(node: Node) -> Any:
@@ -88,18 +106,22 @@ def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[in
     """How many of the calls are younger than all that differentiable operands of a call's own are made from; what makes
     such an operand itself may be as young as it likes."""
     own = [c for c, kind in zip(columns, pattern, strict=True) if kind == EACH and any(map(_active, c))]
-    youngest = -1
+    youngest, inside = -1, set(map(id, calls)) if own else ()
     for k in range(1, len(calls) if own else 0):
-        youngest = max(youngest, *[_youngest_below(column[k - 1]) for column in own])
+        youngest = max(youngest, *[_youngest_below(column[k - 1], inside) for column in own])
         if youngest >= calls[k].seq:
             return k
     return len(calls)
 
 
-def _youngest_below(node: Node) -> int:
-    """The creation number of the youngest call that an operand is made from (-1: none)."""
+def _youngest_below(node: Node, inside: Container[int]) -> int:
+    """The creation number of the youngest call that an operand is made from (-1: none): below the one that makes it,
+    unless that is `inside`."""
     if not node.active or node.call is None:
         return -1
+    if id(node.call) in inside:
+        number: int = node.call.seq
+        return number
     made = node.call.inputs if type(node.call) is FragmentCall and node.call.origin is None else (node,)
     return max((i.call.seq for i in made if i.call is not None), default=-1)
 

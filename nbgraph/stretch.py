@@ -35,16 +35,19 @@ def stretch_from(
     made_by: Callable[[Node], Any],
     makers: Makers,
     admits: Callable[[Any], bool],
-) -> tuple[list[FragmentCall], Columns]:
-    """The calls that go on as a pattern says, newest first, and their columns; each call but the newest was admitted,
-    in this order. (Others may have been admitted too.)"""
+    apart: Callable[[Sequence[FragmentCall], Columns], int],
+) -> list[FragmentCall]:
+    """The calls that go on as a pattern says, newest first; each but the newest was admitted, in this order. (Others
+    may have been admitted too.) `apart` says of calls and their columns how many need nothing of their own that
+    depends on older ones."""
     calls, limit = [newest], _FIRST
     while True:
         _link(calls, limit, pattern.index(max(pattern)), made_by, admits)
         columns = columns_of(calls)
         n = fitting(calls, columns, pattern, makers)
+        n = apart(calls[:n], columns)
         if n < limit:
-            return calls[:n], [column[:n] for column in columns]
+            return calls[:n]
         limit *= _MORE
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
+import nbgraph_kernels as kernels
 from nbgraph.engine.quick import SHORT, never
 from nbgraph_kernels import blas_threads, python_api
 
@@ -157,11 +158,30 @@ def test_factorisations_tell_blas_how_many_threads(monkeypatch: Any) -> None:
 
 
 def test_evals_take_it_too() -> None:
+    kernels.kernel("builtin")  # is there where a program was compiled, or many evals were made
     x = T(np.ones(3))
     for k in range(4):
         before = int(ENGINE.counters.tally[0])
         assert (x * float(k)).eval(ENGINE).tolist() == [k] * 3
     assert int(ENGINE.counters.tally[0]) == before + 1
+
+
+def test_after_many_evals_what_makes_builtin_functions_is_compiled(monkeypatch: Any) -> None:
+    """Where nobody has compiled it before; the same values and counts before and after."""
+    from nbgraph.engine import runners
+    from nbgraph_kernels import registry
+
+    monkeypatch.setattr(runners, "PAYS", 5)
+    monkeypatch.setattr(registry, "_MADE", {k: v for k, v in registry._MADE.items() if k[0] != "builtin"})
+    engine = nbg.Engine(jit="always", cache_dir=None)
+    x = nbg.TracedTensor.from_tensor([1.0, 2.0, 3.0])
+    made = []
+    for k in range(12):
+        np.testing.assert_array_equal((x * float(k)).eval(engine), np.array([1.0, 2.0, 3.0]) * k)
+        made.append(registry.is_made("builtin"))
+    assert made == sorted(made) and not made[3] and made[-1]
+    s = engine.stats()
+    assert (s.evals, s.hits, s.operations, s.interpreted) == (12, 12, 12, 0)
 
 
 def test_many_threads() -> None:

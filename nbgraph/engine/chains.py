@@ -86,13 +86,16 @@ def chain_from(
     if before is None or before is call:
         return None
     pattern = pattern_of(call, before, makers)
-    calls, columns = stretch_from(
-        call, pattern, maker, makers, lambda c: c.origin is None and c.active == call.active and waits(c)
+    free: list[Any] = []
+
+    def apart(calls: Sequence[FragmentCall], columns: Columns) -> int:
+        n, free[:] = _apart(calls, columns, pattern, makers, is_free)
+        return n
+
+    calls = stretch_from(
+        call, pattern, maker, makers, lambda c: c.origin is None and c.active == call.active and waits(c), apart
     )
-    if len(calls) < repeats.SHORTEST:
-        return None
-    n, free = _apart(calls, columns, pattern, makers, is_free)
-    return Chain(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
+    return Chain(calls[::-1], pattern, free) if len(calls) >= repeats.SHORTEST else None
 
 
 def _apart(
@@ -108,10 +111,10 @@ def _apart(
     unknown = [column for column in made_by if any(column)]
     if all(c is None or c.seq < calls[-1].seq for column in unknown for c in column):  # the common case
         return len(calls), []
-    youngest, free = -1, []
+    youngest, free, inside = -1, [], set(map(id, calls))
     for k in range(1, len(calls)):
         for maker in [column[k - 1] for column in unknown if column[k - 1] is not None]:
-            if is_free(maker):
+            if id(maker) not in inside and is_free(maker):
                 free.append(maker)
             else:
                 youngest = max(youngest, maker.seq)

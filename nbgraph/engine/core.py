@@ -351,6 +351,8 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         else:
             simple = False
         schedule = None if simple else Schedule(nodes, drafts, {}, {})
+        if schedule is not None and schedule.by_turns():
+            schedule = Schedule(nodes, drafts, {}, {})
     if schedule is None:
         _run_draft(drafts[0], arrays, engine)
         values = [n.data for n in nodes]

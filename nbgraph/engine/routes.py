@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins
+from nbgraph.engine.pairs import run_pair, waits_with
 from nbgraph.engine.runners import Runner, runner_for
 from nbgraph.errors import user_frame
 from nbgraph.match import Found, recognise
@@ -160,13 +161,15 @@ class Route:
 
 
 def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
-    """The value of a node of a call that has not run, and is derived from no other."""
+    """The value of a node of a call that has not run."""
     call: Any = target.call
     if type(call) is JoinCall:
         return _run_join(target, engine, pending)
-    if type(call) is not FragmentCall or call.origin is not None:
+    if type(call) is not FragmentCall:
         return None
     waiting = call.nodes
+    if waiting is not None and call.origin is not None and (first := waits_with(call)) is not None:
+        return _run_pair(target, first, engine, pending)
     if waiting is None:
         return None
     arrays, types = [], []
@@ -189,6 +192,18 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
     if route is None:
         route = _remember(engine, key, _call_route(engine, call, key, tuple(slots), tuple(types)))
     return route.run(call, nodes, arrays, target) if route else None
+
+
+def _run_pair(target: Node, first: FragmentCall, engine: Any, pending: int) -> Array | None:
+    """The value of a node of a derived call, run together with the one it was derived from."""
+    if pending < 2 or not first.active:
+        return None
+
+    def route_of(key: Any, make: Any) -> Any:
+        route = engine.routes.get(key)
+        return _remember(engine, key, make()) if route is None else route
+
+    return run_pair(target, first, engine, lambda i: _value(i, engine, pending - 1), route_of)
 
 
 def _call_route(engine: Any, call: FragmentCall, key: Any, slots: tuple[int, ...], types: tuple[Any, ...]) -> Any:
@@ -223,7 +238,7 @@ class CallRoute:
                     call.saved = self.saved, tuple([outs[p] for p in self.saved_at])
                 for node, p in zip(nodes, self.places, strict=True):
                     node.data = outs[p]
-                if not call.active:
+                if not call.active and call.origin is None:
                     drop_history(call, nodes)
                 call.nodes = None
         a: Array = target.data

@@ -17,7 +17,7 @@ import numpy as np
 
 from nbgraph.engine import interpreter
 from nbgraph.engine.failure import OperationFailed
-from nbgraph.engine.native import Moves, entry_point, placed_for
+from nbgraph.engine.native import Moves, entry_point, placed_for, uninterrupted
 from nbgraph.engine.pieces import Pieces, pieces_for
 from nbgraph.engine.quick import never, quick_function
 from nbgraph.engine.threads import UNLIMITED, limit_for
@@ -28,6 +28,8 @@ from nbgraph.ssa import Bound
 Array = np.ndarray[Any, Any]
 
 _ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
+#: So many runs without a builtin function lose what compiling the maker of those takes (40 ms; 1.7 us each).
+PAYS = 20_000
 #: Where the items of a tuple begin.
 _ITEMS = tuple.__basicsize__
 
@@ -63,7 +65,7 @@ class Runner:
 class Compiled(Runner):
     """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
 
-    __slots__ = ("entry", "moves", "outs", "pick", "quick", "template", "workspace")
+    __slots__ = ("entry", "moves", "outs", "pick", "quick", "runs", "template", "workspace")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         super().__init__(engine, key, bound)
@@ -83,11 +85,22 @@ class Compiled(Runner):
         self.moves = _Template(code, bound) if self.fits and bound.program.moving else None
         self.fits = self.fits and not (self.moves and self.moves.is_placed_anew)
         self.quick: Any = never
-        known = self.moves is None and engine.native.objects.load_kernel("builtin", "")
-        if known:  # compiling it takes longer than it would save here
-            types = bound.in_types
-            outs = range(len(bound.out_types))
-            self.quick = quick_function(engine.native, code, bound, (), types, range(len(types)), outs)
+        self.runs = 0
+        if self.moves is None and engine.native.objects.load_kernel("builtin", ""):
+            self._become_quick()
+
+    def _become_quick(self) -> None:
+        """Takes the short way from now on, if the program is short."""
+        native, bound = self.engine.native, self.bound
+        code, n = native.codes[bound.program], len(bound.in_types)
+        self.quick = quick_function(native, code, bound, (), bound.in_types, range(n), range(len(bound.out_types)))
+
+    def _count(self) -> None:
+        """One more run that was no builtin function's; after many, what makes those is compiled."""
+        self.runs += 1
+        if self.runs == PAYS and self.moves is None:
+            uninterrupted(lambda: self.engine.native.objects.make_kernel("builtin", ""))
+            self._become_quick()
 
     def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
         made = self.quick(*arrays)
@@ -106,6 +119,7 @@ class Compiled(Runner):
         seconds = perf_counter() - start
         if status:
             return None
+        self._count()
         counters = self.counters
         counters.hits += 1
         counters.operations += self.operations

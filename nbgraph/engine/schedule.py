@@ -26,6 +26,7 @@ from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.plans import merge_plan
+from nbgraph.repeats import SHORTEST
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
@@ -41,6 +42,7 @@ from nbgraph.trace import (
     SplitCall,
     SumCall,
 )
+from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Shape, TensorType
 
 #: What may have to run.
@@ -286,6 +288,13 @@ class Schedule:
         if chain is None or chain.calls[max(k + 1 - len(calls), 0) : k + 1][::-1] != tuple(calls):
             return None, 0
         return chain, k
+
+    def by_turns(self) -> bool:
+        """Makes calls of several fragments by turns calls of one; whether there were any, so that it has to be drawn up
+        once more."""
+        rows = [row for row in self.rows if type(row) is Row and row.draft is None]
+        parts = [row.call for row in rows if _is_plain(row) and may_be_part(row.call)]
+        return len(parts) >= 2 * SHORTEST and fuse(parts, {})
 
     def decides(self, step: Any) -> list[Key]:
         """The results of a step that are sizes of later ones."""

@@ -1,0 +1,126 @@
+"""A call and the call derived from it, run as one where both wait: a loss and its gradient, at an optimiser's steps.
+
+In: a node of a derived call. Out: its value, and those of everybody who holds a value of the two; or None, where the
+general path has to be taken.
+Holds: they are the fragment that the schedule would merge them into, so what they share is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nbgraph.engine.runners import Runner, runner_for
+from nbgraph.engine.schedule import MergedRow, Row
+from nbgraph.resolve import saved_slots
+from nbgraph.ssa import program_for
+from nbgraph.trace import LOCK, FragmentCall, Node
+
+Array = np.ndarray[Any, Any]
+#: What gives the route of a key, made by a function where it is not known.
+Route = Callable[[Any, Callable[[], Any]], Any]
+
+
+def waits_with(call: FragmentCall) -> FragmentCall | None:
+    """The call that a derived one was derived from, if that waits to be run and is needed."""
+    assert call.origin is not None
+    original, plan = call.origin
+    if original is None or original.nodes is None:
+        return None
+    needed = _live(original) or any(kind == "saved" for kind, _ in plan.sources)
+    return original if needed else None
+
+
+def run_pair(
+    target: Node, first: FragmentCall, engine: Any, value: Callable[[Node], Array | None], route_of: Route
+) -> Array | None:
+    """The value of a node of a call that was derived from `first`. `value` gives those of operands, None where not."""
+    second: FragmentCall = target.call
+    plan = second.origin[1]
+    given = [(0, i) for i in first.inputs]
+    given += [(1, i) for (kind, _), i in zip(plan.sources, second.inputs, strict=True) if kind not in _OF_FIRST]
+    arrays: list[list[Array]] = [[], []]
+    for which, node in given:
+        a = node.data if node.data is not None else value(node)
+        if a is None:
+            return None
+        arrays[which].append(a)
+    if first.nodes is None or second.nodes is None:  # they ran for the sake of an operand
+        return target.data
+    live = _live(first), _live(second)
+    slots = tuple(tuple(s for s, _ in found) for found in live)
+    types = tuple([i.type for i in (*first.inputs, *second.inputs)])
+    key = (first.fragment, plan.sources, second.fragment, first.words, second.words, first.active, slots, types)
+    route = route_of(key, lambda: _pair(engine, key, first, second, slots))
+    return route.run(first, second, live, arrays, target) if route else None
+
+
+#: Sources of a derived call that are operands or values of the call it was derived from.
+_OF_FIRST = ("input", "saved")
+
+
+def _live(call: FragmentCall) -> list[tuple[int, Node]]:
+    """The nodes without a value that somebody holds, by slot."""
+    return [(s, n) for s, reference in call.nodes or () if (n := reference()) is not None and n.data is None]
+
+
+def _pair(engine: Any, key: Any, first: FragmentCall, second: FragmentCall, slots: Any) -> Any:
+    rows = Row(first, None), Row(second, None)
+    for row, mine in zip(rows, slots, strict=True):
+        row.wanted = {*mine, *_kept(row.call)}
+    merged = MergedRow(*rows)
+    program = program_for(merged.call.fragment, frozenset(merged.places().values()))
+    types = tuple([i.type for i in merged.call.inputs])
+    runner = runner_for(engine, key, program.bind(types, merged.call.words))
+    return False if runner is None else Pair(runner, merged, slots)
+
+
+def _kept(call: FragmentCall) -> tuple[int, ...]:
+    return saved_slots(call.fragment) if call.active else ()
+
+
+class Pair:
+    """How two calls are run as one, and where the values go."""
+
+    def __init__(self, runner: Runner, merged: MergedRow, slots: Any) -> None:
+        calls, places = (merged.first.call, merged.second.call), (merged.merged.first, merged.merged.second)
+        position = runner.bound.program.position
+        of_second = [source for source in calls[1].origin[1].sources if source[0] not in _OF_FIRST]
+        self.runner = runner
+        self.picks = [
+            (0, which) if kind == "input" else (1, of_second.index((kind, which)))
+            for kind, which in merged.merged.sources
+        ]
+        self.places = [[position[of[s]] for s in mine] for of, mine in zip(places, slots, strict=True)]
+        self.saved = [_kept(c) for c in calls]
+        self.saved_at = [[position[of[s]] for s in kept] for of, kept in zip(places, self.saved, strict=True)]
+
+    def run(
+        self,
+        first: FragmentCall,
+        second: FragmentCall,
+        live: Sequence[list[tuple[int, Node]]],
+        arrays: Sequence[list[Array]],
+        target: Node,
+    ) -> Array | None:
+        """Runs both and gives their nodes values."""
+        outs = self.runner.outputs([arrays[which][k] for which, k in self.picks])
+        if outs is None:
+            return None
+        with LOCK:
+            if first.nodes is not None and second.nodes is not None:  # else another thread was first
+                for call, nodes, at, saved, saved_at in zip(
+                    (first, second), live, self.places, self.saved, self.saved_at, strict=True
+                ):
+                    if saved:
+                        call.saved = saved, tuple([outs[p] for p in saved_at])
+                    for (_, node), p in zip(nodes, at, strict=True):
+                        node.data = outs[p]
+                    call.nodes = None
+        a: Array = target.data
+        return a
+
+
+__all__ = ["Pair", "run_pair", "waits_with"]

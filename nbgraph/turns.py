@@ -1,0 +1,226 @@
+"""Calls of several fragments by turns: each round becomes one call, so that a loop of them is a loop of one fragment.
+
+In: calls of the graph, oldest first, and what nodes are values of them. Out: whether the graph changed: rounds that are
+wired alike are calls of one fragment, put together of theirs, in the place of their first calls.
+Why: two functions by turns, two evals in an iteration, a step that is another one now and then, or one that works on
+results of the last two, are no run and no chain, which are calls of one fragment each of which works on results of
+the one before.
+Holds: every node keeps its value, its history and its creation number. A round needs nothing from outside that is
+younger than its first call, so the order of creation numbers stays a topological one.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nbgraph.fragment import Fragment, FragmentBuilder, size_at
+from nbgraph.moving import words_of_sizes
+from nbgraph.repeats import SHORTEST
+from nbgraph.resolve import saved_slots
+from nbgraph.seal import anonymous
+from nbgraph.trace import FragmentCall, Node
+from nbgraph.types import Size
+
+#: So many calls a round at most, and so many operations.
+LONGEST, LARGEST = 16, 256
+#: Where an operand of a call comes from: (place in the round, slot), or (-1, number among the round's operands).
+Wiring = tuple[tuple[tuple[int, int], ...], ...]
+
+
+class Round(NamedTuple):
+    """A fragment put together of several: `slots[j]` says which slot each one of part j's is, `words` which of all
+    parts' words its own are."""
+
+    fragment: Fragment
+    slots: tuple[tuple[int, ...], ...]
+    words: tuple[int, ...]
+
+
+_type = attrgetter("type")
+_ROUNDS: dict[Any, Round] = {}
+_ROUNDS_LIMIT = 512
+
+
+def fuse(calls: Sequence[FragmentCall], nodes: Mapping[int, Sequence[Node]]) -> bool:
+    """See the module. `nodes`: by the id of a call that has run, the nodes that are its values. Needs the lock."""
+    fused = False
+    for start, period, count in _stretches(calls):
+        rounds = [calls[k : k + period] for k in range(start, start + count * period, period)]
+        wired = [(*_wiring(parts), parts) for parts in rounds]
+        for alike in _loops(wired):
+            wiring, outside, parts = alike[0]
+            made = _round([c.fragment for c in parts], wiring, outside)
+            for _, outside, parts in alike:
+                _replace(parts, made, outside, nodes)
+            fused = True
+    return fused
+
+
+def may_be_part(call: FragmentCall) -> bool:
+    """Whether a call may be part of a round: it has run or it has not, as a whole, at known sizes."""
+    slots = saved_slots(call.fragment)
+    if slots and not (call.nodes is not None if call.saved is None else call.saved[0] == slots):
+        return False
+    return all(i.type.concrete and i.op is None for i in call.inputs) and all(type(w) is int for w in call.words)
+
+
+# -- rounds -----------------------------------------------------------------------------------------------------------
+
+
+def _stretches(calls: Sequence[FragmentCall]) -> Iterator[tuple[int, int, int]]:
+    """Where the same fragments come again and again: the first place, how many a round, how many rounds."""
+    known: dict[Any, int] = {}
+    states = [(c.fragment, c.nodes is None, c.saved is None, c.active, *_sizes(c)) for c in calls]
+    kinds = np.array([known.setdefault(state, len(known)) for state in states], int)
+    lengths = {p: _matches(kinds, p) for p in range(1, min(LONGEST, len(calls) // SHORTEST) + 1)}
+    k = 0
+    while k < len(calls):
+        period = next((p for p, n in lengths.items() if k < len(n) and n[k] >= (SHORTEST - 1) * p), 0)
+        if not period:
+            k += 1
+            continue
+        end = k + int(lengths[period][k]) + period
+        lag = _lag(calls[k:end])
+        period *= -(-lag // period)
+        if period > 1 and sum(len(c.fragment.instrs) for c in calls[k : k + period]) <= LARGEST:
+            yield k, period, (end - k) // period
+        k = end
+
+
+def _loops(wired: Sequence[Any]) -> Iterator[list[Any]]:
+    """Rounds, one after another, that are wired alike and each of which works on results of the one before."""
+    loop: list[Any] = []
+    for wiring, outside, parts in wired:
+        before = set(map(id, loop[-1][2])) if loop else ()
+        if loop and not (wiring == loop[-1][0] and any(id(n.call) in before for n in outside)):
+            if len(loop) >= SHORTEST:
+                yield loop
+            loop = []
+        if wiring is not None:
+            loop.append((wiring, outside, parts))
+    if len(loop) >= SHORTEST:
+        yield loop
+
+
+def _sizes(call: FragmentCall) -> Iterator[Any]:
+    """What the sizes of a call's values depend on: rounds of a loop that grows are no loop of one fragment."""
+    yield from map(_type, call.inputs)
+    yield from (call.words[k] for k in words_of_sizes(call.fragment))
+
+
+def _lag(calls: Sequence[FragmentCall]) -> int:
+    """How many calls back the operands of one of the last ones are made: a round has to be as long, to work on results
+    of the one before alone."""
+    place = {id(c): k for k, c in enumerate(calls)}
+    last = range(max(0, len(calls) - 2 * LONGEST), len(calls))
+    return max((k - place[id(i.call)] for k in last for i in calls[k].inputs if id(i.call) in place), default=1)
+
+
+def _matches(kinds: np.ndarray[Any, Any], period: int) -> np.ndarray[Any, Any]:
+    """For each place, how many kinds from there on are those a period later."""
+    differ = np.flatnonzero(kinds[:-period] != kinds[period:])
+    places = np.arange(len(kinds) - period)
+    ends = np.append(differ, len(places))
+    found: np.ndarray[Any, Any] = ends[np.searchsorted(differ, places)] - places
+    return found
+
+
+def _wiring(parts: Sequence[FragmentCall]) -> tuple[Wiring | None, list[Node]]:
+    """Where operands come from, and those from outside; None where the round cannot be one call."""
+    place = {id(c): j for j, c in enumerate(parts)}
+    first = parts[0].seq
+    outside: dict[int, int] = {}
+    nodes: list[Node] = []
+    wiring = []
+    for call in parts:
+        if call.origin is not None and call.origin[0] is not None and id(call.origin[0]) not in place:
+            return None, nodes
+        refs = []
+        for node in call.inputs:
+            j = place.get(id(node.call))
+            if j is not None:
+                refs.append((j, node.slot))
+                continue
+            if node.call is not None and node.call.seq >= first:
+                return None, nodes
+            k = outside.setdefault(id(node), len(nodes))
+            if k == len(nodes):
+                nodes.append(node)
+            refs.append((-1, k))
+        wiring.append(tuple(refs))
+    return tuple(wiring), nodes
+
+
+def _round(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node]) -> Round:
+    key = (tuple(fragments), wiring, tuple(n.type.klass for n in outside))
+    made = _ROUNDS.get(key)
+    if made is None:
+        if len(_ROUNDS) >= _ROUNDS_LIMIT:
+            _ROUNDS.clear()
+        made = _ROUNDS[key] = _build(fragments, wiring, outside)
+    return made
+
+
+def _build(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node]) -> Round:
+    """Equal operations stay apart, as in other fragments of calls."""
+    b = FragmentBuilder()
+    for node in outside:
+        b.input(anonymous(node.type))
+    slots: list[list[int]] = []
+    for f, refs in zip(fragments, wiring, strict=True):
+        operands = [k if j < 0 else slots[j][k] for j, k in refs]
+        env: dict[Any, Size] = {("w", k): b.word() for k in range(f.n_words)}
+        env.update({("d", i, a): d for i, v in enumerate(operands) for a, d in enumerate(b.types[v].shape)})
+        mine = list(operands)
+        for instr in f.instrs:
+            sizes = tuple(size_at(s, env) for s in instr.sizes)
+            made = b.append(instr.op, tuple(mine[i] for i in instr.ins), sizes)
+            mine.extend(made if isinstance(made, tuple) else (made,))
+        slots.append(mine)
+    outputs = [slots[j][o] for j, f in enumerate(fragments) for o in f.outputs]
+    fragment, words = b.finish(b.instrs, list(dict.fromkeys(outputs)))
+    saved = (slots[j][s] for j, f in enumerate(fragments) for s in saved_slots(f))
+    fragment.cache.setdefault("saved", tuple(sorted(set(saved))))
+    return Round(fragment, tuple(map(tuple, slots)), tuple(w.symbol[1] for w in words))  # type: ignore[union-attr]
+
+
+def _replace(
+    parts: Sequence[FragmentCall], made: Round, outside: Sequence[Node], nodes: Mapping[int, Sequence[Node]]
+) -> None:
+    """Puts one call in the place of a round's."""
+    words = [w for c in parts for w in c.words]
+    sites = [(slots[s], site) for c, slots in zip(parts, made.slots, strict=True) for s, site in c.sites or ()]
+    call = FragmentCall(made.fragment, tuple(outside), tuple([words[k] for k in made.words]), sites or None)
+    call.seq, call.kind = parts[0].seq, parts[-1].kind
+    call.saved = _saved(parts, made)
+    live = {id(n): (slots[s], n) for c, slots in zip(parts, made.slots, strict=True) for s, n in _values(c, nodes)}
+    if any(c.nodes is not None for c in parts):
+        call.nodes = [(s, weakref.ref(n)) for s, n in live.values() if n.data is None]
+    for slot, node in live.values():
+        node.call, node.slot = call, slot
+    for part in parts:
+        if part.nodes is not None:
+            part.nodes = []
+
+
+def _values(call: FragmentCall, nodes: Mapping[int, Sequence[Node]]) -> Iterator[tuple[int, Node]]:
+    """The nodes that are values of a call, by slot."""
+    yield from ((n.slot, n) for n in nodes.get(id(call), ()))
+    yield from ((s, n) for s, reference in call.nodes or () if (n := reference()) is not None)
+
+
+def _saved(parts: Sequence[FragmentCall], made: Round) -> Any:
+    """What a round keeps for its derivative; None where some of it has not been computed."""
+    values = {
+        slots[s]: v
+        for c, slots in zip(parts, made.slots, strict=True)
+        if c.saved is not None
+        for s, v in zip(*c.saved, strict=True)
+    }
+    kept = saved_slots(made.fragment)
+    return (kept, tuple([values[s] for s in kept])) if kept and all(s in values for s in kept) else None
