@@ -43,7 +43,7 @@ def data(name: str, code: str, count: int) -> list[Any]:
     return [rng.uniform(*RANGES[name], count).astype(code) for _ in range(1 + (name in BINARY))]
 
 
-def measure_nbgraph(count: int, repeats: int) -> Iterator[dict[str, Any]]:
+def measure_nbgraph(count: int, repeats: int, only: str) -> Iterator[dict[str, Any]]:
     """A row for each function and dtype."""
     import ctypes
 
@@ -54,7 +54,7 @@ def measure_nbgraph(count: int, repeats: int) -> Iterator[dict[str, Any]]:
 
     compile_words(_loop("f8", abs, 1))
     empty = {code: _compile_ms(_loop(code, abs, 1)) for code in CODES}
-    for name, code in cases():
+    for name, code in cases(only):
         loop = _loop(code, getattr(namespace(math), name), 1 + (name in BINARY))
         machine, arguments = compile_words(loop), data(name, code, count)
         out = np.empty_like(arguments[0])
@@ -96,36 +96,37 @@ def _median(f: Any, count: int, repeats: int) -> float:
     return harness.repeated(f, repeats)["warm_ms"] * 1e6 / count
 
 
-def measure_numpy(count: int, repeats: int) -> Iterator[dict[str, Any]]:
+def measure_numpy(count: int, repeats: int, only: str) -> Iterator[dict[str, Any]]:
     """The same by NumPy's ufuncs, or SciPy's."""
     import numpy as np
     from scipy import special
 
     scipy = {"sigmoid": special.expit, "erf": special.erf, "erfc": special.erfc, "pow": np.power}
-    for name, code in cases():
+    for name, code in cases(only):
         function, arguments = scipy.get(name) or getattr(np, name), data(name, code, count)
         out = np.empty_like(arguments[0])
         run = lambda f=function, a=arguments, o=out: f(*a, out=o)  # noqa: E731
         yield {"name": name, "code": code, "ns": _median(run, count, repeats)}
 
 
-def measure_jax(count: int, repeats: int) -> Iterator[dict[str, Any]]:
+def measure_jax(count: int, repeats: int, only: str) -> Iterator[dict[str, Any]]:
     """The same by JAX, jitted."""
     import jax
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", True)
     own = {"sigmoid": jax.nn.sigmoid, "erf": jax.scipy.special.erf, "erfc": jax.scipy.special.erfc, "pow": jnp.power}
-    for name, code in cases():
+    for name, code in cases(only):
         function = jax.jit(own.get(name) or getattr(jnp, name))
         arguments = [jnp.asarray(a) for a in data(name, code, count)]
         run = lambda f=function, a=arguments: f(*a).block_until_ready()  # noqa: E731
         yield {"name": name, "code": code, "ns": _median(run, count, repeats)}
 
 
-def cases() -> list[tuple[str, str]]:
-    """Every function in both precisions."""
-    return [(name, code) for code in CODES for name in RANGES]
+def cases(only: str = "") -> list[tuple[str, str]]:
+    """Every function in both precisions; those whose names "function/dtype" begin so (several by commas)."""
+    starts = tuple(only.split(","))
+    return [(name, code) for code in CODES for name in RANGES if f"{name}/{CODES[code]}".startswith(starts)]
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
@@ -133,6 +134,7 @@ def cases() -> list[tuple[str, str]]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=10**6, metavar="N", help="numbers in an array")
+    parser.add_argument("--only", metavar="PREFIX", default="", help="as erf/float32 (several by commas)")
     parser.add_argument("--repeats", type=int, default=15, metavar="R", help="calls of each")
     parser.add_argument("--json", metavar="FILE", help="also write the results here")
 
@@ -140,14 +142,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     found: dict[str, dict[tuple[str, str], Any]] = {}
     for library in ("nbgraph", "numpy", "jax"):
-        sizes = {"count": options.count, "repeats": options.repeats}
+        sizes = {"count": options.count, "repeats": options.repeats, "only": options.only}
         results, failure = harness.isolated(f"bench.functions:measure_{library}", **sizes)
         found[library] = {(r["name"], r["code"]): r for r in results}
         if failure and library == "nbgraph":
             print(f"failed: {failure}", file=sys.stderr)
             return 1
     environment = harness.environment()
-    rows = [_row(name, code, found) for name, code in cases()]
+    rows = [_row(name, code, found) for name, code in cases(options.only)]
     print(report.environment_text(environment | {"in_use": {}}))
     head = ["function", "dtype", "nbgraph ns", "NumPy ns", "JAX ns", "ratio", "compile ms"]
     report.table(head, [[*map(_cell, row.values())] for row in rows], text_columns=("function", "dtype"))

@@ -28,6 +28,8 @@ Array = np.ndarray[Any, Any]
 Call = tuple[Sequence[Array], Sequence[int]]
 #: Fragments in one program: compiling grows faster than linearly with its length.
 BATCH = 24
+#: What is made of many steps rounds more, in units of the tolerance.
+SLACK = {"logm": 20, "logm_derivative": 50}
 #: How many structures of an operation are compiled; those of the slow tests.
 MOST, ALL = {"f8": 6, "c16": 2}, {"f8": 24, "c16": 8}
 
@@ -120,18 +122,18 @@ def _replay(b: FragmentBuilder, f: Fragment, ins: Sequence[int], words: Sequence
     return [values[o] for o in f.outputs]
 
 
-def assert_same(got: Array, want: Array) -> None:
+def assert_same(got: Array, want: Array, slack: int = 1) -> None:
     """Equal but for rounding; exactly, if there is none."""
     assert (got.dtype, got.shape) == (want.dtype, want.shape)
     if want.dtype.kind not in "fc":
         np.testing.assert_array_equal(got, want)
         return
     finite = np.abs(want[np.isfinite(want)])
-    eps = 50 * np.finfo(want.dtype).eps
+    eps = 50 * slack * np.finfo(want.dtype).eps
     np.testing.assert_allclose(got, want, rtol=eps, atol=eps * np.max(finite, initial=0.0))
 
 
-def check(calls: dict[Fragment, list[Call]]) -> None:
+def check(calls: dict[Fragment, list[Call]], slack: int = 1) -> None:
     engine = Engine(jit="always")
     for fragments in (list(calls)[k : k + BATCH] for k in range(0, len(calls), BATCH)):
         batch = Batch(fragments)
@@ -141,7 +143,7 @@ def check(calls: dict[Fragment, list[Call]]) -> None:
             before = [a.copy() for a in arrays]
             want = interpreter.run(bound, arrays)
             for got, w in zip(engine.native.run_bound(bound, arrays), want, strict=True):
-                assert_same(got, w)
+                assert_same(got, w, slack)
             for a, b in zip(arrays, before, strict=True):
                 np.testing.assert_array_equal(a, b)
 
@@ -152,13 +154,13 @@ def _cases(codes: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "code"), _cases("f8 c16"))
 def test_operation_and_its_vjp(name, code):
-    check(calls_of(name, code, backward=True, most=MOST[code]))
+    check(calls_of(name, code, backward=True, most=MOST[code]), SLACK.get(name, 1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), _cases("f8 c16"))
 def test_more_structures_of_an_operation(name, code):
-    check(calls_of(name, code, backward=True, most=ALL[code]))
+    check(calls_of(name, code, backward=True, most=ALL[code]), SLACK.get(name, 1))
 
 
 @pytest.mark.parametrize("code", ["f4", "c8", "i8", "i4", "b1"])

@@ -24,8 +24,11 @@ WITH_NAN[1, 1], WITH_INF[0, 2], WITH_INF[2, 0] = np.nan, np.inf, np.inf
 
 SQUARE = {name: getattr(L, name) for name in (
     "cholesky", "cholesky_ex", "det", "eig", "eigh", "eigvals", "eigvalsh", "expm", "inv", "inv_ex", "slogdet", "sqrtm",
-    "cosm", "coshm", "sinm", "sinhm", "tanm", "tanhm",
-)} | {"matrix_power": lambda a: L.matrix_power(a, -2), "cho_factor": lambda a: L.cho_factor(a)[0]}  # fmt: skip
+    "cosm", "coshm", "logm", "schur", "sinm", "sinhm", "tanm", "tanhm",
+)} | {
+    "matrix_power": lambda a: L.matrix_power(a, -2), "cho_factor": lambda a: L.cho_factor(a)[0],
+    "fractional_matrix_power": lambda a: L.fractional_matrix_power(a, 0.5),
+}  # fmt: skip
 MATRIX = {name: getattr(L, name) for name in (
     "lu", "lu_factor", "lu_factor_ex", "pinv", "polar", "qr", "svd", "svd_truncated", "svdvals", "cond", "matrix_norm",
     "trace", "diagonal", "matrix_transpose",
@@ -38,7 +41,7 @@ SYSTEM = {
 OTHER = {  # their own rows below
     "ishermitian", "issymmetric",
     "block_diag", "circulant", "companion", "convolution_matrix", "dft", "hadamard", "hankel", "hilbert", "khatri_rao",
-    "solve_continuous_lyapunov", "solve_discrete_lyapunov", "toeplitz",
+    "solve_continuous_lyapunov", "solve_discrete_lyapunov", "toeplitz", "solve_toeplitz", "matmul_toeplitz",
     "cross", "householder_product", "matmul", "matrix_rank", "multi_dot", "norm", "outer", "solve_sylvester",
     "tensordot", "tensorinv", "tensorsolve", "vecdot", "vector_norm",
 }  # fmt: skip
@@ -89,6 +92,8 @@ def test_systems(name):
 
 def test_structured_matrices():
     refused("block_diag", L.block_diag, STACK, position=False)
+    for name in ("solve_toeplitz", "matmul_toeplitz"):
+        refused(name, getattr(L, name), M, V)
     for name in ("circulant", "companion", "hankel", "toeplitz"):
         refused(name, getattr(L, name), M)
         refused(name, getattr(L, name), [])

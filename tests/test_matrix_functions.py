@@ -94,6 +94,46 @@ def test_derivatives_of_logarithms():
         la.logm(np.zeros((2, 2))).eval()
 
 
+@pytest.mark.parametrize("jit", ENGINES)
+def test_schur_forms(jit):
+    rng = np.random.default_rng(4)
+    real, turned = rng.normal(size=(2, 4, 4)), rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
+    for a, output in ((real, "real"), (real, "complex"), (turned, "complex"), (real.astype("f4"), "real")):
+        t, z = nbg.eval(*la.schur(a, output), engine=ENGINES[jit])
+        one = np.swapaxes(z, -1, -2).conj()
+        np.testing.assert_allclose(z @ t @ one, a, atol=1e-5 if a.dtype == "f4" else 1e-13)
+        np.testing.assert_allclose(z @ one, np.broadcast_to(np.eye(a.shape[-1]), a.shape), atol=1e-5)
+        assert t.dtype == (a.dtype if output == "real" else np.complex128)
+        assert np.abs(np.tril(t, -2 if output == "real" else -1)).max() == 0
+    (t, z), want = la.schur(real[0]), scipy.linalg.schur(real[0])
+    np.testing.assert_allclose(np.abs(t.eval(ENGINES[jit])), np.abs(want[0]), atol=1e-12)
+
+
+def test_derivatives_of_schur_forms():
+    """Of what does not depend on phases: moduli, leading invariant subspaces."""
+
+    def invariants(a):
+        t, z = la.schur(a, "complex")
+        leading = z[:, :2] @ np.conj(z[:, :2].T)
+        return nbg.abs(t), nbg.abs(z), leading, z @ t @ np.conj(z.T)
+
+    rng = np.random.default_rng(5)
+    for a in (rng.normal(size=(3, 3)), rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))):
+        check_grads(invariants, (a,), order=2, rtol=1e-5)
+    found = derivative_at(np.array([[2.0, 1.0], [0.0, 2.0]]))
+    assert np.isfinite(found).all()
+    with pytest.raises(nbg.DifferentiationError, match="schur: the real form has no derivative"):
+        nbg.grad(lambda x: nbg.sum(la.schur(x).T ** 2))(np.eye(2))
+    with pytest.raises(nbg.ShapeError, match="schur: no such form"):
+        la.schur(np.eye(2), "odd")
+    with pytest.raises(LinAlgError, match="schur"):
+        la.schur(np.full((2, 2), np.nan)).T.eval()
+
+
+def derivative_at(a):
+    return nbg.grad(lambda x: nbg.sum(nbg.abs(la.schur(x, "complex").Z)))(a).eval()
+
+
 def test_sylvester_equations():
     a, b, c = draw("f8", (2, 3, 3)), draw("f8", (2, 2), 1), draw("f8", (3, 2), 2)
     x = la.solve_sylvester(a, b, c)

@@ -1,12 +1,14 @@
-"""Batched functions of complex matrices by their Schur forms: square roots, and solutions of Sylvester equations.
+"""Batched Schur forms, and functions of complex matrices by them: square roots, and solutions of Sylvester equations.
 
-In:    words after the externals' addresses. All arrays complex and C-contiguous; sizes of workspaces are in
-       `sizes_functions`.
+In:    words after the externals' addresses. All arrays C-contiguous, and complex but in `schur`; sizes of workspaces
+       are in `sizes_functions`.
+       `schur`: t, z, a, nbatch, n, workspace; all [nbatch, n, n], real or complex.
        `sqrtm`: x, a, nbatch, n, workspace; x and a [nbatch, n, n].
        `sylvester`: x, a, b, c, nbatch, m, n, workspace; a [nbatch, m, m], b [nbatch, n, n], x and c [nbatch, m, n].
-Out:   x x = a, the root whose eigenvalues have arguments in (-pi/2, pi/2]; a x + x b = c. Status: 0; a positive number
-       for the first member that has no Schur form (not finite, or not converged), no root, or no one solution, after
-       which none is done; -1 if a size does not fit LAPACK's 32 bit integers.
+Out:   a = z t z^H, t upper triangular, of real matrices but for 2 x 2 blocks; x x = a, the root whose eigenvalues have
+       arguments in (-pi/2, pi/2]; a x + x b = c. Status: 0; a positive number for the first member that has no Schur
+       form (not finite, or not converged), no root, or no one solution, after which none is done; -1 if a size does not
+       fit LAPACK's 32 bit integers.
 Holds: operands are left as they are. The same calls on the same layouts as `references_functions`. A row-major matrix
        is the column-major transposed one, so nothing is transposed.
 Source: LAPACK xGEES, xTRSYL; Bjorck and Hammarling, A Schur method for the square root of a matrix, Linear Algebra
@@ -21,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from . import sizes_functions
+from . import copies, sizes_functions
 from .language import helper
 from .words import ELEMENTS, POINTERS, fortran, slot
 
@@ -93,7 +95,9 @@ def _scale(x: Any, count: Any, factor: Any) -> None:
 
 
 def build(name: str, dtype: str) -> Callable[[Any], int]:
-    """The Python function of `sqrtm` or `sylvester` for elements of `dtype`."""
+    """The Python function of `schur`, `sqrtm` or `sylvester` for elements of `dtype`."""
+    if name == "schur":
+        return _form(dtype)
     return _sqrtm(dtype) if name == "sqrtm" else _sylvester(dtype)
 
 
@@ -115,6 +119,60 @@ def _schur_of(dtype: str) -> Any:
         return integers(info)[0]
 
     return schur
+
+
+def _real_schur_of(dtype: str) -> Any:
+    """The same of real matrices; the eigenvalues' parts are kept one after the other."""
+    integers = POINTERS["i4"]
+    size = ELEMENTS[dtype].bitwidth // 8
+
+    @helper
+    def schur(gees: Any, n: Any, t: Any, z: Any, work: Any) -> int:
+        vectors, unsorted = slot(np.uint8(86)), slot(np.uint8(78))
+        order, kept, info = slot(np.int32(n)), slot(np.int32(0)), slot(np.int32(0))
+        lwork = _gees_work(n)
+        length, re = slot(np.int32(lwork)), work + lwork * size
+        im = re + n * size
+        fortran(gees, (vectors, unsorted, 0, order, t, order, kept, re, im, z, order, work, length, im, info))
+        return integers(info)[0]
+
+    return schur
+
+
+@helper
+def _copy_real(to: Any, source: Any, count: Any) -> bool:
+    """As `_copy`."""
+    finite = True
+    for i in range(count):
+        to[i] = source[i]
+        finite = finite and np.isfinite(source[i])
+    return finite
+
+
+def _form(dtype: str) -> Callable[[Any], int]:
+    elements, size, is_real = POINTERS[dtype], ELEMENTS[dtype].bitwidth // 8, dtype in ("f4", "f8")
+    schur, copy = (_real_schur_of(dtype), _copy_real) if is_real else (_schur_of(dtype), _copy)
+
+    def form(w: Any) -> int:
+        nbatch, n, t = w[4], w[5], w[6]
+        if n > _LIMIT:
+            return -1
+        if n == 0:
+            return 0
+        piece = n * n * size
+        z, work = t + piece, t + 2 * piece
+        for member in range(nbatch):
+            if not copy(elements(z), elements(w[3] + member * piece), n * n):
+                return n + 1
+            copies.transpose(elements(t), elements(z), n, n)
+            status = schur(w[0], n, t, z, work)
+            if status != 0:
+                return status
+            copies.transpose(elements(w[1] + member * piece), elements(t), n, n)
+            copies.transpose(elements(w[2] + member * piece), elements(z), n, n)
+        return 0
+
+    return form
 
 
 def _sqrtm(dtype: str) -> Callable[[Any], int]:

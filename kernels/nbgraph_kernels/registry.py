@@ -146,6 +146,8 @@ _DECLARATIONS = {
     "permute": _Declaration("permute", _EVERY),
     "powers": _Declaration("powers", (*_REAL, *_COMPLEX, "i4", "i8")),
     "eig": _Declaration("lapack_eig", _REAL + _COMPLEX, _named("geev"), sizes_functions.eig_workspace),
+    "schur": _Declaration("lapack_schur", _REAL + _COMPLEX, _named("gees"), sizes_functions.schur_workspace),
+    "schur_lower": _Declaration("schur_lower", _COMPLEX),
     "sqrtm": _Declaration("lapack_schur", _COMPLEX, _named("gees", "gemm"), sizes_functions.sqrtm_workspace),
     "sylvester": _Declaration(
         "lapack_schur", _COMPLEX, _named("gees", "trsyl", "gemm"), sizes_functions.sylvester_workspace

@@ -19,13 +19,18 @@ def geev_work(n: Any) -> Any:
 
 
 def gees_work(n: Any) -> Any:
-    """LWORK of complex xGEES with vectors, in elements."""
+    """LWORK of xGEES with vectors, in elements."""
     return 66 * n + 4160
 
 
 def eig_workspace(dtype: str, n: Any) -> Any:
     """Bytes for `eig`: the matrix, the vectors, of a real matrix the parts of the values, the work arrays."""
     return (2 * n * n + 2 * n + geev_work(n)) * ITEMSIZE[dtype]
+
+
+def schur_workspace(dtype: str, n: Any) -> Any:
+    """Bytes for `schur`: the form, its vectors, the values, the work arrays."""
+    return (2 * n * n + 2 * n + gees_work(n)) * ITEMSIZE[dtype]
 
 
 def sqrtm_workspace(dtype: str, n: Any) -> Any:

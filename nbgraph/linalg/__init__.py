@@ -22,7 +22,7 @@ from nbgraph.linalg.decompositions import (
 from nbgraph.linalg.determinants import SlogdetResult, det, slogdet
 from nbgraph.linalg.eigen import EigResult, eig, eigvals
 from nbgraph.linalg.factors import PLU, LuFactors, LuFactorsInfo, lu, lu_factor, lu_factor_ex, lu_solve
-from nbgraph.linalg.functions import expm, fractional_matrix_power, logm, solve_sylvester, sqrtm
+from nbgraph.linalg.functions import SchurResult, expm, fractional_matrix_power, logm, schur, solve_sylvester, sqrtm
 from nbgraph.linalg.inverses import ResultInfo, inv, inv_ex, solve_ex
 from nbgraph.linalg.least_squares import LstsqResult, lstsq, matrix_rank, pinv
 from nbgraph.linalg.norms import cond, matrix_norm, norm, vector_norm
@@ -76,6 +76,7 @@ __all__ = [
     "QRResult",
     "ResultInfo",
     "SVDResult",
+    "SchurResult",
     "SlogdetResult",
     "block_diag",
     "cho_factor",
@@ -125,6 +126,7 @@ __all__ = [
     "pinv",
     "polar",
     "qr",
+    "schur",
     "sinhm",
     "sinm",
     "slogdet",

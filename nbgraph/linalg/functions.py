@@ -1,20 +1,27 @@
-"""Functions of matrices: exponential, logarithm, powers, square root; Sylvester equations.
+"""Functions of matrices: exponential, logarithm, powers, square root; Schur forms; Sylvester equations.
 
 In: anything array-like; matrices are the last two axes; integers and booleans become float64. Out: a `TracedTensor`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbgraph import api
-from nbgraph.errors import named
+from nbgraph.errors import ShapeError, named
 from nbgraph.linalg.stacks import matrix, square, stacked
 from nbgraph.promote import apply, as_code, common, to_inexact
 from nbgraph.types import COMPLEX_OF
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
+
+
+class SchurResult(NamedTuple):
+    """An upper triangular matrix and a unitary one."""
+
+    T: TracedTensor
+    Z: TracedTensor
 
 
 @named
@@ -68,6 +75,24 @@ def fractional_matrix_power(A: Any, t: Any) -> TracedTensor:
     True
     """
     return expm(api.multiply(logm(A), t))
+
+
+@named
+def schur(a: Any, output: str = "real") -> SchurResult:
+    """(T, Z) with a = Z @ T @ Z^H for a[..., n, n]: Z unitary, T upper triangular, its diagonal the eigenvalues.
+
+    Of a real matrix with output "real" both are real, and T has 2 x 2 blocks for pairs of complex eigenvalues; that
+    form has no derivative. With "complex" both are complex. Columns of Z have a phase that means nothing; gradients are
+    right for losses that do not depend on it. Where eigenvalues coincide the pair is left out of them.
+
+    >>> schur([[1.0, 2.0], [0.0, 3.0]]).T.tolist()
+    [[1.0, 2.0], [0.0, 3.0]]
+    """
+    if output not in ("real", "complex", "r", "c"):
+        told: Any = {"got": repr(output), "wanted": "'real' or 'complex'"}
+        raise ShapeError("no such form", operation="schur", position="output", **told)
+    x = square("schur", a)
+    return SchurResult(*apply("schur", _complex(x) if output[0] == "c" else x))
 
 
 @named

@@ -23,6 +23,7 @@ from nbgraph.linalg import (
     PolarResult,
     QRResult,
     ResultInfo,
+    SchurResult,
     SlogdetResult,
     SVDResult,
     block_diag,
@@ -97,6 +98,7 @@ __all__ = [
     "QRResult",
     "ResultInfo",
     "SVDResult",
+    "SchurResult",
     "SlogdetResult",
     "block_diag",
     "cho_factor",
@@ -151,6 +153,7 @@ __all__ = [
     "pinvh",
     "polar",
     "qr",
+    "schur",
     "sinhm",
     "sinm",
     "slogdet",
@@ -659,6 +662,25 @@ def eigvalsh_tridiagonal(
 
 
 # -- functions --------------------------------------------------------------------------------------------------------
+
+
+@named
+def schur(
+    a: Any,
+    output: str = "real",
+    lwork: Any = None,
+    overwrite_a: bool = False,
+    sort: Any = None,
+    check_finite: bool = True,
+) -> Any:
+    """(T, Z), not sorted; see `nbg.linalg.schur`.
+
+    >>> schur([[2.0]])[0].tolist()
+    [[2.0]]
+    """
+    if sort is not None:
+        _refuse("schur", "sort", sort, "None")
+    return linalg.schur(a, output)
 
 
 @named

@@ -58,12 +58,12 @@ def even(z: Any) -> Any:
     return (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2
 
 
-def scaled_erfc(center: Any) -> Callable[[Any], Any]:
-    """(1 + 2x) e^(x^2) erfc x of t = (x - center)/(x + center)."""
+def scaled_erfc(center: float) -> Callable[[Any], Any]:
+    """(1 + s x) e^(x^2) erfc x of t = (x - center)/(x + center)."""
 
     def g(t: Any) -> Any:
         x = center * (1 + t) / (1 - t)
-        return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+        return (1 + SLOPE * x) * mp.exp(x * x) * mp.erfc(x)
 
     return g
 
@@ -77,8 +77,9 @@ HALF_LN2, QUARTER_PI, TINY = mp.log(2) / 2 * mpf("1.001"), mp.pi / 4 * mpf("1.00
 
 #: name -> formula, function, low, high, degree in single and in double precision (`high` may differ, too).
 POLYNOMIALS: dict[str, tuple[str, Any, Any, Any, int, int]] = {
-    "EXP": ("(e^r - 1 - r) / r^2", lambda r: (mp.expm1(r) - r) / r**2, -HALF_LN2, HALF_LN2, 5, 10),
-    "EXP2": ("(2^r - 1) / r", lambda r: mp.expm1(r * mp.log(2)) / r, -mpf("0.5005"), mpf("0.5005"), 6, 11),
+    "EXP": ("(e^r - 1 - r) / r^2", lambda r: (mp.expm1(r) - r) / r**2, -HALF_LN2, HALF_LN2, 4, 9),
+    "HALF_EXP": ("e^2r / 2", lambda r: mp.exp(2 * r) / 2, -HALF_LN2 / 2, HALF_LN2 / 2, 6, 11),
+    "EXP2": ("(2^r - 1) / r", lambda r: mp.expm1(r * mp.log(2)) / r, -mpf("0.5005"), mpf("0.5005"), 5, 10),
     "LOG": ("(2 atanh(s)/s - 2) / s^2 of s^2", lambda z: 2 * odd(mp.atanh)(z), TINY, mpf("0.0296"), 3, 7),
     "SIN": ("(sin(r)/r - 1) / r^2 of r^2", odd(mp.sin), TINY, QUARTER_PI**2, 3, 6),
     "COS": ("(cos(r) - 1 + r^2/2) / r^4 of r^2", even, TINY, QUARTER_PI**2, 3, 5),
@@ -89,8 +90,10 @@ POLYNOMIALS: dict[str, tuple[str, Any, Any, Any, int, int]] = {
     "ERF": ("erf(x)/x - 1 of x^2", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, TINY, (mpf("1.1236"), mpf(1)), 6, 12),
 }  # fmt: skip
 
-#: center, smallest and largest x, degree; of (1 + 2x) e^(x^2) erfc x.
-ERFC = ((2.5, 0, 11.0, 9), (4.0, 0, 28.0, 24))
+#: s, near 2/sqrt(pi).
+SLOPE = 1.125
+#: center (where the function is nearly a float), smallest and largest x, degree.
+ERFC = ((2.6171875, 0, 10.1, 9), (4.0390625, 0, 27.3, 22))
 ERF_FAR = (2.5, 1, 6.05, 16)
 
 
@@ -136,16 +139,13 @@ def constants() -> dict[str, tuple[str, Any, Any]]:
         highs = high if isinstance(high, tuple) else (high, high)
         fits = [rounded(fit(f, low, h, d), k == 0) for k, (h, d) in enumerate(zip(highs, degrees, strict=True))]
         made[name] = formula, *map(show, fits)
-    _, exp, bottom, top, *_ = POLYNOMIALS["EXP"]
-    short = [rounded(fit(exp, bottom, top, d), k == 0) for k, d in enumerate((4, 9))]
-    made["EXP_SHORT"] = "EXP where the last bits do not matter", *map(show, short)
     log = fit(lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, mp.sqrt(mpf("0.5")) - 1, mp.sqrt(2) - 1, 7)
     formula, _, double = made["LOG"]
     made["LOG"] = f"single: (log(1 + f) - f + f^2/2) / f^3 of f; double: {formula}", show(rounded(log, True)), double
-    erfc = "a, and (1 + 2x) e^(x^2) erfc x of t = (x - a) / (x + a)"
-    made["ERFC"] = f"{erfc}, both for double precision", *(_erfc(*way) for way in ERFC)
+    erfc = "a, and (1 + s x) e^(x^2) erfc x of t = (x - a) / (x + a)"
+    made["ERFC"] = erfc, *map(_erfc, ERFC, (True, False))
     root = fit(lambda x: mp.root(mp.erfc(x), 4), mpf("1.06"), mpf(4), 9, mpf("1.6"))
-    made["ERF_FAR"] = f"single: the fourth root of erfc x; double: {erfc}", show(rounded(root, True)), _erfc(*ERF_FAR)
+    made["ERF_FAR"] = f"single: the fourth root of erfc x; double: {erfc}", show(rounded(root, True)), _erfc(ERF_FAR)
     made["POW"] = (
         "single: 2 atanh(s)/s of s^2, (2^r - 1) / r, for double precision; double: 2/3 in parts, and "
         "((2 atanh(s)/s - 2) / s^2 - 2/3) / s^2 of s^2",
@@ -154,15 +154,16 @@ def constants() -> dict[str, tuple[str, Any, Any]]:
     return made
 
 
-def _erfc(center: float, low: float, high: float, degree: int) -> str:
+def _erfc(way: tuple[float, float, float, int], single: bool = False) -> str:
+    center, low, high, degree = way
     found = fit(scaled_erfc(center), mapped(center, low), mapped(center, high), degree)
-    return f"({center}, {show(rounded(found, False))})"
+    return f"({center}, {show(rounded(found, single))})"
 
 
 def _power() -> tuple[str, str]:
     (_, log, low, high, *_), (_, exp2, bottom, top, *_) = POLYNOMIALS["LOG"], POLYNOMIALS["EXP2"]
     after = fit(lambda z: (log(z) - mpf(2) / 3) / z, low, high, 6)
-    short = fit(lambda z: 2 + z * log(z), low, high, 4), fit(exp2, bottom, top, 6)
+    short = fit(lambda z: 2 + z * log(z), low, high, 4), fit(exp2, bottom, top, 5)
     singles = ", ".join(show(rounded(c, False)) for c in short)
     return f"({singles})", f"({show(parts(mpf(2) / 3, 2, float))}, {show(rounded(after, False))})"
 
@@ -192,6 +193,7 @@ def text() -> str:
             ")",
             "",
         ]
+    lines += ["#: s in 1 + s x, near 2/sqrt(pi).", f"SLOPE = {SLOPE}", ""]
     lines += ["#: pi/2 as a double-double.", f"HALF_PI_PARTS = {show(parts(mp.pi / 2, 2, float))}", ""]
     lines += ["#: 64 zero bits, then those of 2/pi after the point.", "TWO_OVER_PI = ("]
     lines += [f"    0x{w:016X}," for w in words(20)] + [")", ""]

@@ -56,7 +56,7 @@ class _Loop:
     def __init__(self, following: Any, after: Any) -> None:
         self.following, self.after = following, after
         self.is_left = False
-        self.long_calls = 0
+        self.is_long = False
 
 
 def walked(
@@ -167,7 +167,7 @@ class Walk:
         """Says that what is called here is long; LLVM does not see that, and would interleave a loop's turns."""
         self.is_long = True
         for loop in self._loops[-1:]:
-            loop.long_calls += 1
+            loop.is_long = True
 
     # -- variables ---------------------------------------------------------------------------------------------------
 
@@ -330,8 +330,8 @@ class Walk:
         self.builder.position_at_end(last)
         counter.add_incoming(self.builder.add(counter, int64.llvm(step), flags=("nsw",)), last)
         back = self.builder.branch(head)
-        if loop.long_calls:
-            back.set_metadata("llvm.loop", self.program.interleaving(2 if loop.long_calls == 1 else 1))
+        if loop.is_long:
+            back.set_metadata("llvm.loop", self.program.not_interleaved())
         self.builder.position_at_end(after)
 
     def _range(self, node: ast.expr) -> tuple[Typed, Typed, int]:

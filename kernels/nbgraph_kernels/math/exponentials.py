@@ -2,65 +2,91 @@
 
 Reduction: x = n ln 2 + r with |r| <= ln(2)/2, so e^x = 2^n e^r (Cody & Waite, Software Manual for the Elementary
 Functions, 1980, ch. 6). n ln 2 is taken off in two steps, the first of them exact. e^r = 1 + r + r^2 q(r).
+
+n is found by adding a large number, which leaves it in the lowest bits, with a bias that is part of that number:
+shifted to where a float has its exponent, they are 2^n. With the bias twice, half of them is that of about 2^(n/2).
 """
 
 from __future__ import annotations
 
 from .coefficients import EXP, EXP2, LN2
-from .values import Value, fast_two_sum
+from .values import Value
 
 
 def exp(x: Value) -> Value:
     """e^x."""
-    n, r, _ = reduced(x.clamp(*x.choose((-104.0, 89.0), (-746.0, 710.0))))
-    return scaled((r * r).fma(r.polynomial(x.choose(*EXP)), r) + 1.0, n)
+    word, r, _ = reduced(x.clamp(*x.choose((-104.0, 89.0), (-746.0, 710.0))), x.format.bias)
+    return scaled(of_rest(r), word)
 
 
 def exp2(x: Value) -> Value:
     """2^x."""
     x = x.clamp(*x.choose((-151.0, 129.0), (-1076.0, 1025.0)))
-    n, _ = x.round_to_word()
+    n, word = nearest(x, offset=x.format.bias)
     r = x - n
-    return scaled(r.fma(r.polynomial(x.choose(*EXP2)), 1.0), n)
+    return scaled(r.fma(r.polynomial(x.choose(*EXP2)), 1.0), word)
 
 
 def expm1(x: Value) -> Value:
     """e^x - 1 = 2^n (e^r - 1) + (2^n - 1), here of half of it, since 2^1024 is no number."""
     bounded = x.clamp(*x.choose((-30.0, 89.0), (-60.0, 710.0)))
-    n, r, rest = reduced(bounded)
+    word, r, rest = reduced(bounded, -1)
     p = (r * r).fma(r.polynomial(x.choose(*EXP)), rest) + r
-    half = (n - 1.0).power_of_two()
+    half = power(word)
     y = half.fma(p, half - 0.5) * 2.0
     return (x.abs() < x.choose(2.0**-26, 2.0**-54)).where(x, y)
 
 
 def sigmoid(x: Value) -> Value:
-    """1 / (1 + e^-x), for negative x e^x / (1 + e^x): as t - t q with q = e / (1 + e), whose roundings count half."""
-    e = exp(-x.abs())
-    top = (x < 0.0).where(e, x.constant(1.0))
-    return (-top).fma(e / (e + 1.0), top)
+    """1 / (1 + e^-x) = 2^n / (2^n + e^-r) for x = n ln 2 + r, 2^n outside the quotient as two factors."""
+    word, r, _ = reduced(x.clamp(*x.choose((-104.0, 80.0), (-746.0, 600.0))), x.format.bias)
+    first, second = halves(word)
+    below = first.fma(second, 1.0)
+    lost = first.fma(second, 1.0 - below)
+    return second / ((less_one(-r) + lost) + below) * first
 
 
-def reduced(x: Value) -> tuple[Value, Value, Value]:
-    """n, r and what rounding left of r, with x = n ln 2 + r."""
+def of_rest(r: Value) -> Value:
+    """e^r for |r| <= ln(2)/2."""
+    if r.is_single:
+        return r.horner((1.0, 1.0, *EXP[0]))
+    return less_one(r) + 1.0
+
+
+def less_one(r: Value) -> Value:
+    """e^r - 1 for |r| <= ln(2)/2."""
+    return (r * r).fma(r.polynomial(r.choose(*EXP)), r)
+
+
+def nearest(x: Value, factor: float = 1.0, offset: int = 0) -> tuple[Value, Value]:
+    """The integer n nearest to a small x times a factor, and a word whose lowest bits are n + offset + bias."""
+    magic = x.format.magic + x.format.bias + offset
+    shifted = x + magic if factor == 1.0 else x.fma(factor, magic)
+    return shifted - magic, shifted.bits
+
+
+def reduced(x: Value, offset: int = 0) -> tuple[Value, Value, Value]:
+    """The word of n and an offset, r and what rounding left of r, with x = n ln 2 + r."""
     inverse, high, low = x.choose(*LN2)
-    n = x.fma(inverse, x.format.magic) - x.format.magic
+    n, word = nearest(x, inverse, offset)
     first = (-n).fma(high, x)
     r = (-n).fma(low, first)
-    return n, r, (-n).fma(low, first - r)
+    return word, r, (-n).fma(low, first - r)
 
 
-def scaled(y: Value, n: Value) -> Value:
-    """2^n y in two steps, so that only the result may overflow or be subnormal, and is rounded once."""
-    half, word = (n * 0.5).round_to_word()
-    first = ((word << y.format.mantissa) + y.format.one).float
-    return y * first * (n - half).power_of_two()
+def power(word: Value) -> Value:
+    """2^n, a normal number, for the word of n."""
+    return (word << word.format.mantissa).float
 
 
-def exponential_parts(x: Value, rest: Value) -> tuple[Value, Value, Value]:
-    """n, and e^(x + rest) / 2^n as a double-double, for a small rest; x where e^x is a number."""
-    n, r, left = reduced(x)
-    p = (r * r) * r.polynomial(x.choose(*EXP))
-    high, low = fast_two_sum(r, p)
-    high, more = fast_two_sum(high.constant(1.0), high)
-    return n, high, (left + rest).fma(high, low + more)
+def halves(word: Value) -> tuple[Value, Value]:
+    """2^n as a product of two powers that are normal numbers, for the word of n and another bias."""
+    form = word.format
+    first = (word << (form.mantissa - 1)) & form.exponents
+    return first.float, ((word << form.mantissa) - first).float
+
+
+def scaled(y: Value, word: Value) -> Value:
+    """2^n y for the word of n and another bias: only the result may overflow or be subnormal, and is rounded once."""
+    first, second = halves(word)
+    return y * first * second

@@ -6,8 +6,8 @@ take half of e^|x|, so that what may be represented does not overflow.
 
 from __future__ import annotations
 
-from .coefficients import EXP, EXP_SHORT, LN2, SINH, TANH
-from .exponentials import reduced, scaled
+from .coefficients import HALF_EXP, LN2, SINH, TANH
+from .exponentials import nearest, of_rest, power, reduced, scaled
 from .values import Value
 
 
@@ -27,20 +27,17 @@ def cosh(x: Value) -> Value:
 def tanh(x: Value) -> Value:
     """The hyperbolic tangent: beyond 0.55 as 1 - 2 / (e^2|x| + 1), where the last bits of e^2|x| count little.
 
-    With n ln 2/2 + r for |x| and p for (e^2r - 1)/2, the quotient is 1 / (2^n p + (2^n + 1)/2).
+    With |x| = n ln(2)/2 + r the quotient is 1 / (2^n e^2r / 2 + 1/2).
     """
-    a = x.abs()
-    top = x.choose(10.0, 20.0)
+    a, top = x.abs(), x.choose(10.0, 20.0)
     bounded = (a > top).where(top, a)
     inverse, ln2, _ = x.choose(*LN2)
-    shifted = bounded.fma(2.0 * inverse, x.format.magic)
-    power = ((shifted.bits << x.format.mantissa) + x.format.one).float
-    r = (x.format.magic - shifted).fma(ln2 / 2.0, bounded)
-    p = (r * r).fma(r.polynomial([c * 2.0**k for k, c in enumerate(x.choose(*EXP_SHORT), 1)]), r)
-    far = 1.0 - 1.0 / power.fma(p, power.fma(0.5, 0.5))
+    n, word = nearest(bounded, 2.0 * inverse)
+    r = n.fma(-ln2 / 2.0, bounded)
+    far = 1.0 - 1.0 / power(word).fma(r.polynomial(x.choose(*HALF_EXP)), 0.5)
     z = a * a
-    near = (a * z).fma(z.polynomial(x.choose(*TANH)), a)
-    return (a > 0.55).where(far, near).copysign(x)
+    near = a.fma(z * z.polynomial(x.choose(*TANH)), a)
+    return (a > 0.55).where(far, near).or_sign(x)
 
 
 def _odd(x: Value, far: Value, coefficients: tuple[float, ...]) -> Value:
@@ -53,5 +50,5 @@ def _odd(x: Value, far: Value, coefficients: tuple[float, ...]) -> Value:
 
 def _half_exp(x: Value) -> Value:
     """e^x / 2 of a positive x."""
-    n, r, _ = reduced(x.clamp(*x.choose((0.0, 91.0), (0.0, 712.0))))
-    return scaled((r * r).fma(r.polynomial(x.choose(*EXP)), r) + 1.0, n - 1.0)
+    word, r, _ = reduced(x.clamp(*x.choose((0.0, 91.0), (0.0, 712.0))), x.format.bias - 1)
+    return scaled(of_rest(r), word)

@@ -86,5 +86,6 @@ def _in_base(x: Value, two: tuple[float, float], e: tuple[float, float]) -> Valu
 
 def _special(x: Value, y: Value) -> Value:
     """The result where x is not a positive finite number."""
-    y = (x == math.inf).where(x, y)
-    return (x > 0.0).where(y, (x == 0.0).where(x.constant(-math.inf), math.nan))
+    y = (x < math.inf).where(y, x)
+    y = (x.bits < 0).where(math.nan, y)
+    return (x == 0.0).where(-math.inf, y)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from .coefficients import EXP2, LOG2_E, POW
-from .exponentials import scaled
+from .exponentials import nearest, power, scaled
 from .logarithms import split
 from .values import DOUBLE, Value, fast_two_sum, multiply
 
@@ -31,16 +31,16 @@ def pow(x: Value, y: Value) -> Value:
 
 
 def _single(base: Value, y: Value) -> Value:
-    logarithm, power = base.choose(*POW)
+    logarithm, exponential = POW[0]
     x = base.cast(DOUBLE.type)
     k, f = split(x)
     s = f / (f + 2.0)
     log2 = (s * (s * s).polynomial(logarithm)).fma(1.0 / math.log(2.0), k)
     log2 = (x == 0.0).where(-math.inf, (x < math.inf).where(log2, x))
     exponent = (y.cast(DOUBLE.type) * log2).clamp(-160.0, 130.0)
-    n, _ = exponent.round_to_word()
+    n, word = nearest(exponent)
     r = exponent - n
-    return (r.fma(r.polynomial(power), 1.0) * n.power_of_two()).cast(base.kind)
+    return (r.fma(r.polynomial(exponential), 1.0) * power(word)).cast(base.kind)
 
 
 def _double(base: Value, y: Value) -> Value:
@@ -49,10 +49,10 @@ def _double(base: Value, y: Value) -> Value:
     rest = y.fma(high, -product) + y * low
     bounded = product.clamp(-1080.0, 1030.0)
     rest = (bounded == product).where(rest, 0.0)
-    n, _ = bounded.round_to_word()
+    n, word = nearest(bounded, offset=y.format.bias)
     r, left = fast_two_sum(bounded - n, rest)
     z = r.fma(r.polynomial(r.choose(*EXP2)), left * math.log(2.0))
-    return scaled(z + 1.0, n)
+    return scaled(z + 1.0, word)
 
 
 def _log2(x: Value) -> tuple[Value, Value]:

@@ -36,6 +36,11 @@ class Format(NamedTuple):
         return float(3 << (self.mantissa - 1))
 
     @property
+    def exponents(self) -> int:
+        """The bits of an exponent."""
+        return (1 << (self.word.width - 1)) - (1 << self.mantissa)
+
+    @property
     def sign(self) -> int:
         """The bits of -0.0."""
         return 1 << (self.word.width - 1)
@@ -163,16 +168,16 @@ class Value:
         return self._intrinsic("llvm.copysign", sign)
 
     def polynomial(self, coefficients: Sequence[float]) -> Value:
-        """A polynomial, the coefficient of the lowest power first: its lower and its upper half by Horner's scheme, so
-        that the chain of operations that wait for each other is half as long."""
+        """A polynomial, the coefficient of the lowest power first: as lower part + power * upper part, and these in the
+        same way, so that few operations wait for each other; short ones by Horner's scheme, which has fewer."""
         count = len(coefficients)
-        cut = min((1, 2, 4, 8, 16), key=lambda k: max(k, count - k))
-        if count < 5:
+        if count < self.choose(8, 6):
             return self.horner(coefficients)
+        cut = min((4, 8, 16), key=lambda k: max(k, count - k))
         power = self
         for _ in range(cut.bit_length() - 1):
             power = power * power
-        return power.fma(self.horner(coefficients[cut:]), self.horner(coefficients[:cut]))
+        return power.fma(self.polynomial(coefficients[cut:]), self.polynomial(coefficients[:cut]))
 
     def horner(self, coefficients: Sequence[float]) -> Value:
         """A polynomial by one chain: half an ulp better, slower."""
@@ -258,6 +263,10 @@ class Value:
     def xor_sign(self, word: Value) -> Value:
         """The float with its sign flipped where the top bit of the word is set."""
         return (self.bits ^ (word & self.format.sign)).float
+
+    def or_sign(self, sign: Value) -> Value:
+        """A number that is not negative, with the sign of another: quicker than `copysign`."""
+        return (self.bits | (sign.bits & self.format.sign)).float
 
     def round_to_word(self) -> tuple[Value, Value]:
         """The nearest integer n of a small x, as a float, and a word whose lowest bits are n."""
