@@ -496,3 +496,16 @@ def test_an_unknown_mode():
     with pytest.raises(errors.NbgraphError) as caught:
         Engine(jit="sometimes")
     assert HERE in str(caught.value)
+
+
+@pytest.mark.parametrize("axis", [7, -5, 2**70])
+def test_an_axis_out_of_range_is_named_where_sizes_are_compared_first(axis: int) -> None:
+    with pytest.raises(errors.BoundsError, match="vecdot: axis is out of range"):
+        nbg.vecdot(leaf(3, 2), leaf(3, 2), axis=axis)
+    with pytest.raises(errors.BoundsError, match="glu: axis is out of range"):
+        nbg.nn.glu(leaf(3, 2), axis)
+
+
+def test_sides_that_are_no_text_are_named() -> None:
+    with pytest.raises(errors.ShapeError, match="trim_zeros: unknown side"):
+        nbg.trim_zeros([0, 1], 1)  # type: ignore[arg-type]

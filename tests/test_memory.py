@@ -25,6 +25,10 @@ def nothing_waits():
     memory.release()
 
 
+def waiting():
+    return [each for deque in {id(d): d for d in memory._WAITING.values()}.values() for each in deque]
+
+
 def address(a):
     return a.ctypes.data
 
@@ -64,7 +68,12 @@ def test_every_size_has_its_memory():
 def test_what_waits_is_bounded():
     arrays = [memory.empty((memory.LARGEST // 8,), DOUBLE) for _ in range(3)]  # not touched, so of no pages
     arrays.clear()
-    assert sum(len(d) for d in memory._WAITING.values()) == 1
+    assert len(waiting()) == 1
+    other = memory.empty((memory.LARGEST // 16,), DOUBLE)  # does not fit: what waited is gone
+    assert not waiting()
+    place = address(other)
+    del other
+    assert address(memory.empty((memory.LARGEST // 16,), DOUBLE)) == place
     memory.release()
     assert not any(memory._WAITING.values())
 

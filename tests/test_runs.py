@@ -220,3 +220,35 @@ def test_numbers_that_are_equal_for_a_while_are_not_the_same_in_all_steps(jit: s
         p = T(0.4)
         wanted = total(0.4 + 1e-30j, ys, lambda y, a, p: (a + p * (y - a), (y - a) ** 2 * p)).imag / 1e-30
         np.testing.assert_allclose(total(p, ys, step).grad(p).eval(engine), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [9, 20])
+@pytest.mark.parametrize("lags", [(2,), (1, 3)])
+@pytest.mark.parametrize("jitted", [False, True])
+@pytest.mark.parametrize("evals", [False, True])
+def test_a_step_that_takes_what_earlier_steps_than_the_last_made(
+    evals: bool, jitted: bool, lags: tuple[int, ...], count: int
+) -> None:
+    """Multistep formulas: such an operand is every step's own, and is made by the run itself. Forward mode, which
+    knows no runs, is the truth."""
+    rng = np.random.default_rng(0)
+    a0, x0, da, dx = 0.5 * rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=(3, 3)), rng.normal(size=3)
+    engine = nbg.Engine(jit="never")
+
+    def step(a: Any, x: Any, older: Any) -> Any:
+        return nbg.tanh(a @ x) + sum(0.3 * nbg.sin(h * x) + 0.1 * h for h in older)
+
+    advance = nbg.jit(step) if jitted else step
+
+    def loss(a: Any, x: Any) -> Any:
+        xs = [x, 1.1 * x, 1.2 * x, 1.3 * x]
+        for _ in range(count):
+            xs.append(advance(a, xs[-1], [xs[-1 - lag] for lag in lags]))
+            if evals:
+                nbg.sum(xs[-1]).eval(engine)
+        return nbg.sum(xs[-1] ** 2) + nbg.sum(xs[-4])
+
+    a, x = T(a0), T(x0)
+    by_a, by_x = loss(a, x).grad([a, x])
+    got = nbg.sum(by_a * da) + nbg.sum(by_x * dx)
+    np.testing.assert_allclose(got.eval(engine), nbg.jvp(loss, (a0, x0), (da, dx))[1].eval(engine), rtol=1e-9)

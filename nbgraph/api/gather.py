@@ -202,7 +202,7 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> TracedTensor:
     [1, 2]
     """
     x = operand(filt)
-    if trim.lower() not in ("f", "b", "fb", "bf"):
+    if not isinstance(trim, str) or trim.lower() not in ("f", "b", "fb", "bf"):
         raise ShapeError("unknown side", operation="trim_zeros", got=repr(trim), wanted="'f', 'b' or 'fb'")
     axes = range(x.type.ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
     kept = np.argwhere(value(x))

@@ -64,7 +64,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> TracedTensor:
     for position, z in enumerate((x, y)):
         if z.type.ndim == 0:
             raise ShapeError("wrong rank", operation="vecdot", position=position, got=(), wanted="a vector")
-    n, m = x.type.shape[axis], y.type.shape[axis]
+    n, m = (z.type.shape[_axis("vecdot", axis, z.type.ndim)] for z in (x, y))
     if n != m:
         raise ShapeError("sizes differ", operation="vecdot", position=1, got=m, wanted=n)
     return as_code(sum(conj(x) * y, axis), x.type.code)

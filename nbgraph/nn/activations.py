@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.api.elementwise import abs, exp, expm1, log, log1p, sqrt, square, tanh, where
 from nbgraph.api.indexing import getitem
+from nbgraph.api.shapes import _axis
 from nbgraph.errors import ShapeError
 from nbgraph.promote import operand, to_inexact
 from nbgraph.special import expit, log_expit, ndtr
@@ -116,10 +117,11 @@ def glu(x: Any, axis: int = -1) -> TracedTensor:
     [1.0]
     """
     x = _inexact(x)
+    axis = _axis("glu", axis, x.type.ndim)
     size = x.type.shape[axis]
     if size % 2 != 0:
         raise ShapeError("there are no halves", operation="glu", position=0, got=x.type.shape, wanted="an even size")
-    lead: tuple[Any, ...] = (slice(None),) * (axis % x.type.ndim)
+    lead: tuple[Any, ...] = (slice(None),) * axis
     first, second = (getitem(x, (*lead, part)) for part in (slice(None, size // 2), slice(size // 2, None)))
     return first * expit(second)
 
