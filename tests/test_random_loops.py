@@ -1,8 +1,8 @@
 """Random loops, of what people write in one.
 
-Functions of several results by turns, operands up to three steps back, slices of a differentiable tensor, evals of this and
-that, some steps jitted, losses of states here and there, gradients in the middle; then gradients by parameters, slices,
-start and a state in the middle, of first and second order, forward mode, pickles. The other side is NumPy, its
+Functions of several results by turns, operands up to three steps back, slices of a differentiable tensor, evals of this
+and that, some steps jitted, losses of states here and there, gradients in the middle; then gradients by parameters,
+slices, start and a state in the middle, of first and second order, forward mode, pickles. The other side is NumPy, its
 directional derivatives by a complex step (Squire and Trapp, SIAM Review 40, 1998, 110-112).
 """
 
