@@ -142,6 +142,8 @@ class Path:
 
     def _fuse(self, calls: Sequence[tuple[Any, Node, set[int]]], outputs: Sequence[Node]) -> bool:
         """Makes calls of several fragments by turns calls of one; whether there were any."""
+        if len(calls) < 2 * repeats.SHORTEST:
+            return False
         parts = [c for c, _, _ in calls if type(c) is FragmentCall and id(c) not in self.here and may_be_part(c)]
         if len(parts) < 2 * repeats.SHORTEST:
             return False

@@ -292,6 +292,8 @@ class Schedule:
     def by_turns(self) -> bool:
         """Makes calls of several fragments by turns calls of one; whether there were any, so that it has to be drawn up
         once more."""
+        if len(self.rows) < 2 * SHORTEST:
+            return False
         rows = [row for row in self.rows if type(row) is Row and row.draft is None]
         parts = [row.call for row in rows if _is_plain(row) and may_be_part(row.call)]
         return len(parts) >= 2 * SHORTEST and fuse(parts, {})
