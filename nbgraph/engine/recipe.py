@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nbgraph.decided import names_of
-from nbgraph.derive import Path, key_of, vjp
+from nbgraph.derive import vjp
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BindingError, DifferentiationError
 from nbgraph.fragment import Fragment, FragmentBuilder, live_instrs, size_at
 from nbgraph.op import REGISTRY
 from nbgraph.parts import plain_call
+from nbgraph.path import Path, key_of
 from nbgraph.trace import LOCK, Node, Placeholder
 from nbgraph.trees import flatten
 from nbgraph.types import Size, TensorType, type_of_array
@@ -111,7 +112,7 @@ def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: A
 
 def _path(outs: Sequence[Node], ins: Sequence[Node]) -> Path:
     try:
-        return Path(outs, ins)
+        return Path(outs, ins, vjp)
     except DifferentiationError as error:
         raise BindingError(
             "cannot compile from here: history was dropped", operation="compile", hint=str(error)

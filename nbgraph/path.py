@@ -1,0 +1,266 @@
+"""The way from what is differentiated by to the outputs: what is sealed, what is met, in which steps.
+
+In: output nodes and the nodes differentiated by. Out: a `Path` of steps, oldest first: calls, pieces of calls that are
+cut at a node differentiated by, runs of calls of one loop.
+Holds: nothing older than the oldest node differentiated by is visited. Dropped history raises; it is never a zero.
+Calls of several fragments by turns become calls of one on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import Any
+
+from nbgraph.decided import ALIVE
+from nbgraph.errors import DifferentiationError, describe
+from nbgraph.fragment import size_at
+from nbgraph.parts import Part, Vjp, plain_call
+from nbgraph.picks import PickCall, PlaceCall, is_pick, take
+from nbgraph.plans import Piece, cut_at
+from nbgraph.repeats import SHORTEST, Run, call_environment, run_from, slot_node
+from nbgraph.seal import commit, draft
+from nbgraph.settle import settle
+from nbgraph.trace import LOCK, AliasCall, Dropped, FragmentCall, JoinCall, Node, SumCall
+from nbgraph.turns import fuse, may_be_part
+from nbgraph.types import Size
+
+Key = tuple[int, Any]
+
+
+def key_of(node: Node) -> Key:
+    """Identity of a value in the graph of calls: (call, slot), or the leaf itself."""
+    call = node.call
+    if type(call) is FragmentCall or type(call) is PickCall:
+        return id(call), node.slot
+    return (id(node), -1) if call is None or type(call) is Dropped else (id(call), -1)
+
+
+def seal(nodes: Sequence[Node]) -> None:
+    """Seals the open operations below nodes without running them (but for what decides sizes)."""
+    if ALIVE:
+        settle(nodes, partly=True)
+    with LOCK:
+        rest = []
+        for node in nodes:
+            if is_pick(node):
+                take(node)
+            else:
+                rest.append(node)
+        for d in draft(rest) if rest else ():
+            commit(d, None)
+
+
+_NOTHING: set[int] = set()
+_seq = attrgetter("seq")
+_PLAIN = (FragmentCall, SumCall, Dropped, type(None))
+
+
+class Step:
+    """A call on the path: (a piece of) a fragment call, a sum, an alias, a join, a checkpointed part; or a run.
+
+    `outs` pairs its slots, those that somebody uses, with keys (equal values of a piece share a slot); `origin` is the
+    call and, for a piece, which slot of the call each of its own is.
+    """
+
+    __slots__ = ("fragment", "inputs", "keys", "kind", "origin", "outs", "words")
+
+    def __init__(self, kind: str, inputs: Sequence[Node], outs: Iterable[tuple[int, Key]]) -> None:
+        self.kind, self.inputs, self.outs = kind, inputs, tuple(outs)
+        self.keys = [key_of(i) for i in inputs]
+        self.fragment: Any = None
+        self.words: Sequence[Size] = ()
+        self.origin: Any = None
+
+
+class Path:
+    """The calls between the nodes differentiated by and the outputs, oldest first.
+
+    With `runs`, many calls of one loop are one step, of kind "run".
+    """
+
+    def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node], vjp: Vjp, runs: bool = False) -> None:
+        self._vjp = vjp
+        self.runs = runs and all(w.active for w in wrt)
+        seal([n for n in (*outputs, *wrt) if n.op is not None])
+        for w in wrt:  # before it is known by what it is a value of
+            plain_call(w, vjp, self.runs)
+        self.wrt = {key_of(w): w for w in wrt}
+        self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
+        for w in wrt:
+            self.here.setdefault(id(w.call), set()).add(w.slot)
+        self.oldest = min((w.seq for w in wrt), default=0)
+        self.passive = any(not w.active for w in wrt)
+        self.met: set[Key] = set()
+        self.kept: list[Any] = []  # keeps alive what is known by id
+        calls = self._calls(outputs)
+        if self.runs and self._fuse(calls, outputs):
+            self.met.clear()
+            calls = self._calls(outputs)
+        self.steps = self._active(self.steps_of(calls))
+
+    def _calls(self, outputs: Sequence[Node]) -> list[tuple[Any, Node, set[int]]]:
+        """Every call that outputs depend on and that is young enough, with the slots that are used of it.
+
+        Youngest first, so that a call is met when all that uses it is known. The place of a run is that of its
+        newest call.
+        """
+        self._found: dict[int, tuple[Any, Node, set[int]]] = {}
+        self._waiting: list[tuple[int, int]] = []
+        self._visit(outputs)
+        ordered: list[tuple[Any, Node, set[int]]] = []
+        while self._waiting:
+            _, key = heappop(self._waiting)
+            call, node, used = self._found[key]
+            run = self._run(call, used) if self.runs and id(call) not in self.here else None
+            ordered.append((call if run is None else run, node, used))
+            self._visit(call.inputs if run is None else (*run.calls[-1].inputs, *run.each))
+            if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
+                # What it was derived from it depends on, if only by an exact zero.
+                self._visit(call.origin[0].inputs)
+        return ordered[::-1]
+
+    def _fuse(self, calls: Sequence[tuple[Any, Node, set[int]]], outputs: Sequence[Node]) -> bool:
+        """Makes calls of several fragments by turns calls of one; whether there were any."""
+        if len(calls) < 2 * SHORTEST:
+            return False
+        parts = [c for c, _, _ in calls if type(c) is FragmentCall and id(c) not in self.here and may_be_part(c)]
+        if len(parts) < 2 * SHORTEST:
+            return False
+        nodes: dict[int, dict[int, Node]] = {id(c): {} for c in parts}
+        for used in (outputs, *(call.inputs for call, _, _ in calls if type(call) is not Run)):
+            for node in used:
+                if id(node.call) in nodes:
+                    nodes[id(node.call)][id(node)] = node
+        for run in (call for call, _, _ in calls if type(call) is Run):
+            for node in (i for c in run.calls for i in c.inputs if id(i.call) in nodes):
+                nodes[id(node.call)][id(node)] = node
+        return fuse(sorted(parts, key=_seq), {key: list(found.values()) for key, found in nodes.items()})
+
+    def _visit(self, nodes: Iterable[Node]) -> None:
+        """Notes what calls nodes are values of."""
+        for node in nodes:
+            call = node.call if type(node.call) in _PLAIN else plain_call(node, self._vjp, self.runs)
+            self.met.add((id(call), node.slot) if type(call) is FragmentCall else key_of(node))
+            if node.seq < self.oldest or call is None:
+                continue
+            if type(call) is Dropped:
+                self._dropped(node)
+                continue
+            entry = self._found.get(id(call))
+            if entry is None:
+                entry = self._found[id(call)] = (call, node, set())
+                heappush(self._waiting, (-call.seq, id(call)))
+            entry[2].add(node.slot)
+
+    def _run(self, call: Any, used: set[int]) -> Run | None:
+        """The run that ends with a call: older ones that nothing else waits for, of which others use the same slots.
+
+        They wait no longer.
+        """
+        waiting, found = self._waiting, self._found
+        taken: list[tuple[int, int]] = []
+        beside: Any = None
+
+        def admits(older: FragmentCall) -> bool:
+            nonlocal beside
+            key = id(older)
+            if older.seq < self.oldest or key in self.here or (waiting and -waiting[0][0] > older.seq):
+                return False
+            others = found[key][2] if key in found else _NOTHING
+            if beside is None:
+                beside = others
+            if others != beside:
+                return False
+            if waiting and waiting[0][1] == key:
+                taken.append(heappop(waiting))
+            return True
+
+        run = run_from(call, used, admits)
+        inside = set(map(id, run.calls)) if run else ()
+        for entry in taken:
+            if entry[1] not in inside:
+                heappush(waiting, entry)
+        return run and run._replace(beside=beside)
+
+    def _dropped(self, node: Node) -> None:
+        """A value without history may depend on what we differentiate by only if that is not differentiable."""
+        if self.passive and key_of(node) not in self.wrt:
+            raise DifferentiationError(
+                "history was dropped: a value on the path was evaluated while it depended on no differentiable leaf",
+                operation="grad",
+                got=f"dropped by the eval at {describe(node.call.site)}",
+                hint="make what you differentiate by with TracedTensor.from_tensor, not nbg.constant",
+            )
+
+    def steps_of(self, calls: Iterable[tuple[Any, Node, set[int]]]) -> list[Step]:
+        """Steps for calls, each with a node of it and the slots that are used."""
+        steps: list[Step] = []
+        for call, node, used in calls:
+            if type(call) is Run:
+                outs = [(s, (id(call.calls[0]), s)) for s in call.used]
+                outs += [(s, (id(c), s)) for c in call.calls[1:] for s in call.beside]
+                step = Step("run", (*call.calls[-1].inputs, *call.each), outs)
+                step.origin = call
+                steps.append(step)
+            elif type(call) is FragmentCall:
+                steps += self.fragment_steps(call, used)
+            elif type(call) in _KINDS:
+                steps.append(_whole_step(call, node, used))
+        return steps
+
+    def fragment_steps(self, call: FragmentCall, used: set[int]) -> list[Step]:
+        """The call as one step, or as pieces where a value inside it is differentiated by and used inside it."""
+        f = call.fragment
+        here = self.here.get(id(call))
+        inside = {i for instr in f.instrs for i in instr.ins} if here else ()
+        cuts = tuple(s for s in sorted(here) if s in inside) if here else ()
+        if not cuts:
+            step = Step("call", call.inputs, [(s, (id(call), s)) for s in used])
+            step.fragment, step.words, step.origin = f, call.words, (call, None)
+            return [step]
+        return [self._piece_step(call, piece) for piece in cut_at(f, cuts, tuple(sorted(used)))]
+
+    def _piece_step(self, call: FragmentCall, piece: Piece) -> Step:
+        inputs = [call.inputs[k] if kind == "input" else slot_node(call, k) for kind, k in piece.sources]
+        self.kept += inputs
+        self.met.update(key_of(i) for i in inputs)
+        step = Step("call", inputs, [(piece.slots[s], (id(call), s)) for s in piece.wanted])
+        env = call_environment(call) if piece.words else {}
+        step.fragment = piece.fragment
+        step.words = tuple(size_at(w, env) for w in piece.words)
+        step.origin = (call, {mine: theirs for theirs, mine in piece.slots.items()})
+        return step
+
+    def _active(self, steps: Sequence[Step]) -> list[Step]:
+        """The steps that depend on a node differentiated by; marks what they give as depending on it too."""
+        self.active: set[Key] = set(self.wrt)
+        found = []
+        for step in steps:
+            if not self.active.isdisjoint(step.keys):
+                self.active.update(key for _, key in step.outs)
+                found.append(step)
+        return found
+
+    def mask(self, step: Step) -> tuple[int, ...]:
+        """The positions of a step's inputs that depend on a node differentiated by."""
+        active, inputs = self.active, step.inputs
+        return tuple([k for k, key in enumerate(step.keys) if key in active and inputs[k].type.inexact])
+
+
+#: The kinds of steps of other calls than those of fragments.
+_KINDS = {Part: "part", JoinCall: "join", PickCall: "pick", PlaceCall: "place", SumCall: "sum", AliasCall: "sum"}
+
+
+def _whole_step(call: Any, node: Node, used: set[Any]) -> Step:
+    """The step of a call of which `node` is a value."""
+    if type(call) is Part:
+        outs = [(s, (call.key(s), -1)) for s in used]
+    elif type(call) is PickCall:
+        outs = [(s, (id(call), s)) for s in used]
+    else:
+        outs = [(0, key_of(node))]
+    step = Step(_KINDS[type(call)], call.inputs, outs)
+    step.origin = call
+    return step
