@@ -42,6 +42,7 @@ class Round(NamedTuple):
 
 
 _type = attrgetter("type")
+#: By fragments, wiring and kinds of operands. Guarded by `LOCK`.
 _ROUNDS: dict[Any, Round] = {}
 _ROUNDS_LIMIT = 512
 

@@ -52,7 +52,8 @@ def run_pair(
     live = _live(first), _live(second)
     slots = tuple(tuple(s for s, _ in found) for found in live)
     types = tuple([i.type for i in (*first.inputs, *second.inputs)])
-    key = (first.fragment, plan.sources, second.fragment, first.words, second.words, first.active, slots, types)
+    structure = (first.fragment, plan.sources, second.fragment, first.active, second.active)
+    key = (structure, first.words, second.words, slots, types)
     route = route_of(key, lambda: _pair(engine, key, first, second, slots))
     return route.run(first, second, live, arrays, target) if route else None
 
