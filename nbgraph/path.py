@@ -77,7 +77,7 @@ class Step:
 class Path:
     """The calls between the nodes differentiated by and the outputs, oldest first.
 
-    With `runs`, many calls of one loop are one step, of kind "run".
+    With `runs`, many calls of one loop are one step, of kind "run". `vjp` is for what has to be taken apart on the way.
     """
 
     def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node], vjp: Vjp, runs: bool = False) -> None:

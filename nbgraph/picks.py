@@ -86,7 +86,8 @@ def take(node: Node) -> None:
 
 def values(call: PickCall, array: Array) -> dict[Slot, Array]:
     """The slices that nodes wait for."""
-    return {slot: np.asarray(call.op.view(array, slot[1]), order="C") for slot, _ in call.nodes}
+    wanted = [slot for slot, reference in call.nodes if reference() is not None]
+    return {slot: np.asarray(call.op.view(array, slot[1]), order="C") for slot in wanted}
 
 
 def total(call: PlaceCall, arrays: Sequence[Array]) -> Array:

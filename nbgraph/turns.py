@@ -88,7 +88,7 @@ def _stretches(calls: Sequence[FragmentCall]) -> Iterator[tuple[int, int, int]]:
         end = k + int(lengths[period][k]) + period
         lag = _lag(calls[k:end])
         period *= -(-lag // period)
-        if period > 1 and sum(len(c.fragment.instrs) for c in calls[k : k + period]) <= LARGEST:
+        if 1 < period <= LONGEST and sum(len(c.fragment.instrs) for c in calls[k : k + period]) <= LARGEST:
             yield k, period, (end - k) // period
         k = end
 

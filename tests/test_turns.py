@@ -141,18 +141,18 @@ def test_handles_in_the_middle_of_a_round_keep_their_values_and_history() -> Non
     np.testing.assert_allclose(tangent.eval(), np.sum(along * loss.grad(b).eval()), rtol=1e-12)
 
 
-def test_rounds_are_bounded() -> None:
-    long = nbg.jit(lambda a, x: STEPS[0](nbg, a, x, x))
-    x, a = T(np.ones(3)), T(A)
-    for k in range(2 * turns.LONGEST * 9):
-        x = long(a, x) if k % (turns.LONGEST + 1) else 2.0 * x
-        x.eval()
-    want = nbg.grad(lambda m: nbg.sum(_plain(m, 2 * turns.LONGEST * 9)))(A)
-    np.testing.assert_allclose(nbg.sum(x).grad(a).eval(), want.eval(), rtol=1e-10)
-
-
-def _plain(a: Any, length: int) -> Any:
-    x: Any = nbg.ones(3)
-    for k in range(length):
-        x = STEPS[0](nbg, a, x, x) if k % (turns.LONGEST + 1) else 2.0 * x
-    return x
+@pytest.mark.parametrize(("limit", "least"), [("LONGEST", 3), ("LARGEST", 14)])
+def test_rounds_are_bounded(limit: str, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three functions by turns, that look three steps back: rounds of three calls, or calls one by one."""
+    made: list[int] = []
+    inner = turns._replace
+    monkeypatch.setattr(turns, "_replace", lambda parts, *rest: made.append(len(parts)) or inner(parts, *rest))
+    program = {"length": 36, "turns": [(k, (1, 3)) for k in range(3)], "jitted": True, "evals": 1, "used": "last"}
+    found = []
+    for bound in (least, least - 1):
+        made.clear()
+        monkeypatch.setattr(turns, limit, bound)
+        a = T(A)
+        found.append(loss_of(program, a, nbg).grad(a).eval())
+        assert set(made) == ({3} if bound == least else set())
+    np.testing.assert_allclose(*found, rtol=1e-12)

@@ -203,7 +203,7 @@ _KNOWN = (
 
 def _assumed(operation: str, a: Any, assume_a: Any, lower: bool) -> tuple[str, TracedTensor]:
     """The structure, and the matrix with what is not read replaced by what the structure says."""
-    structure = _STRUCTURES.get(assume_a, assume_a)
+    structure = _STRUCTURES.get(assume_a, assume_a) if assume_a is None or isinstance(assume_a, str) else ""
     if structure not in _KNOWN:
         _refuse(operation, "assume_a", assume_a, f"one of {', '.join(_KNOWN)}")
     x = square(operation, a)
@@ -582,14 +582,23 @@ def _generalised(a: Any, b: Any, type: int) -> Any:
 def _kept(w: TracedTensor, by_index: Any, by_value: Any) -> Any:
     """Which eigenvalues are asked for: None for all."""
     if by_index is not None:
-        first, last = by_index
+        n = w.shape[-1]
+        first, last = _pair("subset_by_index", by_index)
+        if not 0 <= first <= last or (isinstance(n, int) and last >= n):
+            _refuse("eigh", "subset_by_index", by_index, f"0 <= first <= last < {n}")
         return slice(first, last + 1)
     if by_value is None:
         return None
     if w.ndim != 1:
         _refuse("eigh", "subset_by_value", by_value, "None, of a stack of matrices")
-    lowest, highest = by_value
+    lowest, highest = _pair("subset_by_value", by_value)
     return api.flatnonzero(api.logical_and(w > lowest, w <= highest))
+
+
+def _pair(name: str, given: Any) -> Any:
+    if not hasattr(given, "__len__") or len(given) != 2:
+        _refuse("eigh", name, given, "a pair")
+    return given
 
 
 @named
@@ -635,6 +644,8 @@ def eigh_tridiagonal(
     """
     if select not in ("a", "i", "v", 0, 1, 2):
         _refuse("eigh_tridiagonal", "select", select, "'a', 'i' or 'v'")
+    if select not in ("a", 0) and select_range is None:
+        _refuse("eigh_tridiagonal", "select_range", select_range, f"a pair, with select={select!r}")
     main, beside = common(d, e)
     a = api.diag(main) + api.diag(beside, -1) + api.diag(beside, 1)
     which: Any = {"i": {"subset_by_index": select_range}, "v": {"subset_by_value": select_range}}

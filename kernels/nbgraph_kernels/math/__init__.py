@@ -1,4 +1,4 @@
-"""Vector mathematics: elementary functions that LLVM vectorises, as functions of Numba's code.
+"""Vector mathematics: elementary functions that LLVM vectorises, as functions of kernels.
 
 In:    names as in `math` and `numpy`. Out: `FUNCTIONS`, an intrinsic for each; `namespace(module)`, a module with these
 in place of the module's own.
