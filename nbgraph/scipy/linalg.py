@@ -203,7 +203,9 @@ _KNOWN = (
 
 def _assumed(operation: str, a: Any, assume_a: Any, lower: bool) -> tuple[str, TracedTensor]:
     """The structure, and the matrix with what is not read replaced by what the structure says."""
-    structure = _STRUCTURES.get(assume_a, assume_a) if assume_a is None or isinstance(assume_a, str) else ""
+    structure: Any = assume_a
+    if assume_a is None or isinstance(assume_a, str):
+        structure = _STRUCTURES.get(assume_a, assume_a)
     if structure not in _KNOWN:
         _refuse(operation, "assume_a", assume_a, f"one of {', '.join(_KNOWN)}")
     x = square(operation, a)
