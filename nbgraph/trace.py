@@ -475,6 +475,12 @@ def record_as(t: Any, op: Op, inputs: tuple[Node, ...], sizes: Shape) -> Any:
     return node
 
 
+def site_of(node: Node) -> Any:
+    """The user's line of an operation that may fail, while it is open: another thread may seal it at any moment."""
+    site = node.call
+    return site if type(site) is tuple else None
+
+
 def recorder(
     given: Sequence[str],
     steps: Sequence[tuple[Op, tuple[int, ...], Shape, TensorType]],
@@ -486,7 +492,13 @@ def recorder(
     `given` are sources of the first values in those names; a step is an operation of one result, its operands by
     number, sizes and type. `site`: the user's line of operations that may fail, as source, or what finds it.
     """
-    names: dict[str, Any] = {"new": object.__new__, "handle": _handle, "number": _next_seq, "find_site": site}
+    names: dict[str, Any] = {
+        "new": object.__new__,
+        "handle": _handle,
+        "number": _next_seq,
+        "find_site": site,
+        "site_of": site_of,
+    }
     lines = ["def record(nodes, outside, ct):"]
     lines += [f"  v{k} = {source}" for k, source in enumerate(given)]
     for k, (op, ins, sizes, t) in enumerate(steps):
