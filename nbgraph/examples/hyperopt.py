@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, progress, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, progress, run
 
 __all__ = ["Data", "by_rates", "digits", "improve", "made", "solve", "train"]
 
@@ -147,6 +147,7 @@ def improve(data: Data, T: int, rounds: int = ROUNDS, engine: nbg.Engine | None 
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("hyperopt", "The gradient of a learning-rate schedule through the training.")
