@@ -77,7 +77,7 @@ def flatten(tree: Tree) -> tuple[list[Any], TreeDef]:
 _ROWS: Final = (list, tuple)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _row_of_leaves(cls: type, n: int) -> TreeDef:
     return TreeDef(cls, None, (_LEAF,) * n)
 
