@@ -116,16 +116,37 @@ def repeated(f: Callable[[], Any], repeats: int, seconds: float = 20.0) -> dict[
     return {"warm_ms": statistics.median(taken), "warm_min_ms": min(taken), "calls": len(taken)}
 
 
+#: What a turn lasts at least, in milliseconds: calls of microseconds run as they do in a loop, their memory at hand.
+TURN = 1.0
+
+
 def by_turns(runs: Mapping[str, Callable[[], Any]], repeats: int, seconds: float = 20.0) -> dict[str, list[float]]:
-    """Milliseconds of `repeats` calls of each, in rounds of one call of each; fewer rounds as with `repeated`."""
+    """Milliseconds a call of each, in `repeats` rounds of a turn of each; fewer rounds as with `repeated`.
+
+    So what slows the machine for a while slows all alike. A round begins with another one each time.
+    """
+    number = {name: max(int(TURN / timed(run)[1]), 1) for name, run in runs.items()}
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    spent = rounds = 0
+    spent = rounds = 0.0
     while rounds < repeats and (rounds < 3 or spent < seconds * 1e3):
-        for name, run in runs.items():
-            taken[name].append(timed(run)[1])
-            spent += taken[name][-1]
+        names = list(runs)
+        first = int(rounds) % len(names)
+        for name in names[first:] + names[:first]:
+            ms = timed(lambda run=runs[name], n=number[name]: _call(run, n))[1]
+            taken[name].append(ms / number[name])
+            spent += ms
         rounds += 1
     return taken
+
+
+def _call(run: Callable[[], Any], number: int) -> None:
+    for _ in range(number):
+        run()
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the rounds' ratios."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 # -- what it ran on --------------------------------------------------------------------------------------------------
