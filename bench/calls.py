@@ -224,7 +224,7 @@ def run(options: argparse.Namespace) -> int:
     rows, failure = harness.isolated("bench.calls:measure", libraries=libraries, rounds=options.rounds)
     absent = [f"{r['library']}: {r['name']}" for r in rows if r["kind"] == "absent"]
     print(*absent, *([failure] if failure else []), sep="\n", file=sys.stderr)
-    in_use = {"all": r for r in rows if r["kind"] == "in_use"}
+    in_use = dict.fromkeys(["all"], rows[-1]) if rows and rows[-1]["kind"] == "in_use" else {}
     rows = [r for r in rows if r["kind"] not in ("absent", "in_use")]
     environment = harness.environment() | {"in_use": in_use}
     print(report.environment_text(environment))

@@ -41,21 +41,22 @@ class Outcome(NamedTuple):
     failure: str | None
 
 
-def pinned_environment(cache: str) -> dict[str, str]:
-    """The environment of a measuring process: one thread, an empty cache, the checkout's packages."""
+def pinned_environment(cache: str, cores: int = 1) -> dict[str, str]:
+    """The environment of a measuring process: as many threads as cores, an empty cache, the checkout's packages."""
     env = {k: v for k, v in os.environ.items() if k not in UNSET}
     paths = [str(ROOT), str(ROOT / "kernels"), env.get("PYTHONPATH", "")]
     caches = {"XDG_CACHE_HOME": cache, "PYTENSOR_FLAGS": f"base_compiledir={cache}"}
-    return env | PINNED | caches | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+    pinned = {name: str(cores) if name.endswith("_THREADS") else value for name, value in PINNED.items()}
+    return env | pinned | caches | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)}
 
 
-def isolated(target: str, seconds: float | None = None, **arguments: Any) -> Outcome:
-    """Runs a generator function in a fresh pinned process, for at most so many seconds."""
-    job = json.dumps({"target": target, "arguments": arguments})
+def isolated(target: str, seconds: float | None = None, cores: int = 1, **arguments: Any) -> Outcome:
+    """Runs a generator function in a fresh process pinned to so many cores, for at most so many seconds."""
+    job = json.dumps({"target": target, "cores": cores, "arguments": arguments})
     command = [sys.executable, "-m", "bench.harness"]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as cache:
-        env = pinned_environment(cache)
+        env = pinned_environment(cache, cores)
         with subprocess.Popen(command, cwd=ROOT, env=env, text=True, start_new_session=True, **pipes) as process:
             try:
                 out, err = process.communicate(job, timeout=seconds)
@@ -90,9 +91,9 @@ def _work() -> None:
     """The measuring process: job on standard input, results as lines on what was standard output."""
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     job = json.load(sys.stdin)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-job["cores"] :])
     module, _, function = job["target"].partition(":")
     for result in getattr(importlib.import_module(module), function)(**job["arguments"]):
         print(json.dumps(result), file=results, flush=True)

@@ -6,7 +6,8 @@ NumPy.
     nothing   no compiled code on disk: another empty cache folder for every process
     warm      the folder that an earlier process of the same kind has filled
 
-The rows are measured by turns, a process of each in a round. `numba`: whether the process imported it. Bytecode of Python is on disk everywhere, as where a package is installed.
+The rows are measured by turns, a process of each in a round. `numba`: whether the process imported it. Bytecode of
+Python is on disk everywhere, as where a package is installed.
 """
 
 from __future__ import annotations
