@@ -68,8 +68,9 @@ def flatten(tree: Tree) -> tuple[list[Any], TreeDef]:
     >>> flatten({"w": [1, 2], "b": 3})
     ([3, 1, 2], {'b': *, 'w': [*, *]})
     """
-    if type(tree) in _ROWS and len(set(map(type, tree))) == 1 and _find(type(tree[0])) is None:
-        return list(tree), _row_of_leaves(type(tree), len(tree))  # a long list of tensors, say
+    cls: Any = type(tree)
+    if cls in _ROWS and len(set(map(type, tree))) == 1 and _find(type(tree[0])) is None:
+        return list(tree), _row_of_leaves(cls, len(tree))  # a long list of tensors, say
     found: list[Any] = []
     return found, _flatten(tree, found)
 

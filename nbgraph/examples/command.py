@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from nbgraph.engine import Engine
 from nbgraph.errors import NbgraphError
@@ -37,7 +37,11 @@ __all__ = [
     "save",
 ]
 
-Main = Callable[[Sequence[str] | None], int]
+
+class Main(Protocol):
+    """A command; it takes its arguments from the command line where it is given none."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
 class LineParser(argparse.ArgumentParser):
