@@ -13,31 +13,30 @@ from __future__ import annotations
 import gc
 
 
-class _Waiting:
-    """Off while entered, however deep. Ctrl-C between two statements leaves it to the next one who enters to put back
-    what was."""
+class Waiting:
+    """The context of such work. The outermost one puts back what was, when it is left or, where Ctrl-C comes just then,
+    when it goes."""
+
+    __slots__ = ("was_on",)
 
     def __init__(self) -> None:
-        self.depth = 0
-        self.is_off = self.was_on = False
+        self.was_on = False
 
     def __enter__(self) -> None:
-        if not self.depth and not self.is_off:
-            self.was_on = gc.isenabled()
-            self.is_off = True
+        if gc.isenabled():
+            self.was_on = True
             gc.disable()
-        self.depth += 1
 
     def __exit__(self, *_: object) -> None:
-        self.depth -= 1
-        if not self.depth:
-            if self.was_on:
-                gc.enable()
-            self.is_off = False
+        self._put_back()
 
+    def _put_back(self) -> None:
+        if self.was_on:
+            self.was_on = False
+            gc.enable()
 
-#: Guarded by `nbgraph.trace.LOCK`.
-WAITING = _Waiting()
+    __del__ = _put_back
+
 
 #: So many objects are tracked where hardly anything but modules has been made: Python, NumPy and nbgraph make 32,000,
 #: IPython with them 100,000.

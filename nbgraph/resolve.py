@@ -112,7 +112,16 @@ def saved_slots(f: Fragment) -> tuple[int, ...]:
             if any(f.types[o].inexact or o in used for o in instr.outs):
                 used.update(instr.ins)
         made_once = [instr for instr in f.instrs if not instr.op.unique or instr.op.costly]
-        found = f.cache["saved"] = tuple(o for i in made_once for o in i.outs if i.op.n_out > 1 or o in used)
+        kept = tuple(o for i in made_once for o in i.outs if i.op.n_out > 1 or o in used)
+        found = f.cache.setdefault("saved", kept)  # another thread may have said what is kept: calls go by that
+    return found
+
+
+def is_computed_once(f: Fragment) -> bool:
+    """Whether a value is in it of which another run may give another one as good (`Op.unique`)."""
+    found: bool | None = f.cache.get("once")
+    if found is None:
+        found = f.cache["once"] = not all(instr.op.unique for instr in f.instrs)
     return found
 
 

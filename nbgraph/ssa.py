@@ -192,8 +192,8 @@ def program_for(fragment: Fragment, slots: frozenset[int], summed: frozenset[int
 def exact_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int] = frozenset()) -> Program:
     """The program of the fragment with just these outputs: it runs no operation that they do not need."""
     found = fragment.cache.get(("exact", slots, summed))
-    if found is None:
-        found = fragment.cache["exact", slots, summed] = Program(fragment, tuple(sorted(slots)), summed)
+    if found is None:  # one program for all threads, since code is made for each
+        found = fragment.cache.setdefault(("exact", slots, summed), Program(fragment, tuple(sorted(slots)), summed))
     return found
 
 
