@@ -11,31 +11,27 @@ ever becomes garbage. A process that has switched the collector off is left as i
 from __future__ import annotations
 
 import gc
+import weakref
+from typing import ClassVar
 
 
 class Waiting:
-    """The context of such work. The outermost one puts back what was, when it is left or, where Ctrl-C comes just then,
-    when it goes."""
+    """The context of such work. The outermost one puts back what was as it is left; where Ctrl-C comes just then, the
+    next one does that. Guarded by `nbgraph.trace.LOCK`."""
 
-    __slots__ = ("was_on",)
-
-    def __init__(self) -> None:
-        self.was_on = False
+    __slots__ = ("__weakref__",)
+    #: The one that switched the collector off; it is gone where it was interrupted.
+    _first: ClassVar[weakref.ref[Waiting] | None] = None
 
     def __enter__(self) -> None:
-        if gc.isenabled():
-            self.was_on = True
+        if gc.isenabled() or (Waiting._first is not None and Waiting._first() is None):
+            Waiting._first = weakref.ref(self)
             gc.disable()
 
     def __exit__(self, *_: object) -> None:
-        self._put_back()
-
-    def _put_back(self) -> None:
-        if self.was_on:
-            self.was_on = False
+        if Waiting._first is not None and Waiting._first() is self:
             gc.enable()
-
-    __del__ = _put_back
+            Waiting._first = None
 
 
 #: So many objects are tracked where hardly anything but modules has been made: Python, NumPy and nbgraph make 32,000,

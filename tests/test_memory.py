@@ -182,7 +182,7 @@ def test_an_interrupt_leaves_no_collector_off(monkeypatch):
     with pytest.raises(KeyboardInterrupt), LOCK, Waiting():
         pass
     monkeypatch.undo()
-    assert gc.isenabled()
+    put_back()
 
     def at_its_end(frame, event, _):
         if frame.f_code is Waiting.__exit__.__code__:
@@ -195,6 +195,16 @@ def test_an_interrupt_leaves_no_collector_off(monkeypatch):
             sys.settrace(at_its_end)
     finally:
         sys.settrace(before)
+    put_back()
+
+
+def put_back():
+    """Whoever enters next puts back what was, not before it leaves."""
+    assert not gc.isenabled()
+    with LOCK, Waiting():
+        with LOCK, Waiting():
+            pass
+        assert not gc.isenabled()
     assert gc.isenabled()
 
 

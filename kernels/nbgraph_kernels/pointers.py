@@ -14,7 +14,7 @@ import re
 import sys
 from contextlib import nullcontext
 from functools import cache
-from importlib import _bootstrap, import_module  # type: ignore[attr-defined]
+from importlib import _bootstrap, import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import Any
