@@ -37,13 +37,15 @@ def waits_with(call: FragmentCall) -> FragmentCall | None:
 
 def waiting(call: FragmentCall) -> Waiting:
     """What waits for a call now, for `still_waits` afterwards."""
-    return call.nodes, len(call.nodes or ())
+    nodes = call.nodes
+    return nodes, 0 if nodes is None else len(nodes)
 
 
 def still_waits(call: FragmentCall, waited: Waiting) -> bool:
     """Whether nothing has happened to a call since: else another thread was first, or another call has taken its place,
     or more is wanted of it; the general path sees to that. Needs the lock."""
-    return call.nodes is waited[0] and waited[1] == len(waited[0])
+    nodes, n = waited
+    return nodes is not None and len(nodes) == n and call.nodes is nodes
 
 
 def run_pair(

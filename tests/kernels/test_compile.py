@@ -256,7 +256,8 @@ def test_calls_release_the_interpreter_lock() -> None:
         return 0
 
     def wait(w: Any) -> int:
-        """Until the first word is 1; every look is behind a call, so that it is a look."""
+        """Says that it is there, then waits until the first word is 1: every look is behind a call, so it is one."""
+        w[0] = 2
         for _ in range(2_000_000_000):
             if w[0] == 1:
                 return 0
@@ -268,6 +269,8 @@ def test_calls_release_the_interpreter_lock() -> None:
     function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(waiter.address)
     thread = threading.Thread(target=lambda: found.append(function(words.ctypes.data)))
     thread.start()
+    while words[0] == 0:
+        pass
     words[0] = 1
     thread.join()
     assert found == [0]
