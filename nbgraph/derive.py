@@ -65,9 +65,11 @@ def _result(call: FragmentCall, slot: int, like: Any, active: bool) -> Node:
     return node
 
 
-def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node | None]:
+def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node], ends: Sequence[Node] = ()) -> list[Node | None]:
     """Cotangents of `wrt` from (output, cotangent) pairs; None where an output does not depend on it at all,
-    a zero node where it does and the derivative is exactly zero."""
+    a zero node where it does and the derivative is exactly zero.
+
+    `ends` are independent variables, whatever they are made of: partial derivatives."""
     if ALIVE:
         settle([n for pair in outputs for n in pair], partly=True)
     if len(outputs) == 1 and outputs[0][0].op is not None:
@@ -80,7 +82,7 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
             found = _through_one_call(*outputs[0], wrt)
             if found is not None:
                 return found
-        path = Path([out for out, _ in outputs], wrt, vjp, runs=True)
+        path = Path([out for out, _ in outputs], wrt, vjp, runs=True, ends=ends)
         cts: dict[Key, list[Node]] = {}
         for out, ct in outputs:
             cts.setdefault(key_of(out), []).append(ct)

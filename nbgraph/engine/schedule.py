@@ -22,7 +22,7 @@ from nbgraph.decided import Decided
 from nbgraph.engine.chains import Chain, chain_along, chain_from
 from nbgraph.engine.series import row as row_of
 from nbgraph.errors import BindingError, ShapeError
-from nbgraph.fragment import at_sizes, size_at
+from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
@@ -49,6 +49,8 @@ from nbgraph.types import Shape, TensorType
 
 #: What may have to run.
 _RUN = (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
+#: So many calls at most run by themselves before a chain of them is looked for again, where there was none.
+LONGEST_PAUSE = 31
 Key = tuple[int, Any]
 Array = np.ndarray[Any, Any]
 
@@ -204,6 +206,8 @@ class Schedule:
         self._later: list[FragmentCall] = []
         #: Runs that a gradient found, by the id of their newest call.
         self._runs: dict[int, Any] = {}
+        #: By fragment: of how many more calls no chain is looked for, since none was found; and how many they were.
+        self._pauses: dict[Fragment, tuple[int, int]] = {}
         #: Calls that run before all others, since what they need is known.
         self._first: set[int] = set()
         plain = not only_targets and not self.sizes and not self.bound
@@ -260,7 +264,16 @@ class Schedule:
         """The chain that ends with a call, if there is one; of calls that a gradient was led through it is known."""
         run = self._runs.get(id(call))
         chain = run and chain_along(run.calls, run.pattern, self._makers, self._waits, self._is_free)
-        return chain or chain_from(call, self._maker, self._makers, self._waits, self._is_free)
+        if chain:
+            return chain
+        left, pause = self._pauses.get(call.fragment, (0, 0))
+        if left:
+            self._pauses[call.fragment] = left - 1, pause
+            return None
+        chain = chain_from(call, self._maker, self._makers, self._waits, self._is_free)
+        pause = 0 if chain else min(2 * pause + 1, LONGEST_PAUSE)
+        self._pauses[call.fragment] = pause, pause
+        return chain
 
     def _enter(self, chain: Chain) -> None:
         """Puts a chain in the place of its calls."""
