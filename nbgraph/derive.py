@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import inline, joins, picks, repeats
-from nbgraph.collector import WAITING
+from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError
 from nbgraph.fragment import Fragment
@@ -65,22 +65,24 @@ def _result(call: FragmentCall, slot: int, like: Any, active: bool) -> Node:
     return node
 
 
-def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node | None]:
+def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node], ends: Sequence[Node] = ()) -> list[Node | None]:
     """Cotangents of `wrt` from (output, cotangent) pairs; None where an output does not depend on it at all,
-    a zero node where it does and the derivative is exactly zero."""
+    a zero node where it does and the derivative is exactly zero.
+
+    `ends` are independent variables, whatever they are made of: partial derivatives."""
     if ALIVE:
         settle([n for pair in outputs for n in pair], partly=True)
     if len(outputs) == 1 and outputs[0][0].op is not None:
         recorded = inline.gradient(*outputs[0], wrt) if wrt else None
         if recorded is not None:
             return list(recorded)
-    with LOCK, WAITING:
+    with LOCK, Waiting():
         seal([ct for _, ct in outputs])
         if len(outputs) == 1:
             found = _through_one_call(*outputs[0], wrt)
             if found is not None:
                 return found
-        path = Path([out for out, _ in outputs], wrt, vjp, runs=True)
+        path = Path([out for out, _ in outputs], wrt, vjp, runs=True, ends=ends)
         cts: dict[Key, list[Node]] = {}
         for out, ct in outputs:
             cts.setdefault(key_of(out), []).append(ct)
@@ -255,7 +257,7 @@ def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node 
     """Tangents of `outputs` from (node, tangent) pairs; None where an output does not depend on any of them."""
     if ALIVE:
         settle([*outputs, *(n for pair in wrt for n in pair)], partly=True)
-    with LOCK, WAITING:
+    with LOCK, Waiting():
         seal([t for _, t in wrt])
         path = Path(outputs, [w for w, _ in wrt], vjp)
         tangents: dict[Key, Node] = {key_of(w): t for w, t in wrt}
