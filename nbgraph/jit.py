@@ -33,6 +33,7 @@ from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import SCALAR, Node, _next_seq, array_constant, formal
 from nbgraph.trees import TreeDef, flatten, unflatten
+from nbgraph_kernels.locks import in_forked_process
 
 __all__ = ["jit"]
 
@@ -128,15 +129,20 @@ class _Traces:
         """This thread is tracing for as long."""
         me = get_ident()
         outermost = me not in self.running
-        self.running.add(me)
-        try:
+        try:  # what is added goes in any case, an interrupt just after it too
+            self.running.add(me)
             yield
         finally:
             if outermost:
                 self.running.discard(me)
 
+    def only_here(self) -> None:
+        """There is no other thread: a new one may go by the number of one that was."""
+        self.running &= {get_ident()}
+
 
 TRACES = _Traces()
+in_forked_process(TRACES.only_here)
 
 
 def is_tracing() -> bool:

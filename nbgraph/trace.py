@@ -16,7 +16,6 @@ The order of `seq` is a topological order.
 from __future__ import annotations
 
 import itertools
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -32,9 +31,10 @@ from nbgraph.errors import GENERATED, ConcretizationError, DtypeError, OutOfMemo
 from nbgraph.fragment import Fragment
 from nbgraph.op import Op, Sizes
 from nbgraph.types import CODES, DTYPES, Shape, TensorType, are_lasting, type_of_array
+from nbgraph_kernels.locks import lock
 
 #: Guards every change of structure (seals, commits). Recording needs no lock: it only makes new nodes.
-LOCK = threading.RLock()
+LOCK = lock(awaited=1)
 CX = Sizes()
 
 _active = attrgetter("active")

@@ -176,7 +176,7 @@ def _program(call: RepeatCall) -> Program:
     cache = call.fragment.cache
     made: Program | None = cache.get(("repeat", slots, sums))
     if made is None:
-        made = cache["repeat", slots, sums] = Program(call.fragment, tuple(sorted(slots)), sums)
+        made = cache.setdefault(("repeat", slots, sums), Program(call.fragment, tuple(sorted(slots)), sums))
     return made
 
 

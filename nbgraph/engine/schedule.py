@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import chain as one_after_another
 from itertools import repeat
 from operator import attrgetter
 from sys import getrefcount
@@ -28,9 +29,10 @@ from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.plans import merge_plan
 from nbgraph.repeats import SHORTEST
-from nbgraph.resolve import saved_slots
+from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
+from nbgraph.stretch import EACH
 from nbgraph.trace import (
     AliasCall,
     Formal,
@@ -362,6 +364,21 @@ class Schedule:
             id(step.call): [self._source(n) if n.data is None else n.data for n in step.call.inputs]
             for step in self.steps
         }
+        #: Of the calls of repeats, by id: what operands are; what they had kept.
+        self._operands: dict[int, Any] = {}
+        self._kept: dict[int, Any] = {}
+        for row in self.rows:
+            if type(row.call) is RepeatCall:
+                self._survey_repeat(row.call)
+        once = [row.call for row in self.rows if type(row) is Row and _is_computed_once(row.call)]
+        once += [
+            c
+            for row in self.rows
+            if type(row) is ChainRow and is_computed_once(row.call.fragment)
+            for c in row.call.calls
+        ]
+        #: Calls that may not be computed twice, with what waits for them.
+        self._once = [(call, call.nodes) for call in once]
         last: dict[Key, int] = {}
         times: Counter[Key] = Counter()
         for call, sources in self._sources.items():
@@ -379,6 +396,42 @@ class Schedule:
                 self._added[key] = sums[reader]
             elif key[0] not in repeats:
                 self._released.setdefault(reader, []).append((key, t))
+
+    def _survey_repeat(self, call: RepeatCall) -> None:
+        """The same of the calls that a repeat goes through."""
+        chain, _ = self.chain_of(call.calls)
+        for p in {which for kind, which in call.plan.sources if kind in ("input", "saved")}:
+            if p >= len(call.calls[0].inputs):  # a saved value
+                continue
+            nodes = [c.inputs[p] for c in call.calls]
+            kind = EACH if chain is None else chain.pattern[p]
+            if kind >= 0:  # all but the oldest are results of the call before
+                keys = zip(map(id, call.calls[1:]), repeat(kind))
+                self._operands.update(zip(map(id, nodes), keys, strict=False))
+            for node in nodes if kind == EACH else nodes[-1:]:
+                if node.data is None:
+                    self._operands[id(node)] = self._source(node)
+        for node in one_after_another.from_iterable(call.each.values()):
+            if node.data is None:
+                self._operands[id(node)] = self._source(node)
+        self._kept.update((id(c), c.saved) for c in call.calls if c.saved is not None)
+
+    def operand(self, node: Node) -> Any:
+        """The value of an operand of a call that a repeat goes through, or its key among the results."""
+        return self._operands[id(node)]
+
+    def kept(self, call: FragmentCall) -> Any:
+        """What a call had kept for its derivative before anything ran here."""
+        return self._kept.get(id(call))
+
+    def still_holds(self) -> bool:
+        """Whether no other thread has computed meanwhile what may not be computed twice: its choices are those that
+        the graph has. Needs the lock."""
+        for call, waited in self._once:
+            d = self.draft_of.get(id(call))
+            if call.nodes is not waited if d is None else any(node.op is None for _, node in d.nodes):
+                return False
+        return True
 
     def _source(self, node: Node) -> Any:
         """The value of a node, or its key among the results."""
@@ -493,6 +546,11 @@ def _given(call: FragmentCall) -> Iterable[Any]:
     """What a derived call's inputs are, with the nodes."""
     assert call.origin is not None
     return zip(call.origin[1].sources, call.inputs, strict=True)
+
+
+def _is_computed_once(call: Any) -> bool:
+    """Whether that holds of a call (of a repeat's calls, what they kept is read)."""
+    return type(call) is FragmentCall and is_computed_once(call.fragment)
 
 
 def _is_plain(row: Row) -> bool:
