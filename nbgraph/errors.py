@@ -34,6 +34,7 @@ __all__ = [
     "Site",
     "check_steps",
     "describe",
+    "guarded",
     "is_ours",
     "named",
     "user_frame",
@@ -240,13 +241,12 @@ def _of_bare(error: Exception, function: Callable[..., object]) -> NbgraphError:
 
 
 def _is_the_users(error: Exception) -> bool:
-    """Whether it came out of a function that was called back: a frame below the first that is no library's."""
-    trace = error.__traceback__
-    while trace is not None:
+    """Whether it came out of a function that was called back: a frame below the function's own is no library's."""
+    trace = error.__traceback__ and error.__traceback__.tb_next  # after the wrapper's
+    while trace is not None and (trace := trace.tb_next) is not None:
         file = trace.tb_frame.f_code.co_filename
         if not (is_ours(file) or file.startswith(_LIBRARIES)):
             return True
-        trace = trace.tb_next
     return False
 
 
@@ -281,6 +281,33 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
             if not _is_the_users(error):
                 error.operation = function.__name__
             raise
+        except NbgraphError:
+            raise
+        except _BARE as error:
+            if _is_the_users(error):
+                raise
+            raise _of_bare(error, function) from error
+
+    return call
+
+
+def guarded(function: Callable[P, R]) -> Callable[P, R]:
+    """As `named`, for a function whose named errors say already where they belong: they keep their names.
+
+    >>> @guarded
+    ... def first(x):
+    ...     return x[0]
+    >>> try:
+    ...     first(1)
+    ... except DtypeError as error:
+    ...     print(error.operation, error.hint)
+    first it is called first(x)
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
         except NbgraphError:
             raise
         except _BARE as error:

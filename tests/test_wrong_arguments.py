@@ -80,3 +80,18 @@ def test_a_value_or_a_named_error(wrong):
         found = [unnamed(name, f, *call) for name, f in functions() for call in calls(f, WRONG[wrong])]
     found = [x for x in found if x]
     assert not found, f"{len(found)}: " + "\n".join(found[:400])
+
+
+def test_errors_of_what_the_user_gave_are_the_users():
+    def wrong(x):
+        raise TypeError("mine")
+
+    for call in (
+        lambda: nbg.jvp(wrong, (1.0,), (1.0,)), lambda: nbg.apply_along_axis(wrong, 0, MATRIX),
+        lambda: nbg.vectorize(wrong)(np.ones(2)), lambda: nbg.fixed_point(wrong, np.ones(2)),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="mine") as caught:
+            call()
+        assert not isinstance(caught.value, NbgraphError)
+    with pytest.raises(NbgraphError, match="^sum: axis"):
+        nbg.apply_along_axis(lambda v: nbg.sum(v, axis=5), 0, MATRIX)

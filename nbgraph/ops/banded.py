@@ -107,7 +107,7 @@ class BandedSolve(Kernel):
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         from nbgraph_kernels.references_banded import reference_banded_solve  # scipy.linalg takes 0.1 s to import
 
-        return reference_banded_solve(*ins, *sizes)
+        return reference_banded_solve(ins[0], ins[1], sizes[0])
 
     def workspace(self, ins: Sequence[TensorType], sizes: Shape) -> Size:
         from nbgraph_kernels.sizes_banded import banded_solve_workspace
@@ -167,7 +167,7 @@ class BandedDefiniteSolve(Kernel):
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         from nbgraph_kernels.references_banded import reference_banded_definite_solve
 
-        return reference_banded_definite_solve(*ins, self.below)
+        return reference_banded_definite_solve(ins[0], ins[1], self.below)
 
     def workspace(self, ins: Sequence[TensorType], sizes: Shape) -> Size:
         from nbgraph_kernels.sizes_banded import banded_definite_solve_workspace
