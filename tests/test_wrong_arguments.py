@@ -93,5 +93,5 @@ def test_errors_of_what_the_user_gave_are_the_users():
         with pytest.raises(TypeError, match="mine") as caught:
             call()
         assert not isinstance(caught.value, NbgraphError)
-    with pytest.raises(NbgraphError, match="^sum: axis"):
+    with pytest.raises(NbgraphError, match=r"^sum: axis"):
         nbg.apply_along_axis(lambda v: nbg.sum(v, axis=5), 0, MATRIX)

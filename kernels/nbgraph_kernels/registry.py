@@ -8,7 +8,6 @@ Holds: a kernel is compiled at the first ask, once in a process, under a lock; a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -17,6 +16,7 @@ from typing import Any
 from . import sizes, sizes_banded, sizes_factors, sizes_functions, sizes_lu
 from .first_compile import first_compile
 from .load import load
+from .locks import lock
 
 _REAL = ("f4", "f8")
 _COMPLEX = ("c8", "c16")
@@ -193,7 +193,7 @@ _DECLARATIONS = {
     "replay": _Declaration("replay", ("",), plain=True),
 }
 
-_LOCK = threading.RLock()
+_LOCK = lock()
 _MADE: dict[tuple[str, str], Kernel] = {}
 
 

@@ -55,7 +55,7 @@ class Code:
 class Placed:
     """Code at concrete sizes: the words after the arrays, with temporaries relative to the workspace."""
 
-    __slots__ = ("_at", "base", "offsets", "relative", "rest", "workspace")
+    __slots__ = ("_at", "offsets", "relative", "rest", "workspace")
 
     def __init__(self, code: Code, bound: Bound) -> None:
         source = code.machine.source
@@ -64,8 +64,7 @@ class Placed:
         first = code.n_inputs + len(bound.out_types)
         self.rest = [self._word(what, env) for what in source.words[first:]]
         self.relative = [first + k for k, (_, relative) in enumerate(self.rest) if relative]
-        self.base = -1
-        self._at: list[int] = []
+        self._at: tuple[int, list[int]] = -1, []
 
     def _word(self, what: Word, env: Any) -> tuple[int, bool]:
         """A word's value, and whether it is relative to the workspace."""
@@ -78,10 +77,10 @@ class Placed:
 
     def at(self, base: int) -> list[int]:
         """The words for a workspace at this address."""
-        if base != self.base:
-            self._at = [value + base if relative else value for value, relative in self.rest]
-            self.base = base
-        return self._at
+        found = self._at  # read and set as one: threads share the code, each has a workspace of its own
+        if found[0] != base:
+            found = self._at = base, [value + base if relative else value for value, relative in self.rest]
+        return found[1]
 
 
 def words_apart(

@@ -75,9 +75,23 @@ def recipe_for(engine: Any, outputs: Any, inputs: Any) -> Recipe:
 
 def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: Any) -> Recipe:
     """The calls between, over value numbers."""
-    with LOCK:
-        path = _path(outs, ins)
-        path.steps = [*_sized(path, outs), *path.steps]
+    with LOCK:  # what a node is known by changes where a call takes the place of others
+        arguments, constants, steps, results = _between(outs, ins)
+    if names_of(w for step in steps for w in step.words):
+        raise BindingError(
+            "a size is decided by the data of the inputs",
+            operation="compile",
+            hint="evaluate with bindings={placeholder: array}, which finds it each time; or compile what lies between",
+        )
+    return Recipe(arguments, _constant_values(engine, constants), steps, results, structure)
+
+
+def _between(
+    outs: Sequence[Node], ins: Sequence[Node]
+) -> tuple[tuple[Argument, ...], list[Node], tuple[Step, ...], tuple[int, ...]]:
+    """Arguments, constants, steps and the numbers of the outputs."""
+    path = _path(outs, ins)
+    path.steps = [*_sized(path, outs), *path.steps]
     arguments = tuple(Argument(n.type, _name(n, k)) for k, n in enumerate(ins))
     made = {key_of(n) for n in ins}
     for step in path.steps:
@@ -100,14 +114,7 @@ def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: A
         steps.append(Step(step.fragment if step.kind == "call" else None, sources, tuple(step.words), slots))
         numbers.update({key: n + k for k, (_, key) in enumerate(fresh)})
         n += len(fresh)
-    if names_of(w for step in steps for w in step.words):
-        raise BindingError(
-            "a size is decided by the data of the inputs",
-            operation="compile",
-            hint="evaluate with bindings={placeholder: array}, which finds it each time; or compile what lies between",
-        )
-    values = _constant_values(engine, constants)
-    return Recipe(arguments, values, tuple(steps), tuple(numbers[key_of(o)] for o in outs), structure)
+    return arguments, constants, tuple(steps), tuple(numbers[key_of(o)] for o in outs)
 
 
 def _path(outs: Sequence[Node], ins: Sequence[Node]) -> Path:
