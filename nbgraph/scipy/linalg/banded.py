@@ -50,7 +50,7 @@ def solveh_banded(
 
     Raises `LinAlgError` at the eval if a is not positive definite. Source: LAPACK xPBSV.
 
-    >>> solveh_banded([[4.0, 4.0], [2.0, 0.0]], [6.0, 6.0], lower=True).tolist()
+    >>> solveh_banded([[4.0, 5.0], [2.0, 0.0]], [6.0, 7.0], lower=True).tolist()
     [1.0, 1.0]
     """
     band, right, is_vector = _system("solveh_banded", ab, b, None)
@@ -78,7 +78,7 @@ def cholesky_banded(
 def cho_solve_banded(cb_and_lower: Any, b: Any, overwrite_b: bool = False, check_finite: bool = True) -> TracedTensor:
     """x with a @ x = b, given (`cholesky_banded(ab, lower=lower)`, lower).
 
-    >>> cho_solve_banded((cholesky_banded([[4.0, 4.0], [2.0, 0.0]], lower=True), True), [6.0, 6.0]).tolist()
+    >>> cho_solve_banded((cholesky_banded([[4.0, 5.0], [2.0, 0.0]], lower=True), True), [6.0, 7.0]).tolist()
     [1.0, 1.0]
     """
     factor, lower = _pair("cho_solve_banded", cb_and_lower, "(cb, lower)")
