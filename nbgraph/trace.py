@@ -357,6 +357,18 @@ def scalar(value: Any, code: str) -> Node:
     return node
 
 
+def leaf_of_number(value: Any, code: str) -> Node:
+    """As `leaf`, differentiable, from a number that is no integer (the hot path)."""
+    data = np.array(value, dtype=DTYPES[code])
+    data.setflags(write=False)
+    made = object.__new__(_handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    node.type, node.active, node.data = _SCALAR_TYPES[code], True, data
+    node.call, node.slot, node.seq = None, 0, _next_seq()
+    return node
+
+
 #: Marks, in `slot`, a leaf made from a Python scalar.
 SCALAR = -1
 _SCALAR_TYPES = {code: TensorType(code, ()) for code in CODES.values()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
@@ -193,8 +194,8 @@ class Engine:
             return slots, tuple([results[id(of), slot] for slot in slots])
 
         totals = schedule.totals_for({(id(call), slot): slot for slot in call.sums})
-        for slot, a in run_repeat(self, call, given, find, saved, totals, schedule.chain_of(call.calls)).items():
-            results[id(call), slot] = a
+        found = run_repeat(self, call, given, find, saved, totals, schedule.chain_of(call.calls))
+        results.update(zip(zip(repeat(id(call)), found), found.values(), strict=False))
 
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
         batch.flush()
@@ -331,7 +332,7 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
         if bindings:
             values = _evaluate_bound(nodes, engine, bindings)
         else:
-            values = [value_of(n) for n in nodes]
+            values = [value_of(n) if n.data is None else n.data for n in nodes]
             if any(v is None for v in values):
                 if ALIVE:
                     settle(nodes, engine)
@@ -510,9 +511,9 @@ def _settle(row: Row, results: Results) -> None:
         return
     if type(call) in (RepeatCall, ReplayCall, SplitCall, PickCall):
         for slot, reference in call.nodes:
-            node = reference()
-            if node is not None and (id(call), slot) in results:  # else it went into a sum, or passed
-                node.data = results[id(call), slot]
+            node, a = reference(), results.get((id(call), slot))
+            if node is not None and a is not None:  # else it went into a sum, or passed
+                node.data = a
                 if type(call) is PickCall and not call.active:
                     drop_history(call, [node])
         if type(call) is PickCall:

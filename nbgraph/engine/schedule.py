@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import chain as one_after_another
 from itertools import repeat
+from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 
@@ -43,10 +44,13 @@ from nbgraph.trace import (
     RepeatCall,
     SplitCall,
     SumCall,
+    unaliased,
 )
 from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Shape, TensorType
 
+_call, _data, _op, _slot = (attrgetter(name) for name in ("call", "data", "op", "slot"))
+_ONLY_NONE = {id(None)}
 #: What may have to run.
 _RUN = (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
 #: So many calls at most run by themselves before a chain of them is looked for again, where there was none.
@@ -235,14 +239,17 @@ class Schedule:
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what has to run for nodes to have values."""
         for node in nodes:
-            if node.data is not None or self.known(node) is not None:
+            if node.data is not None:
                 continue
-            while node.op is None and type(node.call) is AliasCall:
-                node = node.call.inputs[0]
-            call_id, slot = self.key(node)
+            if node.op is None and not self.bound and type(node.call) is not AliasCall:
+                call_id, slot = id(node.call), node.slot  # the common case
+            elif self.known(node) is not None:
+                continue
+            else:
+                call_id, slot = self.key(node)
             row = self._found.get(call_id)
             if row is None:
-                row = self._wait_for(self._row(node))
+                row = self._wait_for(self._row(unaliased(node)))
             row.wanted.add(slot)
 
     def _wait_for_more(self) -> bool:
@@ -293,12 +300,16 @@ class Schedule:
             return None
         return node.call if node.op is None else self.home[id(node)][0].call
 
-    def _makers(self, nodes: Iterable[Node]) -> tuple[list[Any], list[int]]:
+    def _makers(self, nodes: Sequence[Node]) -> tuple[list[Any], list[int]]:
         """The calls that make the values of nodes, None where these are known, and the slots."""
+        if set(map(id, map(_data, nodes))) == set(map(id, map(_op, nodes))) == _ONLY_NONE:
+            calls = list(map(_call, nodes))
+            if AliasCall not in set(map(type, calls)):
+                return calls, list(map(_slot, nodes))  # the common case, in C
         unknown = [node if node.data is None else None for node in nodes]
         found = [None if n is None else n.call if n.op is None else self.home[id(n)][0].call for n in unknown]
         slots = [-1 if n is None else n.slot if n.op is None else self.home[id(n)][1] for n in unknown]
-        for k, call in enumerate(found):
+        for k, call in enumerate(found if AliasCall in set(map(type, found)) else ()):
             if type(call) is AliasCall:
                 (found[k],), (slots[k],) = self._makers(call.inputs)
         return found, slots
@@ -424,6 +435,8 @@ class Schedule:
 
     def _source(self, node: Node) -> Any:
         """The value of a node, or its key among the results."""
+        if node.op is None and node.data is None and not self.bound and type(node.call) is not AliasCall:
+            return id(node.call), node.slot  # the common case
         known = self.known(node)
         return self.key(node) if known is None else known
 
@@ -556,7 +569,12 @@ def _live_nodes(call: FragmentCall, draft: Draft | None) -> list[tuple[int, Any]
     """The slots of a call that has not run that live nodes stand for, with the nodes; without, of a draft."""
     if draft is not None:
         return [(slot, None) for slot in draft_slots(draft)]
-    return [(s, n) for s, reference in call.nodes or () if (n := reference()) is not None and n.data is None]
+    live = []
+    for slot, reference in call.nodes or ():
+        node = reference()
+        if node is not None and node.data is None:
+            live.append((slot, node))
+    return live
 
 
 def draft_slots(draft: Draft) -> set[int]:
