@@ -308,3 +308,30 @@ def test_a_call_of_another_chain_is_not_free(lengths: list[int]) -> None:
 @nbg.jit
 def other(a: Any, x: Any, y: Any) -> Any:
     return nbg.sin(a @ x) + y
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_a_loop_led_by_gradients_of_its_own_whose_values_are_known_in_part(jit: str) -> None:
+    """Momentum: of the calls that the outer gradient goes through, some values are known when it runs, others not."""
+
+    def descent(a: Any, b: Any, xp: Any) -> Any:
+        x, v = b * 1.0, b * 0
+        for _ in range(20):
+            if xp is np:
+                t = np.tanh(a @ x - b)
+                slope = a.T @ (2 * t * (1 - t * t))
+            else:
+                slope = nbg.sum(nbg.tanh(a @ x - b) ** 2).grad(x)
+            v = 0.9 * v - 0.05 * slope
+            x = x + v
+        return xp.sum(x * x)
+
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    for _ in range(2):
+        a, b = T(A0), T(DATA[0])
+        loss = descent(a, b, nbg)
+        np.testing.assert_allclose(loss.eval(engine), descent(A0, DATA[0], np), rtol=1e-12)
+        by_a, by_b = nbg.eval(*loss.grad([a, b]), engine=engine)
+        along = RNG.random((3, 3)), RNG.random(3)
+        want = np.imag(descent(A0 + 1e-30j * along[0], DATA[0] + 1e-30j * along[1], np)) / 1e-30
+        np.testing.assert_allclose(np.sum(by_a * along[0]) + np.sum(by_b * along[1]), want, rtol=1e-11)

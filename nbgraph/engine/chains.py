@@ -25,7 +25,7 @@ from nbgraph.engine.series import Kept, Table, all_rows
 from nbgraph.engine.straight import Loop
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
-from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, pattern_of, stretch_from
+from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, fitting, pattern_of, stretch_from
 from nbgraph.trace import FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
@@ -108,7 +108,11 @@ def chain_along(
     """The same of calls, newest first, that were found to be a run: those of them that wait."""
     active = calls[0].active
     n = next((k for k, c in enumerate(calls) if c.active != active or not waits(c)), len(calls))
-    n, free = _apart(calls[:n], columns_of(calls[:n]), pattern, makers, is_free)
+    if n < repeats.SHORTEST:
+        return None
+    columns = columns_of(calls[:n])
+    n = fitting(calls[:n], columns, pattern, makers)  # not where a value that goes from call to call is known by now
+    n, free = _apart(calls[:n], columns, pattern, makers, is_free)
     return Chain(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
 
 
