@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn, SupportsIndex, TypeAlias, cast, final
 from weakref import WeakValueDictionary
 
 from nbgraph.dims.order import digest, name_key, term_key
-from nbgraph.errors import BindingError, ConcretizationError
+from nbgraph.errors import BindingError, ConcretizationError, named
 from nbgraph_kernels.locks import lock
 
 SYMBOL: Final = "symbol"
@@ -247,6 +247,7 @@ class DimExpr(_Frozen):
 Size: TypeAlias = "int | DimExpr"
 
 
+@named
 def dim(name: Hashable) -> DimExpr:
     """The size called `name`.
 
