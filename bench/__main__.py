@@ -25,6 +25,7 @@ BENCHMARKS = {
     "accuracy": "bench.accuracy",
     "growing": "bench.growing",
     "shapes": "bench.shapes",
+    "threads": "bench.threads",
 }
 
 

@@ -1,6 +1,7 @@
 """What a call costs besides the work: recording an operation, an eval, a compiled program, an interpreted operation.
 
-Operands have 4 x 4 or 4 elements of float64, so hardly anything is computed. Times are medians, in microseconds.
+Operands have 4 x 4 or 4 elements of float64, so hardly anything is computed. Times are medians, in microseconds; all
+libraries run in one process, by turns of a millisecond.
 
     record     one operation recorded on a differentiable tensor, and forgotten again; NumPy and PyTorch compute it
                (PyTorch with its tape: `requires_grad`)
@@ -16,13 +17,16 @@ import argparse
 import statistics
 import sys
 import timeit
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from bench import harness, report
 from bench.peers import missing
 
 SUMMARY = "what recording, evaluating and calling cost besides the work"
+
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Operation(NamedTuple):
@@ -83,24 +87,28 @@ CHAINS = {
 # -- in a measuring process ------------------------------------------------------------------------------------------
 
 
-def measure(library: str, rounds: int) -> Iterator[dict[str, Any]]:
-    """Yields a row for each operation, then (for nbgraph) for what else is measured."""
-    absent = missing(library)
-    if absent:
-        yield {"status": absent}
-        return
-    names = _names(library)
-    sources = {op.nbgraph: source for op in OPERATIONS if (source := _source(op, library)) is not None}
-    times = microseconds({name: (source, names) for name, source in sources.items()}, rounds)
-    yield from ({"kind": "record", "name": name, "us": us} for name, us in times.items())
-    if library == "nbgraph":
-        yield from _evals(names, rounds)
+def measure(libraries: Sequence[str], rounds: int) -> Iterator[dict[str, Any]]:
+    """Yields a row for each operation and library, then (for nbgraph) for what else is measured."""
+    absent = {library: reason for library in libraries if (reason := missing(library))}
+    yield from ({"kind": "absent", "library": library, "name": reason} for library, reason in absent.items())
+    present = [library for library in libraries if library not in absent]
+    names = {library: _names(library) for library in present}
+    statements = {
+        (op.nbgraph, library): (source, names[library])
+        for op in OPERATIONS
+        for library in present
+        if (source := _source(op, library)) is not None
+    }
+    for (name, library), us in microseconds(statements, rounds).items():
+        yield {"kind": "record", "library": library, "name": name, "us": us}
+    if "nbgraph" in present:
+        yield from _evals(names["nbgraph"], rounds)
         yield from _programs(rounds)
         yield from _interpreted(rounds)
-    yield {"in_use": {"versions": harness.versions([library, "numpy"]), "thread_pools": []}}
+    yield {"kind": "in_use", "versions": harness.versions([*present, "numpy"]), "thread_pools": []}
 
 
-def microseconds(statements: Mapping[str, tuple[str, Mapping[str, Any]]], rounds: int) -> dict[str, float]:
+def microseconds(statements: Mapping[K, tuple[str, Mapping[str, Any]]], rounds: int) -> dict[K, float]:
     """The median time of each statement, the garbage collector running as it does. Each round takes all of them for a
     millisecond, so that what disturbs the machine for a while disturbs all alike."""
     timers = {
@@ -110,7 +118,7 @@ def microseconds(statements: Mapping[str, tuple[str, Mapping[str, Any]]], rounds
     for name, timer in timers.items():
         timer.timeit(20)
         number[name] = max(int(1e-3 / (timer.timeit(20) / 20)), 1)
-    taken: dict[str, list[float]] = {name: [] for name in timers}
+    taken: dict[K, list[float]] = {name: [] for name in timers}
     for _ in range(rounds):
         for name, timer in timers.items():
             taken[name].append(timer.timeit(number[name]) / number[name] * 1e6)
@@ -212,32 +220,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for library in options.only.split(","):
-        rows, failure = harness.isolated("bench.calls:measure", library=library, rounds=options.rounds)
-        if failure or "status" in rows[0]:
-            print(f"{library}: {failure or rows[0]['status']}", file=sys.stderr)
-            if library == "nbgraph":
-                return 1
-            continue
-        found[library] = rows
-    environment = harness.environment() | {"in_use": {name: rows.pop()["in_use"] for name, rows in found.items()}}
+    libraries = options.only.split(",")
+    rows, failure = harness.isolated("bench.calls:measure", libraries=libraries, rounds=options.rounds)
+    absent = [f"{r['library']}: {r['name']}" for r in rows if r["kind"] == "absent"]
+    print(*absent, *([failure] if failure else []), sep="\n", file=sys.stderr)
+    in_use = dict.fromkeys(["all"], rows[-1]) if rows and rows[-1]["kind"] == "in_use" else {}
+    rows = [r for r in rows if r["kind"] not in ("absent", "in_use")]
+    environment = harness.environment() | {"in_use": in_use}
     print(report.environment_text(environment))
-    _show(found)
+    _show(rows)
     if options.json:
-        report.write_json({"benchmark": "calls", "environment": environment, "rows": found}, options.json)
-    return 0
+        report.write_json({"benchmark": "calls", "environment": environment, "rows": rows}, options.json)
+    return int(failure is not None)
 
 
-def _show(found: Mapping[str, list[dict[str, Any]]]) -> None:
+def _show(rows: Sequence[Mapping[str, Any]]) -> None:
     """Operations beside the others' times; below, what only nbgraph has."""
-    times = {name: {r["name"]: r["us"] for r in rows if r["kind"] == "record"} for name, rows in found.items()}
+    times = {(r["name"], r["library"]): r["us"] for r in rows if r["kind"] == "record"}
+    libraries = list(dict.fromkeys(library for _, library in times))
     lines = [
-        [op.nbgraph, *(report.number(times[name].get(op.nbgraph)) for name in times)]
+        [op.nbgraph, *(report.number(times.get((op.nbgraph, library))) for library in libraries)]
         for op in OPERATIONS
     ]  # fmt: skip
-    report.table(["record", *(f"{name} µs" for name in times)], lines, text_columns=("record",))
-    others = [r for r in found.get("nbgraph", ()) if r["kind"] != "record"]
+    report.table(["record", *(f"{name} µs" for name in libraries)], lines, text_columns=("record",))
+    others = [r for r in rows if r["kind"] != "record"]
     columns = ["kind", "name", "us", "alone_us", "numpy_us", "extra_us"]
     cells = [[r["kind"], r["name"], *(report.number(r.get(c)) for c in columns[2:])] for r in others]
     head = ["", "", "µs", "eval alone", "NumPy", "extra an operation"]

@@ -5,7 +5,8 @@
 fitted (relative errors, least squares, no negative term) to fragments of growing size and to those of a power iteration
 and its gradient. By these constants `nbgraph/engine/tiers.py` decides when compiling pays. Nests are counted as there:
 one, and one more for each reduction and kernel call; once over a program's body, as it is before lowering, and once
-over the lowered body, from which code is generated. `predicted` is what tiers.py says at present.
+over the lowered body, from which code is generated. `predicted` is what tiers.py says at present, also of the kernels,
+which are compiled once each.
 """
 
 from __future__ import annotations
@@ -39,6 +40,24 @@ def measure(repeats: int) -> Iterator[dict[str, Any]]:
         taken = harness.repeated(lambda program=program: compile_program(program), repeats)  # type: ignore[misc]
         row = {"name": name, "seconds": taken["warm_min_ms"] / 1e3, "predicted": own_seconds(program.lowered()[0])}
         yield row | {"body": count(program.body), "lowered": count(program.lowered()[0])}
+    yield from _kernels()
+
+
+def _kernels() -> Iterator[dict[str, Any]]:
+    """A row for each kernel that this process has not compiled yet."""
+    from nbgraph.engine.tiers import FIRST_USE, FIRST_USE_OF_OTHERS
+    from nbgraph_kernels import registry
+
+    for name in registry.names():
+        code = "f8" if "f8" in registry.dtypes(name) else registry.dtypes(name)[0]
+        if not registry.is_made(name, code):
+            _, ms = harness.timed(lambda name=name, code=code: registry.kernel(name, code))
+            yield {
+                "kernel": name,
+                "code": code,
+                "seconds": ms / 1e3,
+                "predicted": FIRST_USE.get(name, FIRST_USE_OF_OTHERS),
+            }
 
 
 def count(body: Any) -> tuple[int, int]:
@@ -95,6 +114,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"failed: {failure}", file=sys.stderr)
         return 1
     head, *rows = results
+    kernels = [row for row in rows if "kernel" in row]
+    rows = [row for row in rows if "name" in row]
     lines = {counted: fit(rows, counted) for counted in ("body", "lowered")}
     environment = harness.environment() | {"in_use": {"nbgraph": head}}
     print(report.environment_text(environment))
@@ -106,9 +127,10 @@ def run(options: argparse.Namespace) -> int:
         constants = ", ".join(f"{c:.4f}" for c in line)
         print(f"over {counted}: BASE, PER_NEST, PER_OPERATION = {constants}; {_spread(rows, f'by {counted}')}")
     print(f"tiers.py at present: {_spread(rows, 'predicted')}")
+    _show_kernels(kernels)
     if options.json:
         report.write_json(
-            {"benchmark": "compile", "environment": environment, "fitted": lines, "rows": rows}, options.json
+            {"benchmark": "compile", "environment": environment, "fitted": lines, "rows": rows + kernels}, options.json
         )
     return 0
 
@@ -124,6 +146,13 @@ def fit(rows: list[dict[str, Any]], counted: str) -> list[float]:
     for row, value in zip(rows, terms @ line, strict=True):
         row[f"by {counted}"] = float(value)
     return [float(c) for c in line]
+
+
+def _show_kernels(kernels: list[dict[str, Any]]) -> None:
+    """What each kernel's first use cost, beside `FIRST_USE` and `FIRST_USE_OF_OTHERS` of tiers.py."""
+    columns = ["kernel", "code", "seconds", "predicted"]
+    rows = sorted(kernels, key=lambda row: -row["seconds"])
+    report.table(columns, [[*map(_cell, (r[c] for c in columns))] for r in rows], text_columns=("kernel", "code"))
 
 
 def _spread(rows: list[dict[str, Any]], column: str) -> str:

@@ -4,16 +4,17 @@
     NumPy     the ufunc, with `out=`
     JAX       jitted, if it is installed
 
-Medians. `ratio` is nbgraph's time over that of the better of the others; `compile ms` is what compiling the loop takes
-beyond a loop without the function (the least of several).
+Medians; all run in one process by turns. `ratio` is to the better of the others, the median of the rounds' ratios;
+`compile ms` is what compiling the loop takes beyond a loop without the function (the least of several).
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench import harness, report
@@ -30,6 +31,11 @@ RANGES = {
 }
 BINARY = ("pow", "arctan2")
 CODES = {"f8": "float64", "f4": "float32"}
+LIBRARIES = ("nbgraph", "numpy", "jax")
+
+Call = Callable[[], Any]
+#: Of a function's name and its arguments.
+Maker = Callable[[str, list[Any]], Call]
 
 
 # -- in the measuring process ----------------------------------------------------------------------------------------
@@ -43,8 +49,29 @@ def data(name: str, code: str, count: int) -> list[Any]:
     return [rng.uniform(*RANGES[name], count).astype(code) for _ in range(1 + (name in BINARY))]
 
 
-def measure_nbgraph(count: int, repeats: int, only: str) -> Iterator[dict[str, Any]]:
+def measure(count: int, repeats: int, only: str) -> Iterator[dict[str, Any]]:
     """A row for each function and dtype."""
+    from nbgraph_kernels.compile import compile_words
+
+    compile_words(_loop("f8", abs, 1))
+    empty = {code: _compile_ms(_loop(code, abs, 1)) for code in CODES}
+    makers = {name: maker for name, maker in (("numpy", _numpy()), ("jax", _jax())) if maker}
+    for name, code in cases(only):
+        arguments = data(name, code, count)
+        run, loop = _nbgraph(name, code, arguments)
+        runs = {"nbgraph": run} | {library: make(name, arguments) for library, make in makers.items()}
+        for each in runs.values():
+            each()
+        rounds = harness.by_turns(runs, repeats)
+        row: dict[str, Any] = {"name": name, "dtype": CODES[code]}
+        for library in LIBRARIES:
+            row[library] = statistics.median(rounds[library]) * 1e6 / count if library in rounds else None
+        ratios = [harness.ratio(rounds["nbgraph"], rounds[library]) for library in makers]
+        yield row | {"ratio": max(ratios), "compile_ms": _compile_ms(loop) - empty[code]}
+
+
+def _nbgraph(name: str, code: str, arguments: list[Any]) -> tuple[Call, Any]:
+    """A call of the compiled loop, and the loop."""
     import ctypes
 
     import numpy as np
@@ -52,16 +79,11 @@ def measure_nbgraph(count: int, repeats: int, only: str) -> Iterator[dict[str, A
     from nbgraph_kernels.compile import compile_words
     from nbgraph_kernels.math import namespace
 
-    compile_words(_loop("f8", abs, 1))
-    empty = {code: _compile_ms(_loop(code, abs, 1)) for code in CODES}
-    for name, code in cases(only):
-        loop = _loop(code, getattr(namespace(math), name), 1 + (name in BINARY))
-        machine, arguments = compile_words(loop), data(name, code, count)
-        out = np.empty_like(arguments[0])
-        table = np.array([out.ctypes.data, count, *(a.ctypes.data for a in arguments)], np.int64)
-        call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(machine.address)
-        row = {"name": name, "code": code, "ns": _median(lambda c=call, t=table: c(t.ctypes.data), count, repeats)}
-        yield row | {"compile_ms": _compile_ms(loop) - empty[code]}
+    loop = _loop(code, getattr(namespace(math), name), len(arguments))
+    machine, out = compile_words(loop), np.empty_like(arguments[0])
+    table = np.array([out.ctypes.data, out.size, *(a.ctypes.data for a in arguments)], np.int64)
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(machine.address)
+    return lambda held=(out, machine): call(table.ctypes.data), loop
 
 
 def _loop(code: str, function: Any, operands: int) -> Any:
@@ -91,36 +113,36 @@ def _compile_ms(loop: Any) -> float:
     return min(harness.timed(lambda: emit(loop))[1] for _ in range(5))
 
 
-def _median(f: Any, count: int, repeats: int) -> float:
-    f()
-    return harness.repeated(f, repeats)["warm_ms"] * 1e6 / count
-
-
-def measure_numpy(count: int, repeats: int, only: str) -> Iterator[dict[str, Any]]:
-    """The same by NumPy's ufuncs, or SciPy's."""
+def _numpy() -> Maker:
+    """NumPy's ufuncs, or SciPy's."""
     import numpy as np
     from scipy import special
 
     scipy = {"sigmoid": special.expit, "erf": special.erf, "erfc": special.erfc, "pow": np.power}
-    for name, code in cases(only):
-        function, arguments = scipy.get(name) or getattr(np, name), data(name, code, count)
-        out = np.empty_like(arguments[0])
-        run = lambda f=function, a=arguments, o=out: f(*a, out=o)  # noqa: E731
-        yield {"name": name, "code": code, "ns": _median(run, count, repeats)}
+
+    def make(name: str, arguments: list[Any]) -> Call:
+        function, out = scipy.get(name) or getattr(np, name), np.empty_like(arguments[0])
+        return lambda: function(*arguments, out=out)
+
+    return make
 
 
-def measure_jax(count: int, repeats: int, only: str) -> Iterator[dict[str, Any]]:
-    """The same by JAX, jitted."""
-    import jax
+def _jax() -> Maker | None:
+    """JAX, jitted; None where it is absent."""
+    try:
+        import jax
+    except ModuleNotFoundError:
+        return None
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", True)
     own = {"sigmoid": jax.nn.sigmoid, "erf": jax.scipy.special.erf, "erfc": jax.scipy.special.erfc, "pow": jnp.power}
-    for name, code in cases(only):
-        function = jax.jit(own.get(name) or getattr(jnp, name))
-        arguments = [jnp.asarray(a) for a in data(name, code, count)]
-        run = lambda f=function, a=arguments: f(*a).block_until_ready()  # noqa: E731
-        yield {"name": name, "code": code, "ns": _median(run, count, repeats)}
+
+    def make(name: str, arguments: list[Any]) -> Call:
+        function, held = jax.jit(own.get(name) or getattr(jnp, name)), [jnp.asarray(a) for a in arguments]
+        return lambda: function(*held).block_until_ready()
+
+    return make
 
 
 def cases(only: str = "") -> list[tuple[str, str]]:
@@ -140,31 +162,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    found: dict[str, dict[tuple[str, str], Any]] = {}
-    for library in ("nbgraph", "numpy", "jax"):
-        sizes = {"count": options.count, "repeats": options.repeats, "only": options.only}
-        results, failure = harness.isolated(f"bench.functions:measure_{library}", **sizes)
-        found[library] = {(r["name"], r["code"]): r for r in results}
-        if failure and library == "nbgraph":
-            print(f"failed: {failure}", file=sys.stderr)
-            return 1
+    sizes = {"count": options.count, "repeats": options.repeats, "only": options.only}
+    rows, failure = harness.isolated("bench.functions:measure", **sizes)
+    if failure:
+        print(f"failed: {failure}", file=sys.stderr)
     environment = harness.environment()
-    rows = [_row(name, code, found) for name, code in cases(options.only)]
     print(report.environment_text(environment | {"in_use": {}}))
     head = ["function", "dtype", "nbgraph ns", "NumPy ns", "JAX ns", "ratio", "compile ms"]
     report.table(head, [[*map(_cell, row.values())] for row in rows], text_columns=("function", "dtype"))
     if options.json:
         report.write_json({"benchmark": "functions", "environment": environment, "rows": rows}, options.json)
-    return 0
-
-
-def _row(name: str, code: str, found: dict[str, dict[tuple[str, str], Any]]) -> dict[str, Any]:
-    ours, *others = (found[library].get((name, code)) for library in found)
-    assert ours is not None
-    times = [o["ns"] if o else None for o in others]
-    best = min(t for t in times if t is not None)
-    row = {"name": name, "dtype": CODES[code], "nbgraph": ours["ns"]}
-    return row | {"numpy": times[0], "jax": times[1], "ratio": ours["ns"] / best, "compile_ms": ours["compile_ms"]}
+    return int(failure is not None)
 
 
 def _cell(x: Any) -> str:

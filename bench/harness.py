@@ -41,21 +41,22 @@ class Outcome(NamedTuple):
     failure: str | None
 
 
-def pinned_environment(cache: str) -> dict[str, str]:
-    """The environment of a measuring process: one thread, an empty cache, the checkout's packages."""
+def pinned_environment(cache: str, cores: int = 1) -> dict[str, str]:
+    """The environment of a measuring process: as many threads as cores, an empty cache, the checkout's packages."""
     env = {k: v for k, v in os.environ.items() if k not in UNSET}
     paths = [str(ROOT), str(ROOT / "kernels"), env.get("PYTHONPATH", "")]
     caches = {"XDG_CACHE_HOME": cache, "PYTENSOR_FLAGS": f"base_compiledir={cache}"}
-    return env | PINNED | caches | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+    pinned = {name: str(cores) if name.endswith("_THREADS") else value for name, value in PINNED.items()}
+    return env | pinned | caches | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)}
 
 
-def isolated(target: str, seconds: float | None = None, **arguments: Any) -> Outcome:
-    """Runs a generator function in a fresh pinned process, for at most so many seconds."""
-    job = json.dumps({"target": target, "arguments": arguments})
+def isolated(target: str, seconds: float | None = None, cores: int = 1, **arguments: Any) -> Outcome:
+    """Runs a generator function in a fresh process pinned to so many cores, for at most so many seconds."""
+    job = json.dumps({"target": target, "cores": cores, "arguments": arguments})
     command = [sys.executable, "-m", "bench.harness"]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as cache:
-        env = pinned_environment(cache)
+        env = pinned_environment(cache, cores)
         with subprocess.Popen(command, cwd=ROOT, env=env, text=True, start_new_session=True, **pipes) as process:
             try:
                 out, err = process.communicate(job, timeout=seconds)
@@ -90,9 +91,9 @@ def _work() -> None:
     """The measuring process: job on standard input, results as lines on what was standard output."""
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     job = json.load(sys.stdin)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-job["cores"] :])
     module, _, function = job["target"].partition(":")
     for result in getattr(importlib.import_module(module), function)(**job["arguments"]):
         print(json.dumps(result), file=results, flush=True)
@@ -116,16 +117,37 @@ def repeated(f: Callable[[], Any], repeats: int, seconds: float = 20.0) -> dict[
     return {"warm_ms": statistics.median(taken), "warm_min_ms": min(taken), "calls": len(taken)}
 
 
+#: What a turn lasts at least, in milliseconds: calls of microseconds run as they do in a loop, their memory at hand.
+TURN = 1.0
+
+
 def by_turns(runs: Mapping[str, Callable[[], Any]], repeats: int, seconds: float = 20.0) -> dict[str, list[float]]:
-    """Milliseconds of `repeats` calls of each, in rounds of one call of each; fewer rounds as with `repeated`."""
+    """Milliseconds a call of each, in `repeats` rounds of a turn of each; fewer rounds as with `repeated`.
+
+    So what slows the machine for a while slows all alike. A round begins with another one each time.
+    """
+    number = {name: max(int(TURN / timed(run)[1]), 1) for name, run in runs.items()}
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    spent = rounds = 0
+    spent = rounds = 0.0
     while rounds < repeats and (rounds < 3 or spent < seconds * 1e3):
-        for name, run in runs.items():
-            taken[name].append(timed(run)[1])
-            spent += taken[name][-1]
+        names = list(runs)
+        first = int(rounds) % len(names)
+        for name in names[first:] + names[:first]:
+            ms = timed(lambda run=runs[name], n=number[name]: _call(run, n))[1]
+            taken[name].append(ms / number[name])
+            spent += ms
         rounds += 1
     return taken
+
+
+def _call(run: Callable[[], Any], number: int) -> None:
+    for _ in range(number):
+        run()
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the rounds' ratios."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 # -- what it ran on --------------------------------------------------------------------------------------------------

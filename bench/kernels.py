@@ -5,8 +5,8 @@
     copy      a copy of the same bytes into a new array, where moving memory is the measure
 
 `ratio` is nbgraph's time over that of the best of the others, or of the copy. All results are compared, and a row that
-differs says so. Each library runs in a process of its own; with `--by-turns`, where a machine's speed drifts, all
-run in one, a call of each after the other, and a ratio is the median of the rounds'.
+differs says so. All libraries run in one process, by turns of a call or a millisecond, since a machine's speed drifts;
+a ratio is the median of the rounds'.
 
 Many cases take long: `--limit` bounds a run, `--json FILE --join` adds its rows to those there, and shows all of them.
 """
@@ -33,36 +33,10 @@ Found = dict[str, dict[str, Row]]
 # -- in the measuring process ----------------------------------------------------------------------------------------
 
 
-def measure(library: str, families: Sequence[str], names: Sequence[str], repeats: int, budget: float) -> Iterator[Row]:
-    """A row for each case that the library has."""
-    from bench import libraries
-
-    known = every_case(families)
-    for name in names:
-        case = known[name]
-        if library not in case.functions:
-            continue
-        arrays = case.data()
-        try:
-            run, prepared = harness.timed(lambda case=case, arrays=arrays: getattr(libraries, library)(case, arrays))
-        except ModuleNotFoundError:
-            return
-        result, first = harness.timed(run)
-        sums = _sums(result)
-        del result
-        times = harness.repeated(run, repeats, budget)
-        yield {
-            "name": name,
-            "ms": times["warm_ms"],
-            "least_ms": times["warm_min_ms"],
-            "prepare_ms": prepared + first,
-        } | {"sums": sums}
-
-
-def measure_by_turns(
+def measure(
     libraries: Sequence[str], families: Sequence[str], names: Sequence[str], repeats: int, budget: float
 ) -> Iterator[Row]:
-    """A row for each case and library that it has, timed in rounds of one call of each."""
+    """A row for each case and library that it has, timed in rounds of a turn of each."""
     known = every_case(families)
     for name in names:
         rows: dict[str, Row] = {}
@@ -73,8 +47,8 @@ def measure_by_turns(
         rounds = harness.by_turns(runs, repeats, budget)
         for library, row in rows.items():
             taken = rounds[library]
-            ratios = [a / b for a, b in zip(rounds["nbgraph"], taken, strict=True)]
-            times = {"ms": statistics.median(taken), "least_ms": min(taken), "ratio": statistics.median(ratios)}
+            times = {"ms": statistics.median(taken), "least_ms": min(taken)}
+            times["ratio"] = harness.ratio(rounds["nbgraph"], taken)
             yield {"name": name, "library": library} | times | row
 
 
@@ -116,8 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=2.0, metavar="S", help="fewer calls, if they take longer together"
     )
-    parser.add_argument("--by-turns", action="store_true", help="all libraries in one process, call by call")
-    parser.add_argument("--limit", type=float, metavar="S", help="what takes longer is not in the table (a process)")
+    parser.add_argument("--limit", type=float, metavar="S", help="what takes longer is not in the table")
     parser.add_argument("--json", metavar="FILE", help="also write the results here")
     parser.add_argument("--join", action="store_true", help="add to the rows in that file, and show all")
 
@@ -129,7 +102,7 @@ def run(options: argparse.Namespace, families: Sequence[str] = FAMILIES, benchma
         print("\n".join(chosen))
         return 0
     libraries = ["nbgraph", *(name for name in options.libraries.split(",") if name != "nbgraph")]
-    found = (_by_turns if options.by_turns else _apart)(libraries, families, chosen, options)
+    found = _found(libraries, families, chosen, options)
     rows = [_row(known[name], found) for name in chosen]
     if options.limit:
         rows = [row for row in rows if row["ms"]["nbgraph"] is not None]
@@ -142,23 +115,11 @@ def run(options: argparse.Namespace, families: Sequence[str] = FAMILIES, benchma
     return 1 if any(row["ms"]["nbgraph"] is None for row in rows) else 0
 
 
-def _apart(libraries: Sequence[str], families: Sequence[str], names: Sequence[str], options: Any) -> Found:
-    """The rows of each library by case, from a process a library."""
-    found: Found = {}
-    sizes = {"families": families, "names": names, "repeats": options.repeats, "budget": options.seconds}
-    for library in libraries:
-        results, failure = harness.isolated("bench.kernels:measure", options.limit, library=library, **sizes)
-        found[library] = {r["name"]: r for r in results}
-        if failure:
-            print(f"{library}: {failure}", file=sys.stderr)
-    return found
-
-
-def _by_turns(libraries: Sequence[str], families: Sequence[str], names: Sequence[str], options: Any) -> Found:
-    """The same, from one process."""
+def _found(libraries: Sequence[str], families: Sequence[str], names: Sequence[str], options: Any) -> Found:
+    """The rows of each library by case."""
     found: Found = {library: {} for library in libraries}
     sizes = {"families": families, "names": names, "repeats": options.repeats, "budget": options.seconds}
-    results, failure = harness.isolated("bench.kernels:measure_by_turns", options.limit, libraries=libraries, **sizes)
+    results, failure = harness.isolated("bench.kernels:measure", options.limit, libraries=libraries, **sizes)
     for row in results:
         found[row["library"]][row["name"]] = row
     if failure:
@@ -170,7 +131,7 @@ def _row(case: Case, found: Found) -> Row:
     measured = {library: rows[case.name] for library, rows in found.items() if case.name in rows}
     ms = {library: measured[library]["ms"] if library in measured else None for library in found}
     ours = measured.get("nbgraph", {}).get("ms")
-    ratios = {name: row.get("ratio", ours / row["ms"]) for name, row in measured.items() if ours and name != "nbgraph"}
+    ratios = {name: row["ratio"] for name, row in measured.items() if ours and name != "nbgraph"}
     if "copy" in ratios:
         ratios["copy"] /= case.scale
         ms["copy"] *= case.scale  # type: ignore[operator]

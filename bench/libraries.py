@@ -14,11 +14,11 @@ from bench.cases import Case
 Call = Callable[[], Any]
 
 
-def nbgraph(case: Case, arrays: list[Any]) -> Call:
+def nbgraph(case: Case, arrays: list[Any], threads: int = 1) -> Call:
     """A compiled program."""
     import nbgraph as nbg
 
-    engine = nbg.Engine(jit="always", cache_dir=None)
+    engine = nbg.Engine(jit="always", cache_dir=None, threads=threads)
     leaves = [nbg.TracedTensor.from_tensor(a) for a in arrays]
     function = case.functions["nbgraph"](nbg)
     if case.wrt:

@@ -6,19 +6,22 @@ NumPy.
     nothing   no compiled code on disk: another empty cache folder for every process
     warm      the folder that an earlier process of the same kind has filled
 
-`numba`: whether the process imported it. Bytecode of Python is on disk everywhere, as where a package is installed.
+The rows are measured by turns, a process of each in a round. `numba`: whether the process imported it. Bytecode of
+Python is on disk everywhere, as where a package is installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bench import harness, report
@@ -73,17 +76,24 @@ def timed_process(name: str, n: int, K: int, cache: str) -> dict[str, Any]:
     return {"status": status, "numba": found["numba"], "seconds": seconds}
 
 
-def measure(case: Case, n: int, K: int, repeats: int) -> dict[str, Any]:
-    """The median of some processes, after one that is not counted (it fills the folder, and writes bytecode)."""
-    row: dict[str, Any] = {"name": case.implementation, "cache": "warm" if case.warm else "nothing"}
-    taken: list[float] = []
+def measure(cases: Sequence[Case], n: int, K: int, repeats: int) -> list[dict[str, Any]]:
+    """A row each: the median of some processes, in rounds of one of each, after a round that is not counted (it fills
+    the warm folders, and writes bytecode)."""
+    rows = [
+        {"name": case.implementation, "cache": "warm" if case.warm else "nothing", "status": "ok"} for case in cases
+    ]
+    taken: list[list[float]] = [[] for _ in cases]
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
-        for k in range(repeats + 1):
-            found = timed_process(case.implementation, n, K, folder if case.warm else os.path.join(folder, str(k)))
-            if found["status"] != "ok":
-                return row | found
-            taken.append(found["seconds"])
-    return row | found | {"seconds": statistics.median(taken[1:]), "fastest": min(taken[1:])}
+        for turn in range(repeats + 1):
+            for k, case in enumerate(cases):
+                cache = os.path.join(folder, f"{k}" if case.warm else f"{k}-{turn}")
+                if rows[k]["status"] == "ok":
+                    rows[k] |= timed_process(case.implementation, n, K, cache)
+                    taken[k].append(rows[k].pop("seconds", math.nan))
+    for row, seconds in zip(rows, taken, strict=True):
+        if row["status"] == "ok":
+            row |= {"seconds": statistics.median(seconds[1:]), "fastest": min(seconds[1:])}
+    return rows
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
@@ -101,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
     """Measures and reports; 1 if nbgraph is not right everywhere."""
     environment = harness.environment()
     cases = [c for c in CASES if c.implementation.startswith(options.only)]
-    rows = [measure(c, options.n, options.K, options.repeats) for c in cases]
+    rows = measure(cases, options.n, options.K, options.repeats)
     print(report.environment_text(environment | {"in_use": {}}))
     columns = ["name", "cache", "seconds", "fastest", "numba", "status"]
     report.table(columns, [[_cell(r.get(c)) for c in columns] for r in rows], text_columns=("name", "cache", "status"))

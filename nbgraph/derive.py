@@ -65,9 +65,11 @@ def _result(call: FragmentCall, slot: int, like: Any, active: bool) -> Node:
     return node
 
 
-def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node | None]:
+def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node], ends: Sequence[Node] = ()) -> list[Node | None]:
     """Cotangents of `wrt` from (output, cotangent) pairs; None where an output does not depend on it at all,
-    a zero node where it does and the derivative is exactly zero."""
+    a zero node where it does and the derivative is exactly zero.
+
+    `ends` are independent variables, whatever they are made of: partial derivatives."""
     if ALIVE:
         settle([n for pair in outputs for n in pair], partly=True)
     if len(outputs) == 1 and outputs[0][0].op is not None:
@@ -80,7 +82,7 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> list[Node 
             found = _through_one_call(*outputs[0], wrt)
             if found is not None:
                 return found
-        path = Path([out for out, _ in outputs], wrt, vjp, runs=True)
+        path = Path([out for out, _ in outputs], wrt, vjp, runs=True, ends=ends)
         cts: dict[Key, list[Node]] = {}
         for out, ct in outputs:
             cts.setdefault(key_of(out), []).append(ct)
@@ -187,13 +189,15 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     """Does it if the cotangents of the newest call are just those that every other call will have."""
     newest, oldest = calls[0], calls[-1]
     given = {s: sum_of(cts[id(newest), s]) for s in run.carried if (id(newest), s) in cts}
+    if not given:
+        return not any((id(newest), s) in cts for s in run.used) and not any(
+            (id(c), s) in cts for s in run.beside for c in calls
+        )
     of_each = {s: [cts[id(c), s] for c in calls if (id(c), s) in cts] for s in run.beside}
     of_each = {s: found for s, found in of_each.items() if s not in given or len(found) > 1}
     each = {s: _one_or_all([sum_of(nodes) for nodes in found]) for s, found in of_each.items() if found}
     beside = tuple(sorted(each.keys() & given.keys()))
     given.update({s: _nothing(given[s]) for s in beside})
-    if not given:
-        return not each and not any((id(newest), s) in cts for s in run.used)
     others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
     partly = any(len(found) not in (0, len(calls)) for found in of_each.values())
     if partly or any((id(newest), s) in cts for s in others):
@@ -210,7 +214,7 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     apart = [set(links.values()), going[SAME], going[EACH]]
     if links.keys() != given.keys() or len(apart[0]) != len(links) or len(set().union(*apart)) != sum(map(len, apart)):
         return False
-    call = repeat(calls, plan, links, given, each, going[SAME], going[EACH])
+    call = repeat(run, calls, plan, links, given, each, going[SAME], going[EACH])
     for p, slot in results.items():
         for k, of in enumerate(calls if run.pattern[p] == EACH else [oldest]):
             key = key_of(of.inputs[p])

@@ -55,14 +55,15 @@ def is_ours(filename: str) -> bool:
     return _KERNELS in filename or filename == GENERATED
 
 
-def user_frame() -> Site | None:
-    """The innermost call that is not the library's own; cheap enough for every traced operation.
+def user_frame(above: int = 0) -> Site | None:
+    """The innermost call that is not the library's own; cheap enough for every traced operation. `above`: so many calls
+    from the innermost one are known to be the library's.
 
     >>> code, line = user_frame()
     >>> line
     1
     """
-    frame = sys._getframe(1)
+    frame = sys._getframe(above + 1)
     while frame is not None:
         code = frame.f_code
         if not is_ours(code.co_filename):

@@ -77,10 +77,9 @@ def _recording(found: Found, positions: tuple[int, ...]) -> Recording:
         return None
     at = {slot: k for k, slot in enumerate(seal_plan.slots)}
     given = [_source(kind, which, at) for kind, which in plan.sources]
-    raw = [size for node in found.nodes for size in node.sizes]
-    env = f.environment(tuple([x.type for x in found.outside]), tuple([raw[j] for j in seal_plan.words]))
+    env = f.environment(tuple([x.type for x in found.outside]), found.words(seal_plan))
     fallible = next((k for k, n in enumerate(found.nodes) if n.op is not None and n.op.fallible), None)
-    site = user_frame if fallible is None else f"nodes[{fallible}].call"
+    site = user_frame if fallible is None else f"site_of(nodes[{fallible}])"
     return recorder(given, _steps(f, plan, env), [plan.results[p] for p in positions], site)
 
 

@@ -27,23 +27,23 @@ from nbgraph.types import Shape
 
 #: Joins of more than this many are calls, wherever they come from.
 MANY = 32
-#: By place in the user's program: how long its list was, and its last element.
-_LISTS: dict[Any, tuple[int, weakref.ref[Node]]] = {}
+#: By place in the user's program: how long its list was, and the creation number of its last element.
+_LISTS: dict[Any, tuple[int, Any]] = {}
 _LISTS_LIMIT = 4096
 _LISTS_LOCK = Lock()
 
 
 def grows(nodes: Sequence[Node]) -> bool:
     """Whether nodes that are joined now, at the user's line, are those of the last time and more; or the first one of
-    a list; or very many."""
-    site, n = user_frame(), len(nodes)
+    a list; or very many. Called by what users call."""
+    site, n = user_frame(2), len(nodes)
     key = (id(site[0]), site[1]) if site else None  # the hash of code is that of all its bytes
     with _LISTS_LOCK:
         length, last = _LISTS.get(key, (0, None))
         if len(_LISTS) >= _LISTS_LIMIT:
             _LISTS.clear()
-        _LISTS[key] = n, weakref.ref(nodes[-1])
-    return n == 1 or n > MANY or (0 < length < n and last is not None and last() is nodes[length - 1])
+        _LISTS[key] = n, nodes[-1].seq
+    return n == 1 or n > MANY or (0 < length < n and nodes[length - 1].seq == last)
 
 
 def join(nodes: Sequence[Node], axis: int, new_axis: bool) -> Node:

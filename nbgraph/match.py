@@ -9,12 +9,14 @@ loop it is the last one again. The check is straight-line Python: one comparison
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from sys import getrefcount
 from typing import Any, NamedTuple
 
 from nbgraph.errors import GENERATED
 from nbgraph.moving import moving_words
 from nbgraph.trace import LOCK, FragmentCall, Node
+from nbgraph.types import Shape
 
 
 class Found(NamedTuple):
@@ -22,13 +24,20 @@ class Found(NamedTuple):
 
     `key` holds the matcher, a bit for each live node (one that something outside the region refers to), whether any
     operand is active, the types of the operands and the sizes of the operations, but for words that move: what else a
-    run of it depends on are these and `arrays`, the operands' values; None where one is not known.
+    run of it depends on are these and `arrays`, the operands' values; None where one is not known. `sizes` are those of
+    the operations that have any, read once: a thread that seals the region meanwhile takes them from its nodes.
     """
 
     nodes: tuple[Node, ...]
     outside: tuple[Node, ...]
     key: tuple[Any, ...]
     arrays: tuple[Any, ...] | None
+    sizes: tuple[Shape, ...]
+
+    def words(self, plan: Any) -> tuple[Any, ...]:
+        """The words of the region's fragment."""
+        raw = list(chain.from_iterable(self.sizes))
+        return tuple([raw[j] for j in plan.words])
 
     @property
     def live(self) -> list[int]:
@@ -113,6 +122,9 @@ def _generate(
     names: dict[str, Any] = {"matcher": matcher, "getrefcount": getrefcount, "Found": Found, "new": tuple.__new__}
     lines = [f"def find(n{root}):", "  try:", *_checks(nodes, operands, outside, root, names)]
     lines.append("  except ValueError: return None")  # another number of operands
+    sized = [k for k, node in enumerate(nodes) if node.sizes]
+    lines += [f"  s{k} = n{k}.sizes" for k in sized]
+    lines += [f"  if not ({' and '.join(f's{k}' for k in sized)}): return None"] * bool(sized)  # sealed meanwhile
     lines.append("  live = " + (" | ".join(_liveness(len(nodes), operands, root)) or "0"))
     xs = [f"x{k}" for k in range(len(outside))]
     lines += [f"  a{x} = {x}.data" for x in xs]
@@ -122,7 +134,8 @@ def _generate(
     unknown = " or ".join(f"a{x} is None" for x in xs) or "False"
     arrays = f"None if {unknown} else {_tuple(f'a{x}' for x in xs)}"
     region = _tuple(f"n{k}" for k in range(len(nodes)))
-    lines.append(f"  return new(Found, ({region}, {_tuple(xs)}, ({key}), {arrays}))")
+    sizes_read = _tuple(f"s{k}" for k in sized)
+    lines.append(f"  return new(Found, ({region}, {_tuple(xs)}, ({key}), {arrays}, {sizes_read}))")
     exec(compile("\n".join(lines), GENERATED, "exec"), names)
     return names["find"]  # type: ignore[no-any-return]
 
@@ -134,9 +147,9 @@ def _fixed_sizes(nodes: Sequence[Node], plan: Any) -> list[str]:
     for k, node in enumerate(nodes):
         fixed = [j for j in range(len(node.sizes)) if first + j not in moving]
         if len(fixed) == len(node.sizes):
-            found += [f"n{k}.sizes"] * bool(fixed)
+            found += [f"s{k}"] * bool(fixed)
         else:
-            found += [f"n{k}.sizes[{j}]" for j in fixed]
+            found += [f"s{k}[{j}]" for j in fixed]
         first += len(node.sizes)
     return found
 

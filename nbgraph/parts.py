@@ -27,7 +27,8 @@ Array = np.ndarray[Any, Any]
 #: they depend on.
 Again = Callable[[Sequence[Node], Any], tuple[list[Node], list[Node]]]
 Evaluate = Callable[[Sequence[Node], Any], list[Array]]
-Vjp = Callable[[Sequence[tuple[Node, Node]], Sequence[Node]], list[Node | None]]
+#: From (output, cotangent) pairs, those of other nodes; the third are nodes beyond which it does not go.
+Vjp = Callable[[Sequence[tuple[Node, Node]], Sequence[Node], Sequence[Node]], list[Node | None]]
 
 
 class Part:
@@ -84,19 +85,6 @@ class Part:
         return {slot: a.inputs[0] for slot, a in found.items() if a is not None and a.part is self}
 
 
-class _End:
-    """Where derivatives do not go on."""
-
-    inputs: tuple[Node, ...] = ()
-    seq = 0
-
-    def expand(self, vjp: Vjp) -> None:
-        """There is nothing in its place."""
-
-
-_END = _End()
-
-
 class ReplayCall:
     """The backward pass of a part: runs the part again, differentiates that, and forgets it.
 
@@ -138,7 +126,7 @@ class ReplayCall:
                 raise _changed("it gave another result")
         by = [args[k] if k < part.n else part.inputs[k] for k in self.mask]
         cts = [leaf(a, False) for a in arrays[:n_cts]]
-        found = vjp([(made[s], ct) for s, ct in zip(self.slots, cts, strict=True)], by)
+        found = vjp([(made[s], ct) for s, ct in zip(self.slots, cts, strict=True)], by, part.inputs[part.n :])
         values = iter(evaluate([g for g in found if g is not None], engine))
         return {
             k: np.zeros_like(arrays[n_cts + k]) if g is None else next(values)
@@ -150,13 +138,13 @@ class ReplayCall:
         part, n_cts = self.part, len(self.slots)
         start = _next_seq()
         args = [alias_of(i) for i in part.inputs[: part.n]]
-        for a in args:  # an argument may depend on what is captured: the derivatives here are partial ones
-            a.call.part = _END
         made = part.run_again(args)
-        by = [args[k] if k < part.n else part.inputs[k] for k in self.mask]
-        found = vjp([(made[s], ct) for s, ct in zip(self.slots, self.inputs[:n_cts], strict=True)], by)
-        for a in args:
-            a.call.part = None
+        ends = [*args, *part.inputs[part.n :]]  # one may depend on another: the derivatives here are partial ones
+        found = vjp(
+            [(made[s], ct) for s, ct in zip(self.slots, self.inputs[:n_cts], strict=True)],
+            [ends[k] for k in self.mask],
+            ends,
+        )
         with LOCK:  # what stands below an alias is sealed
             for d in draft([g for g in found if g is not None]):
                 commit(d, None)

@@ -78,18 +78,22 @@ class Path:
     """The calls between the nodes differentiated by and the outputs, oldest first.
 
     With `runs`, many calls of one loop are one step, of kind "run". `vjp` is for what has to be taken apart on the way.
+    The way goes no further than `ends`.
     """
 
-    def __init__(self, outputs: Sequence[Node], wrt: Sequence[Node], vjp: Vjp, runs: bool = False) -> None:
+    def __init__(
+        self, outputs: Sequence[Node], wrt: Sequence[Node], vjp: Vjp, runs: bool = False, ends: Sequence[Node] = ()
+    ) -> None:
         self._vjp = vjp
         self.runs = runs and all(w.active for w in wrt)
         seal([n for n in (*outputs, *wrt) if n.op is not None])
-        for w in wrt:  # before it is known by what it is a value of
+        for w in (*wrt, *ends):  # before it is known by what it is a value of
             plain_call(w, vjp, self.runs)
         self.wrt = {key_of(w): w for w in wrt}
         self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
-        for w in wrt:
+        for w in (*wrt, *ends):
             self.here.setdefault(id(w.call), set()).add(w.slot)
+        self.ends = {key_of(e) for e in ends}
         self.oldest = min((w.seq for w in wrt), default=0)
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
@@ -142,8 +146,9 @@ class Path:
         """Notes what calls nodes are values of."""
         for node in nodes:
             call = node.call if type(node.call) in _PLAIN else plain_call(node, self._vjp, self.runs)
-            self.met.add((id(call), node.slot) if type(call) is FragmentCall else key_of(node))
-            if node.seq < self.oldest or call is None:
+            key = (id(call), node.slot) if type(call) is FragmentCall else key_of(node)
+            self.met.add(key)
+            if node.seq < self.oldest or call is None or key in self.ends:
                 continue
             if type(call) is Dropped:
                 self._dropped(node)

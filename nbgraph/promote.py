@@ -40,6 +40,7 @@ __all__ = [
     "compare",
     "divide",
     "inexact_binary",
+    "join_before",
     "joined",
     "no_out",
     "operand",
@@ -149,18 +150,30 @@ def stacked(nodes: Sequence[TracedTensor], axis: int) -> TracedTensor:
             if t.ndim != first.ndim or differ(t.shape, first.shape):
                 wanted = f"the shape of the first, {first.shape}"
                 raise ShapeError("shapes differ", operation="stack", position=position, got=t.shape, wanted=wanted)
-    rows = []
+    rows, known = [], None
     for n in nodes:
-        key = ("expand_dims", n.type, axis)
-        op, sizes, t = BOUND.get(key) or bound(key, n, axis=axis)
+        if known is None or n.type is not first:
+            key = ("expand_dims", n.type, axis)
+            known = BOUND.get(key) or bound(key, n, axis=axis)
+        op, sizes, t = known
         rows.append(record_as(t, op, (n,), sizes))
     return joined(rows, axis)
 
 
-def joined(nodes: Sequence[Node], axis: int) -> TracedTensor:
-    """Nodes of one dtype one after another along an axis."""
-    key = ("concatenate", axis, *[n.type for n in nodes])
-    op, sizes, t = BOUND.get(key) or bound(key, *nodes, axis=axis)
+def join_before(arrays: Any, axis: Any) -> Any:
+    """What `BOUND` has of joining these along this axis; None where they are not tensors of types joined before."""
+    try:
+        if type(arrays) in (list, tuple):
+            return BOUND.get(("concatenate", axis, *[x.type for x in arrays]))
+    except (AttributeError, TypeError):  # other operands; an axis that is no number
+        pass
+    return None
+
+
+def joined(nodes: Sequence[Node], axis: int, before: Any = None) -> TracedTensor:
+    """Nodes of one dtype one after another along an axis; `before` is what `join_before` gave."""
+    key = ("concatenate", axis, *[n.type for n in nodes]) if before is None else None
+    op, sizes, t = before or BOUND.get(key) or bound(key, *nodes, axis=axis)
     made: TracedTensor = record_as(t, op, tuple(nodes), sizes)
     return made
 

@@ -18,7 +18,7 @@ from nbgraph.captures import Guards
 from nbgraph.derive import seal
 from nbgraph.errors import GENERATED
 from nbgraph.tensor import TracedTensor
-from nbgraph.trace import FragmentCall, Node, Pack, _next_seq
+from nbgraph.trace import FragmentCall, Node, Pack, _next_seq, site_of
 from nbgraph.trees import TreeDef, unflatten
 
 Recorder = Callable[..., Any]
@@ -81,7 +81,7 @@ class _Writer:
         self.names.update(new=object.__new__, FragmentCall=FragmentCall, Tensor=TracedTensor, seal=seal)
         self.names.update(next_seq=_next_seq, ref=weakref.ref)
         sizes = [size for node in region for size in node.sizes]
-        sites = [(plan.slots[k], region[k].call) for k in plan.fallible if type(region[k].call) is tuple]
+        sites = [(plan.slots[k], site) for k in plan.fallible if (site := site_of(region[k]))]
         fields = {
             "fragment": self.constant(plan.fragment),
             "inputs": f"({', '.join(inputs)}{',' if inputs else ''})",

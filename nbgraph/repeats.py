@@ -106,6 +106,9 @@ def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[in
     """How many of the calls are younger than all that differentiable operands of a call's own are made from; what makes
     such an operand itself may be as young as it likes."""
     own = [c for c, kind in zip(columns, pattern, strict=True) if kind == EACH and any(map(_active, c))]
+    made_by = [list(map(_call, c)) for c in own]
+    if all(c is None or c.seq < calls[-1].seq for column in made_by for c in column):  # the common case
+        return len(calls)
     youngest, inside = -1, set(map(id, calls)) if own else ()
     for k in range(1, len(calls) if own else 0):
         youngest = max(youngest, *[_youngest_below(column[k - 1], inside) for column in own])
@@ -127,6 +130,7 @@ def _youngest_below(node: Node, inside: Container[int]) -> int:
 
 
 def repeat(
+    run: Run,
     calls: Sequence[FragmentCall],
     plan: Plan,
     links: dict[int, int],
@@ -135,9 +139,10 @@ def repeat(
     sums: Iterable[int],
     apart: Iterable[int],
 ) -> RepeatCall:
-    """The backward pass of a run as one call; `given` are the cotangents of its newest call, by slot; `each` those that
-    every call has of its own, or the one that all of them have, besides what comes from the call after it."""
-    return RepeatCall(calls, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
+    """The backward pass of calls of a run as one call; `given` are the cotangents of their newest, by slot; `each`
+    those that every call has of its own, or the one that all of them have, besides what comes from the call after it.
+    """
+    return RepeatCall(run, calls, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
 
 
 def result(call: RepeatCall, slot: Any, t: TensorType) -> Node:

@@ -22,7 +22,7 @@ from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, size_at
 from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
 from nbgraph.roll import cut, kinds_before
-from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection
+from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection, site_of
 from nbgraph.types import Size, TensorType
 from nbgraph.verify import verify
 
@@ -284,9 +284,7 @@ def _draft(chunk: Sequence[Node], outside: Sequence[Node], plan: Plan, live: Seq
         raw = [size for node in chunk for size in node.sizes]
         words = tuple([raw[j] for j in plan.words])
     slots = plan.slots
-    sites = (
-        [(slots[k], chunk[k].call) for k in plan.fallible if type(chunk[k].call) is tuple] if plan.fallible else None
-    )
+    sites = [(slots[k], site) for k in plan.fallible if (site := site_of(chunk[k]))] if plan.fallible else None
     call = FragmentCall(plan.fragment, tuple(outside), words, sites)
     if plan.equal and not all(node.type.concrete for node in (*outside, *chunk)):
         EQUAL[call] = _equal_sizes(plan, chunk, outside)

@@ -9,7 +9,8 @@ twentieth of loops over calls in Python; only where a column breaks off is looke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, is_
 from typing import Any
 
 from nbgraph.moving import words_of_sizes
@@ -99,18 +100,25 @@ def fitting(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[i
     n = len(calls)
     for column, kind in zip(columns, pattern, strict=True):
         if kind == SAME:
-            n = min(n, _equal(list(map(id, column[:n])), [id(column[0])] * n))
+            n = _identical(column[:n], column[0])
             continue
-        n = min(n, _equal(list(map(id, map(_type, column[:n]))), [id(column[0].type)] * n))
+        n = _equal(list(map(_type, column[:n])), [column[0].type] * n)
         if kind >= 0:
             made_by, slots = makers(column[: n - 1])
-            n = 1 + _equal(list(map(id, made_by)), list(map(id, calls[1:n])))
+            n = 1 + _equal(made_by, calls[1:n])
             n = 1 + _equal(slots[: n - 1], [kind] * (n - 1))
     return n
 
 
-def _equal(found: Sequence[int], wanted: Sequence[int]) -> int:
-    """How many of the first numbers are as they should be."""
-    if found == wanted:
+def _identical(nodes: Sequence[Node], wanted: Node) -> int:
+    """How many of the first nodes are that node; users' nodes say of themselves what is equal."""
+    if all(map(is_, nodes, repeat(wanted))):
+        return len(nodes)
+    return next(k for k, node in enumerate(nodes) if node is not wanted)
+
+
+def _equal(found: Sequence[Any], wanted: Sequence[Any]) -> int:
+    """How many of the first things are the wanted ones."""
+    if found == wanted:  # a loop in C
         return len(wanted)
     return next(k for k, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b)

@@ -178,19 +178,33 @@ class SplitCall:
 class RepeatCall:
     """The backward pass through many calls of one loop, as one call: a derived fragment applied once for each of them.
 
-    `calls` are those calls, newest first. `plan` says where an input of the fragment comes from: inputs and saved
-    values from each call in turn, cotangents from the step before: that of slot s is the step's result `links[s]`; the
-    first ones are the first of `inputs`, in the order of `links`. Other cotangents come from outside, one for each
-    step, or one for all: `each`, by slot; of a slot that is linked too they are added. Results that `sums` lists are
-    added up over all steps; of those that `apart` lists every step has its own (slot and step are their place); the
-    others are those of the last step. `nodes` lists weakly which node stands for which result. `numbers` are creation
-    numbers set aside for what it stands for, see `nbgraph.repeats.unroll`.
+    `calls` are those calls, newest first, of the `run` that was found (`nbgraph.repeats.Run`). `plan` says where an
+    input of the fragment comes from: inputs and saved values from each call in turn, cotangents from the step before:
+    that of slot s is the step's result `links[s]`; the first ones are the first of `inputs`, in the order of `links`.
+    Other cotangents come from outside, one for each step, or one for all: `each`, by slot; of a slot that is linked too
+    they are added. Results that `sums` lists are added up over all steps; of those that `apart` lists every step has
+    its own (slot and step are their place); the others are those of the last step. `nodes` lists weakly which node
+    stands for which result. `numbers` are creation numbers set aside for what it stands for, see `repeats.unroll`.
     """
 
-    __slots__ = ("active", "apart", "calls", "each", "inputs", "links", "nodes", "numbers", "plan", "seq", "sums")
+    __slots__ = (
+        "active",
+        "apart",
+        "calls",
+        "each",
+        "inputs",
+        "links",
+        "nodes",
+        "numbers",
+        "plan",
+        "run",
+        "seq",
+        "sums",
+    )
 
     def __init__(
         self,
+        run: Any,
         calls: Sequence[FragmentCall],
         plan: Any,
         links: dict[int, int],
@@ -199,7 +213,7 @@ class RepeatCall:
         sums: Sequence[int],
         apart: Sequence[int],
     ) -> None:
-        self.calls, self.plan, self.links = tuple(calls), plan, links
+        self.run, self.calls, self.plan, self.links = run, tuple(calls), plan, links
         self.sums, self.apart = tuple(sums), tuple(apart)
         self.each = dict(each)
         self.inputs = (*given, *itertools.chain.from_iterable(each.values()), *self.calls[0].inputs)
@@ -463,6 +477,12 @@ def record_as(t: Any, op: Op, inputs: tuple[Node, ...], sizes: Shape) -> Any:
     return node
 
 
+def site_of(node: Node) -> Any:
+    """The user's line of an operation that may fail, while it is open: another thread may seal it at any moment."""
+    site = node.call
+    return site if type(site) is tuple else None
+
+
 def recorder(
     given: Sequence[str],
     steps: Sequence[tuple[Op, tuple[int, ...], Shape, TensorType]],
@@ -474,7 +494,13 @@ def recorder(
     `given` are sources of the first values in those names; a step is an operation of one result, its operands by
     number, sizes and type. `site`: the user's line of operations that may fail, as source, or what finds it.
     """
-    names: dict[str, Any] = {"new": object.__new__, "handle": _handle, "number": _next_seq, "find_site": site}
+    names: dict[str, Any] = {
+        "new": object.__new__,
+        "handle": _handle,
+        "number": _next_seq,
+        "find_site": site,
+        "site_of": site_of,
+    }
     lines = ["def record(nodes, outside, ct):"]
     lines += [f"  v{k} = {source}" for k, source in enumerate(given)]
     for k, (op, ins, sizes, t) in enumerate(steps):

@@ -214,10 +214,10 @@ def test_the_fitted_line_is_found() -> None:
 
 def test_results_by_turns_and_joined(tmp_path: Path) -> None:
     from bench.cases import every_case
-    from bench.kernels import _row, measure_by_turns
+    from bench.kernels import _row, measure
 
     names = ["products/8", "products/16"]
-    rows = list(measure_by_turns(["nbgraph", "numpy"], ["products"], names, 3, 0.0))
+    rows = list(measure(["nbgraph", "numpy"], ["products"], names, 3, 0.0))
     assert [(r["name"], r["library"]) for r in rows] == [(n, lib) for n in names for lib in ("nbgraph", "numpy")]
     found = {lib: {r["name"]: r for r in rows if r["library"] == lib} for lib in ("nbgraph", "numpy")}
     row = _row(every_case(["products"])["products/8"], found)

@@ -262,6 +262,42 @@ def test_gradients_by_what_is_read_are_added_in_place() -> None:
 # -- what is checked, and the rest --------------------------------------------------------------------------------
 
 
+def chain(n: int, wrapped, a, x):
+    """Parts that read what the one before has made, and what that is made of."""
+    y = nbg.sin(x)
+    for _ in range(n):
+        before = y
+        x, y = wrapped(lambda x, y, before=before: (0.5 * nbg.tanh(a * x) + before * x, nbg.sin(y) * before * a))(x, y)
+    return (x * x + y).sum()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_is_read_may_be_made_of_what_is_read_too(n) -> None:
+    given = rng.random((2, 3)) + 0.5
+    found = []
+    for wrapped in (nbg.checkpoint, lambda f: f):
+        a, x = map(leaf, given)
+        first = chain(n, wrapped, a, x).grad([a, x])
+        again, b = pickle.loads(pickle.dumps((chain(n, wrapped, a, x).grad(a), a)))
+        found.append([*first, *(first[0] * first[1]).sum().grad([a, x]), again, again.sum().grad(b)])
+    for got, want in zip(*found, strict=True):
+        close(got, want.eval(), 1e-11)
+
+
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_the_cost_of_parts_that_read_what_the_one_before_has_made_is_linear(evaluated) -> None:
+    counts = []
+    for n in (3, 6, 9):
+        engine = nbg.Engine(jit="never")
+        a, x = map(leaf, rng.random((2, 3)))
+        loss = chain(n, nbg.checkpoint, a, x)
+        if evaluated:
+            loss.eval(engine)
+        nbg.eval(*loss.grad([a, x]), engine=engine)
+        counts.append(engine.stats().operations)
+    assert counts[2] - counts[1] == counts[1] - counts[0]
+
+
 def test_it_sees_the_closure_and_globals_as_they_were() -> None:
     xs, results = leaf(2.0), []
     for k in (1.0, 2.0, 3.0):

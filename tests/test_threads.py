@@ -17,6 +17,7 @@ import pytest
 from programs import random_program
 
 import nbgraph as nbg
+from nbgraph.engine import routes
 from nbgraph.graph import fragments_of
 
 T = nbg.TracedTensor.from_tensor
@@ -169,6 +170,32 @@ def test_random_programs_over_shared_values() -> None:
             for k, value in found:
                 tolerance = 1e-3 if wanted[k].dtype in (np.float32, np.complex64) else 1e-9
                 np.testing.assert_allclose(value, wanted[k], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_a_region_sealed_between_being_recognised_and_being_run(moving: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read of its nodes is what counts: another thread takes their operations and sizes away."""
+    other = nbg.Engine(jit="never")
+
+    def region(k: int) -> Any:
+        x = T(np.arange(12.0) + k)
+        return x.reshape(3, 4)[k if moving else 0 :, 1:3].sum(axis=0) * nbg.reshape(x[:6], (2, 3)).sum(axis=1)
+
+    region(0).eval(nbg.Engine(jit="never"))  # known from now on
+    recognise, engine = routes.recognise, nbg.Engine(jit="never")
+
+    def late(target: Any) -> Any:
+        monkeypatch.setattr(routes, "recognise", recognise)
+        found = recognise(target)
+        assert found is not None
+        target.eval(other)
+        return found
+
+    for k in range(3):
+        wanted = region(k).eval(nbg.Engine(jit="never"))
+        monkeypatch.setattr(routes, "recognise", late)
+        equal(region(k).eval(engine), wanted)
+        assert routes.recognise is recognise
 
 
 def test_one_structure_is_compiled_once() -> None:

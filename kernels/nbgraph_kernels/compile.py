@@ -20,6 +20,8 @@ from .language.types import Pointer, int64
 from .load import ENTRY, load
 
 _WORDS = Pointer(int64)
+#: Vectors that do not fit into registers lie on the stack; across lines of the cache they take twice as long.
+_LINE = 64
 _ENTRY_TYPE = ir.FunctionType(ir.IntType(64), [ir.IntType(64).as_pointer()])
 
 
@@ -82,6 +84,8 @@ def translate(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin
         program.function(function, arguments, int64, fastmath or (), name)
         for function, name in zip(functions, names, strict=True)
     ]
+    for function in made:
+        function.attributes.alignstack = _LINE
     if len(made) > 1:
         _add_sequence(program.module, made)
     if program.libraries:

@@ -17,6 +17,9 @@ from .accumulate import greatest, least
 from .language import helper
 from .words import ELEMENTS, POINTERS
 
+#: Elements of a row whose extremum is found before anything else is compared; half of them are searched one by one.
+BLOCK = 256
+
 
 def _greater(x: Any, y: Any) -> Any:
     return x > y
@@ -98,19 +101,19 @@ def _line(beats: Any) -> Any:
 
 
 def _blocks(beats: Any, step: Any) -> Any:
-    """One row of real numbers: the extremum of a block by vectors, then its place if it is the best so far."""
+    """One row of real numbers: the extremum of each block by vectors; last, its place in the first best block."""
 
     def blocks(x: Any, n: Any) -> Any:
         place, best = 0, x[0]
-        for block in range(0, n, 512):
-            stop = min(block + 512, n)
+        for block in range(0, n, BLOCK):
+            stop = min(block + BLOCK, n)
             extremum = x[block]
             for j in range(block, stop):
                 extremum = step(extremum, x[j])
             if beats(extremum, best):
                 best, place = extremum, block
-                while not (x[place] == extremum or x[place] != x[place]):
-                    place += 1
+        while not (x[place] == best or x[place] != x[place]):
+            place += 1
         return place
 
     return blocks

@@ -18,7 +18,7 @@ import numpy as np
 from nbgraph import joins
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
-from nbgraph.promote import BOUND, along, apply, as_code, bound, common, joined, no_out, operand, stacked
+from nbgraph.promote import BOUND, along, apply, as_code, bound, common, join_before, joined, no_out, operand, stacked
 from nbgraph.trace import Node, record_as
 from nbgraph.types import Shape, Size, code_of
 
@@ -300,14 +300,17 @@ def concatenate(arrays: Any, axis: int | None = 0, out: None = None, dtype: Any 
     >>> concatenate([[1, 2], [3.5]]).tolist()
     [1.0, 2.0, 3.5]
     """
-    no_out("concatenate", out)
-    nodes = _joined("concatenate", arrays, dtype)
-    if axis is None:
-        nodes, axis = [ravel(n) for n in nodes], 0
-    axis = operator.index(axis)
+    before = join_before(arrays, axis) if out is None and dtype is None else None
+    if before is None:
+        no_out("concatenate", out)
+        arrays = _joined("concatenate", arrays, dtype)
+        if axis is None:
+            arrays, axis = [ravel(n) for n in arrays], 0
+    nodes: Sequence[TracedTensor] = arrays
+    axis = operator.index(axis)  # type: ignore[arg-type]
     if joins.grows(nodes) and _may_be_joined(nodes, axis):
         return joins.join(nodes, axis % nodes[0].type.ndim, False)  # type: ignore[return-value]
-    return joined(nodes, axis)
+    return joined(nodes, axis, before)
 
 
 concat = concatenate

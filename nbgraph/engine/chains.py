@@ -25,7 +25,7 @@ from nbgraph.engine.series import Kept, Table, all_rows
 from nbgraph.engine.straight import Loop
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
-from nbgraph.stretch import EACH, SAME, Columns, Makers, pattern_of, stretch_from
+from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, pattern_of, stretch_from
 from nbgraph.trace import FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
@@ -96,6 +96,20 @@ def chain_from(
         call, pattern, maker, makers, lambda c: c.origin is None and c.active == call.active and waits(c), apart
     )
     return Chain(calls[::-1], pattern, free) if len(calls) >= repeats.SHORTEST else None
+
+
+def chain_along(
+    calls: Sequence[FragmentCall],
+    pattern: tuple[int, ...],
+    makers: Makers,
+    waits: Callable[[Any], bool],
+    is_free: Callable[[Any], bool],
+) -> Chain | None:
+    """The same of calls, newest first, that were found to be a run: those of them that wait."""
+    active = calls[0].active
+    n = next((k for k, c in enumerate(calls) if c.active != active or not waits(c)), len(calls))
+    n, free = _apart(calls[:n], columns_of(calls[:n]), pattern, makers, is_free)
+    return Chain(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
 
 
 def _apart(

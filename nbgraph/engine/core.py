@@ -472,16 +472,17 @@ def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None
 def _settle_chain(row: ChainRow) -> None:
     """Values for the nodes of a chain's calls that were sealed before."""
     chain = row.call
-    values = {slot: all_rows(chain.series[slot]) for slot in {slot for nodes in row.live for slot, _ in nodes}}
-    for k, (call, d, nodes, saved) in enumerate(zip(chain.calls, row.drafts, row.live, chain.all_saved(), strict=True)):
-        if d is None and call.nodes is not None:  # else another thread was first
+    values = {slot: all_rows(chain.series[slot]) for slot in {slot for slot, _, _ in row.live}}
+    for slot, k, node in row.live:
+        if node.data is None:  # else another thread was first
+            node.data = values[slot][k]
+            if not chain.active:
+                drop_history(chain.calls[k], [node])
+    for k, (call, saved) in enumerate(zip(chain.calls, chain.all_saved(), strict=True)):
+        if call.nodes is not None and k not in row.drafts:
             if call.saved is None:
                 call.saved = saved
-            for slot, node in nodes:
-                node.data = values[slot][k]
             call.nodes = None
-            if not call.active:
-                drop_history(call, [node for _, node in nodes])
 
 
 def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:

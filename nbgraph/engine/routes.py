@@ -9,7 +9,6 @@ the loop then runs the program and commits, and does nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,18 @@ from nbgraph.match import Found, recognise
 from nbgraph.moving import moving_words
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
-from nbgraph.trace import LOCK, Dropped, FragmentCall, JoinCall, Node, Pack, Projection, call_that_ran, value_of
+from nbgraph.trace import (
+    LOCK,
+    Dropped,
+    FragmentCall,
+    JoinCall,
+    Node,
+    Pack,
+    Projection,
+    call_that_ran,
+    site_of,
+    value_of,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -85,19 +95,13 @@ def _region_route(engine: Any, found: Found) -> Any:
     if any(isinstance(node, Pack) or type(node.op) is Projection for node in found.nodes):
         return False
     plan = matcher.plan
-    words = _words(plan, found.nodes)
+    words = found.words(plan)
     slots = {plan.slots[k] for k in found.live}
     if active:
         slots.update(saved_slots(plan.fragment))
     program = program_for(plan.fragment, frozenset(slots))
     runner = runner_for(engine, found.key, program.bind(tuple([x.type for x in found.outside]), words))
     return False if runner is None or program.moving != moving_words(plan.fragment) else Route(runner, found, words)
-
-
-def _words(plan: Any, nodes: Sequence[Node]) -> tuple[Any, ...]:
-    """The words of a region's fragment."""
-    sizes = [size for node in nodes for size in node.sizes]
-    return tuple([sizes[j] for j in plan.words])
 
 
 class Route:
@@ -131,17 +135,17 @@ class Route:
 
     def run(self, found: Found) -> Array | None:
         """Runs the region and makes it part of the graph."""
-        nodes, outside, _, arrays = found
+        nodes, outside, _, arrays, _ = found
         words, moved = self.words, None
         if self.moving is not None:
-            words = moved = _words(self.moving, nodes)
+            words = moved = found.words(self.moving)
             if not all(type(w) is int for w in words):
                 return None
         outs = self.runner.outputs(arrays, moved)  # type: ignore[arg-type]
         if outs is None:
             return None
         saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
-        sites = [(slot, nodes[k].call) for slot, k in self.fallible] if self.fallible else None
+        sites = [(slot, site) for slot, k in self.fallible if (site := site_of(nodes[k]))] if self.fallible else None
         call = call_that_ran(self.fragment, outside, words, self.active, saved, sites, self.kind)
         history: Any = call if self.active else Dropped(user_frame(), call.seq)
         with LOCK:

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from nbgraph.decided import Decided
-from nbgraph.engine.chains import Chain, chain_from
+from nbgraph.engine.chains import Chain, chain_along, chain_from
 from nbgraph.engine.series import row as row_of
 from nbgraph.errors import BindingError, ShapeError
-from nbgraph.fragment import at_sizes, size_at
+from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
@@ -47,6 +47,8 @@ from nbgraph.types import Shape, TensorType
 
 #: What may have to run.
 _RUN = (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
+#: So many calls at most run by themselves before a chain of them is looked for again, where there was none.
+LONGEST_PAUSE = 31
 Key = tuple[int, Any]
 Array = np.ndarray[Any, Any]
 
@@ -105,14 +107,21 @@ class MergedRow:
 
 
 class ChainRow:
-    """Calls of a loop that run as one. `live`: for each, the slots and nodes (None: of a draft) that have no value."""
+    """Calls of a loop that run as one. `live`: live nodes without a value, each with its slot and which call it is of;
+    `drafts`: those of calls that are not part of the graph yet, by which call it is."""
 
     __slots__ = ("call", "draft", "drafts", "id", "live", "wanted")
 
-    def __init__(self, chain: Chain, drafts: Sequence[Draft | None]) -> None:
+    def __init__(self, chain: Chain, drafts: Mapping[int, Draft]) -> None:
         self.call, self.id, self.drafts, self.draft = chain, id(chain), drafts, None
-        self.live = [_live_nodes(call, d) for call, d in zip(chain.calls, drafts, strict=True)]
-        self.wanted = {slot for nodes in self.live for slot, _ in nodes}
+        self.live = [
+            (slot, k, node)
+            for k, call in enumerate(chain.calls)
+            for slot, reference in call.nodes or ()
+            if (node := reference()) is not None and node.data is None
+        ]
+        self.wanted = {slot for slot, _, _ in self.live}
+        self.wanted.update(slot for d in drafts.values() for slot in draft_slots(d))
         if chain.active:
             self.wanted.update(saved_slots(chain.fragment))
 
@@ -193,6 +202,10 @@ class Schedule:
         self._waiting: list[tuple[float, int]] = []
         #: Calls of repeats that have to run since a repeat needs more of them than their operands; the next one last.
         self._later: list[FragmentCall] = []
+        #: Runs that a gradient found, by the id of their newest call.
+        self._runs: dict[int, Any] = {}
+        #: By fragment: of how many more calls no chain is looked for, since none was found; and how many they were.
+        self._pauses: dict[Fragment, tuple[int, int]] = {}
         #: Calls that run before all others, since what they need is known.
         self._first: set[int] = set()
         plain = not only_targets and not self.sizes and not self.bound
@@ -201,15 +214,15 @@ class Schedule:
             row = self._found[heappop(self._waiting)[1]]
             if type(row) is ChainRow:  # met as one of its calls
                 continue
-            chain = None
-            if plain and _is_plain(row):
-                chain = chain_from(row.call, self._maker, self._makers, self._waits, self._is_free)
+            chain = self._chain(row.call) if plain and _is_plain(row) else None
             if chain is not None:
                 self._enter(chain)
                 continue
             self._visit(row.call.inputs)
-            if type(row.call) is RepeatCall and any(kind == "saved" for kind, _ in row.call.plan.sources):
-                self._later += [call for call in row.call.calls[::-1] if call.saved is None]
+            if type(row.call) is RepeatCall:
+                self._runs[id(row.call.run.calls[0])] = row.call.run
+                if any(kind == "saved" for kind, _ in row.call.plan.sources):
+                    self._later += [call for call in row.call.calls[::-1] if call.saved is None]
         rows = list({row.id: row for row in self._found.values()}.values())
         rows.sort(key=lambda row: (row.id not in self._first, row.call.seq))
         for row in rows:
@@ -245,10 +258,26 @@ class Schedule:
             heappush(self._waiting, (-row.call.seq, row.id))
         return found
 
+    def _chain(self, call: FragmentCall) -> Chain | None:
+        """The chain that ends with a call, if there is one; of calls that a gradient was led through it is known."""
+        run = self._runs.get(id(call))
+        chain = run and chain_along(run.calls, run.pattern, self._makers, self._waits, self._is_free)
+        if chain:
+            return chain
+        left, pause = self._pauses.get(call.fragment, (0, 0))
+        if left:
+            self._pauses[call.fragment] = left - 1, pause
+            return None
+        chain = chain_from(call, self._maker, self._makers, self._waits, self._is_free)
+        pause = 0 if chain else min(2 * pause + 1, LONGEST_PAUSE)
+        self._pauses[call.fragment] = pause, pause
+        return chain
+
     def _enter(self, chain: Chain) -> None:
         """Puts a chain in the place of its calls."""
         ids = list(map(id, chain.calls))
-        row = ChainRow(chain, list(map(self.draft_of.get, ids)))
+        drafts = {k: self.draft_of[i] for k, i in enumerate(ids) if i in self.draft_of} if self.draft_of else {}
+        row = ChainRow(chain, drafts)
         self._found.update(dict.fromkeys(ids, row))
         self.chained.update(zip(ids, zip(repeat(chain), range(len(ids))), strict=True))
         self._first.update(map(id, chain.free))

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from . import error, exponentials, hyperbolic, inverse, logarithms, powers, trigonometric
-from .functions import caller
+from .functions import caller, caller_beside
 
 __all__ = ["BODIES", "namespace"]
 
@@ -40,4 +40,5 @@ def namespace(module: ModuleType) -> ModuleType:
     names = {name: name for name in BODIES} | _ALIASES
     for name, meaning in names.items():
         made.__dict__[name] = caller(BODIES[meaning])
+    made.__dict__["erf"] = caller_beside(error.erf, error.erf_beside, exponentials.exp)
     return made

@@ -10,14 +10,23 @@ Digital Computers, 1955, sheet 45, takes a sixteenth).
 from __future__ import annotations
 
 from .coefficients import ERF, ERF_FAR, ERFC, LN2, SLOPE
-from .exponentials import less_one, nearest, of_rest, power, reduced, scaled
+from .exponentials import less_one, nearest, scaled
 from .values import Value, fast_two_sum, two_product
 
 
 def erf(x: Value) -> Value:
-    """The error function, 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x."""
+    """The error function, 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x, of a number in single precision."""
+    return _erf_single(x.abs()).or_sign(x)
+
+
+def erf_beside(x: Value, gaussian: Value) -> Value:
+    """The same in double precision, of x and e^(-x^2): its derivative needs that too, which is then made once."""
     a = x.abs()
-    return (_erf_single(a) if x.is_single else _erf_double(a)).or_sign(x)
+    near = a.fma((a * a).polynomial(ERF[1]), a)
+    center, coefficients = ERF_FAR[1]
+    t, inverse, _ = _mapped((a > 6.0).where(6.0, a), center)
+    far = gaussian * (t.polynomial(coefficients) * inverse)
+    return (a > 1.0).where(1.0 - far, near).or_sign(x)
 
 
 def _erf_single(a: Value) -> Value:
@@ -28,16 +37,6 @@ def _erf_single(a: Value) -> Value:
     square = root * root
     near = a.fma(z.horner(ERF[0]), a)
     return (a > 1.06).where((-square).fma(square, 1.0), near)
-
-
-def _erf_double(a: Value) -> Value:
-    near = a.fma((a * a).polynomial(ERF[1]), a)
-    bounded = (a > 6.0).where(6.0, a)
-    center, coefficients = ERF_FAR[1]
-    t, inverse, _ = _mapped(bounded, center)
-    word, r, _ = reduced(-(bounded * bounded))
-    far = of_rest(r) * power(word) * (t.polynomial(coefficients) * inverse)
-    return (a > 1.0).where(1.0 - far, near)
 
 
 def _mapped(x: Value, center: float) -> tuple[Value, Value, Value]:

@@ -95,18 +95,39 @@ def library(body: Callable[..., Value], format: Format, count: int) -> Function:
 def caller(body: Callable[..., Value]) -> Any:
     """The intrinsic for the function, of real numbers: integers as float64."""
 
+    return intrinsic(lambda cx, *given: _call(cx, body, _numbers(cx, body, given)))
+
+
+def caller_beside(single: Callable[..., Value], double: Callable[..., Value], exp: Callable[..., Value]) -> Any:
+    """The same for a function that in double precision is made of x and e^(-x^2). Code that needs that number too, in
+    a derivative, makes it by the same operations, and LLVM only once."""
+
     def call(cx: Any, *given: Any) -> Any:
-        values = [cx.typed(x) for x in given]
-        if not all(v.type.kind in "fiub" for v in values):
-            raise TypeError(f"{body.__name__} of {', '.join(str(v.type) for v in values)}")
-        number = float32 if all(v.type == float32 for v in values) else float64
-        made = library(body, SINGLE if number == float32 else DOUBLE, len(values))
-        cx.program.libraries.setdefault(made.name, made)
-        function = made.declared(cx.module)
-        cx.note_length()
-        return Typed(number, cx.builder.call(function, [cx.cast(v, number).ir for v in values]))
+        (x,) = _numbers(cx, single, given)
+        if x.type == float32:
+            return _call(cx, single, [x])
+        square = cx.builder.fmul(x.ir, x.ir)
+        return _call(cx, double, [x, _call(cx, exp, [Typed(float64, cx.builder.fneg(square))])])
 
     return intrinsic(call)
+
+
+def _numbers(cx: Any, body: Callable[..., Value], given: Any) -> list[Any]:
+    """Arguments in the dtype that the function has: float32 if all are, else float64."""
+    values = [cx.typed(x) for x in given]
+    if not all(v.type.kind in "fiub" for v in values):
+        raise TypeError(f"{body.__name__} of {', '.join(str(v.type) for v in values)}")
+    number = float32 if all(v.type == float32 for v in values) else float64
+    return [cx.cast(v, number) for v in values]
+
+
+def _call(cx: Any, body: Callable[..., Value], values: list[Any]) -> Any:
+    number = values[0].type
+    made = library(body, SINGLE if number == float32 else DOUBLE, len(values))
+    cx.program.libraries.setdefault(made.name, made)
+    function = made.declared(cx.module)
+    cx.note_length()
+    return Typed(number, cx.builder.call(function, [v.ir for v in values]))
 
 
 def define(module: Any, name: str, arguments: list[Any], result: Any, *attributes: str) -> tuple[list[Value], Any]:
