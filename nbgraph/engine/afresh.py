@@ -107,16 +107,16 @@ class _Copies:
             copy.slot = node.slot
         self._copies[id(node)] = copy
 
-    def _sizes(self, sizes: Iterable[Size]) -> dict[Decided, Size]:
+    def _sizes(self, sizes: Iterable[Size]) -> dict[Any, Size]:
         """What sizes named by nodes that were copied become."""
         names = [n for n in names_of(sizes) if n.value is None and self.of(n.node) is not n.node]
         return {n: size_of(self.of(n.node), None) for n in names}
 
-    def _type(self, t: TensorType, sizes: Mapping[Decided, Size]) -> TensorType:
+    def _type(self, t: TensorType, sizes: Mapping[Any, Size]) -> TensorType:
         return t.with_shape(tuple([_at(d, sizes) for d in t.shape])) if sizes else t
 
 
-def _at(d: Size, sizes: Mapping[Decided, Size]) -> Size:
+def _at(d: Size, sizes: Mapping[Any, Size]) -> Size:
     return substitute(d, sizes) if sizes and type(d) is DimExpr else d
 
 

@@ -123,7 +123,9 @@ def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: A
 
 def _named_by_value(steps: Sequence[Step], numbers: Mapping[Any, int]) -> list[Step]:
     """The steps, in which sizes that data decide are named by the numbers of the values that they are."""
-    names = {name: dim(Computed(numbers[key_of(name.node)])) for name in names_of(w for s in steps for w in s.words)}
+    names: dict[Any, Size] = {
+        name: dim(Computed(numbers[key_of(name.node)])) for name in names_of(w for s in steps for w in s.words)
+    }
     return [s._replace(words=tuple([substitute(w, names) for w in s.words])) for s in steps] if names else list(steps)
 
 

@@ -19,7 +19,7 @@ from nbgraph.engine.replay import fit
 from nbgraph.engine.tape import Tape
 from nbgraph.settle import checked
 from nbgraph.trees import flatten
-from nbgraph.types import TensorType, type_of_array
+from nbgraph.types import Size, TensorType, type_of_array
 
 Array = np.ndarray[Any, Any]
 #: What runs a tape at some sizes.
@@ -88,7 +88,7 @@ class _Cutter:
         sizes = tuple(dict.fromkeys(v for step, _ in part for v in _computed(step)))
         results = tuple(v for v in range(first, beyond) if self.last.get(v, -1) > k)
         number = {v: n for n, v in enumerate((*sources, *range(first, beyond)))}
-        names = {Computed(v): dim(Computed(n)) for n, v in enumerate(sizes)}
+        names: dict[Any, Size] = {Computed(v): dim(Computed(n)) for n, v in enumerate(sizes)}
         steps = tuple(
             step._replace(
                 sources=tuple(number[v] for v in step.sources), words=tuple(substitute(w, names) for w in step.words)
@@ -154,8 +154,8 @@ class Staged:
         key = id(tape), types, sizes
         found = self._plans.get(key)
         if found is None:
-            named = {("d", n, axis): d for n, t in enumerate(types) for axis, d in enumerate(t.shape)}
-            named |= {Computed(n): d for n, d in enumerate(sizes)}
+            named: dict[Any, Any] = {("d", n, axis): d for n, t in enumerate(types) for axis, d in enumerate(t.shape)}
+            named.update((Computed(n), d) for n, d in enumerate(sizes))
             if len(self._plans) >= _KEPT:
                 self._plans.clear()
             found = self._plans[key] = self._plan(tape, (), types, {**self._named, **named})
