@@ -43,6 +43,14 @@ def measure(repeats: int) -> Iterator[dict[str, Any]]:
     yield from _kernels()
 
 
+def measure_first(reductions: int, chain: int) -> Iterator[dict[str, Any]]:
+    """The seconds of one fragment, compiled first in a process; the compiler's import counts."""
+    from nbgraph.engine.native import compile_program
+
+    program = _program(reductions, chain)
+    yield {"seconds": harness.timed(lambda: compile_program(program))[1] / 1e3}
+
+
 def _kernels() -> Iterator[dict[str, Any]]:
     """A row for each kernel that this process has not compiled yet."""
     from nbgraph.engine.tiers import FIRST_USE, FIRST_USE_OF_OTHERS
@@ -113,6 +121,7 @@ def run(options: argparse.Namespace) -> int:
     if failure:
         print(f"failed: {failure}", file=sys.stderr)
         return 1
+    first = [harness.isolated("bench.compile_cost:measure_first", reductions=10, chain=10).results for _ in range(3)]
     head, *rows = results
     kernels = [row for row in rows if "kernel" in row]
     rows = [row for row in rows if "name" in row]
@@ -123,6 +132,8 @@ def run(options: argparse.Namespace) -> int:
     report.table(columns, [[*map(_cell, (r[c] for c in columns))] for r in rows], text_columns=("name",))
     print("body, lowered: loop nests, operations; then seconds")
     print(f"the first compile in a process, numba's import included: {head['first_ms'] / 1e3:.2f} s")
+    ten = [row["seconds"] for (row,) in first]
+    print(f"ten loops of ten operations, compiled first in a process: {', '.join(f'{s:.2f}' for s in ten)} s")
     for counted, line in lines.items():
         constants = ", ".join(f"{c:.4f}" for c in line)
         print(f"over {counted}: BASE, PER_NEST, PER_OPERATION = {constants}; {_spread(rows, f'by {counted}')}")

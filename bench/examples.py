@@ -1,7 +1,7 @@
 """The examples at one size each: cold and warm times, compile counts, beside the same in PyTorch and JAX.
 
     cold   preparing and the first run in a fresh process with an empty cache folder, compiling included
-    warm   median of the runs after that
+    warm   median of the runs after that, of all libraries in one process, by turns
 
 PyTorch runs eagerly; JAX is jitted, with a fixed number of steps where nbgraph and PyTorch stop by the data. Every
 result is compared with that of nbgraph interpreted by NumPy; one that is off is not shown. Times include no imports.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -30,21 +31,37 @@ Row = dict[str, Any]
 # -- in a measuring process ------------------------------------------------------------------------------------------
 
 
-def measure(name: str, way: str, repeats: int) -> Iterator[Row]:
-    """One row: of an example, in one way."""
+def measure(name: str, way: str) -> Iterator[Row]:
+    """One row: of an example, in one way, cold."""
     module: Any = importlib.import_module(f"bench.peers.examples.{name}")
     make, engine = prepared(module, way)
     if make is None:
         yield {"status": "absent"}
         return
     gc.collect()
-    (run, result), cold = harness.timed(lambda: _made_and_run(make))
+    result, cold = harness.timed(lambda: make()())
     counts = compiles(engine) if engine else {}
-    warm = harness.repeated(run, repeats, 15.0) if repeats else {}
-    wanted = result if way == "never" else prepared(module, "never")[0]()()
-    off = difference(run() if repeats else result, wanted)
-    status = "ok" if off <= getattr(module, "TOLERANCE", 1e-8) else "wrong"
-    yield {"status": status, "error": off, "cold_ms": cold} | warm | counts
+    yield _judged(module, result) | {"cold_ms": cold} | counts
+
+
+def measure_warm(name: str, ways: Sequence[str], repeats: int) -> Iterator[Row]:
+    """A row for each way that is there."""
+    module: Any = importlib.import_module(f"bench.peers.examples.{name}")
+    runs = {way: make() for way in ways if (make := prepared(module, way)[0]) is not None}
+    for run in runs.values():
+        run()
+    rounds = harness.by_turns(runs, repeats, 15.0 * len(runs))
+    for way, run in runs.items():
+        taken = rounds[way]
+        times = {"warm_ms": statistics.median(taken), "warm_min_ms": min(taken), "calls": len(taken)}
+        ratio = {"to_torch": harness.ratio(taken, rounds["torch"])} if "torch" in rounds else {}
+        yield {"way": way} | _judged(module, run()) | times | ratio
+
+
+def _judged(module: Any, result: Any) -> Row:
+    """Whether a result is that of nbgraph interpreted."""
+    off = difference(result, prepared(module, "never")[0]()())  # type: ignore[misc]
+    return {"status": "ok" if off <= getattr(module, "TOLERANCE", 1e-8) else "wrong", "error": off}
 
 
 def prepared(module: Any, way: str) -> tuple[Callable[[], Any] | None, Any]:
@@ -63,11 +80,6 @@ def prepared(module: Any, way: str) -> tuple[Callable[[], Any] | None, Any]:
 
     engine = nbg.Engine(jit=way)
     return partial(module.nbgraph, engine), engine
-
-
-def _made_and_run(make: Callable[[], Any]) -> Any:
-    run = make()
-    return run, run()
 
 
 def compiles(engine: Any) -> Row:
@@ -102,7 +114,7 @@ def table_of(rows: Sequence[Row]) -> list[list[str]]:
     for name in dict.fromkeys(row["example"] for row in rows):
         always, auto, torch, jax = (cell(name, way, "warm_ms") for way in WAYS)
         compiled = found.get((name, "always"), {}).get("compiled", "-")
-        numbers = [always, auto, torch, always / torch if always and torch else None]
+        numbers = [always, auto, torch, cell(name, "always", "to_torch")]
         numbers += [cell(name, "jax", "cold_ms", 1e-3), jax]
         cold = report.number(cell(name, "always", "cold_ms", 1e-3))
         size = importlib.import_module(f"bench.peers.examples.{name}").SIZE
@@ -122,16 +134,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
 
 
+def _cold(name: str, way: str, seconds: float) -> Row:
+    print(f"{name}, {way}", file=sys.stderr, flush=True)
+    results, failure = harness.isolated("bench.examples:measure", seconds, name=name, way=way)
+    return results[0] if results else {"status": "failed", "detail": failure}
+
+
 def run(options: argparse.Namespace) -> int:
     """Measures and reports; 1 if nbgraph is not right everywhere."""
     rows = report.Ledger(options.json, ("example", "way"))
     for name in options.only:
+        cold = {way: _cold(name, way, options.seconds) for way in options.ways}
+        good = [way for way, row in cold.items() if row["status"] == "ok"]
+        print(f"{name}, warm", file=sys.stderr, flush=True)
+        job = {"name": name, "ways": good, "repeats": options.repeats}
+        results, failure = harness.isolated("bench.examples:measure_warm", options.seconds * len(good), **job)
+        warm = {row["way"]: row for row in results}
         for way in options.ways:
-            print(f"{name}, {way}", file=sys.stderr, flush=True)
-            job = {"name": name, "way": way, "repeats": options.repeats}
-            results, failure = harness.isolated("bench.examples:measure", options.seconds, **job)
-            row = results[0] if results else {"status": "failed", "detail": failure}
-            rows.add({"example": name, "way": way} | row, harness.environment())
+            failed = {"status": "failed", "detail": failure} if way in good and failure else {}
+            rows.add({"example": name, "way": way} | cold[way] | warm.get(way, failed), harness.environment())
     if options.markdown:
         print(report.markdown(HEAD, table_of(rows.rows), HEAD[:2]))
     else:

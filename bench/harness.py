@@ -126,13 +126,15 @@ def by_turns(runs: Mapping[str, Callable[[], Any]], repeats: int, seconds: float
 
     So what slows the machine for a while slows all alike. A round begins with another one each time.
     """
-    number = {name: max(int(TURN / timed(run)[1]), 1) for name, run in runs.items()}
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    spent = rounds = 0.0
+    first = {name: timed(run)[1] for name, run in runs.items()}
+    number = {name: max(int(TURN / ms), 1) for name, ms in first.items()}
+    is_slow = set(number.values()) <= {1}  # then these were a round
+    taken = {name: [ms] if is_slow else [] for name, ms in first.items()}
+    spent, rounds = sum(first.values()), int(is_slow)
     while rounds < repeats and (rounds < 3 or spent < seconds * 1e3):
         names = list(runs)
-        first = int(rounds) % len(names)
-        for name in names[first:] + names[:first]:
+        start = rounds % len(names)
+        for name in names[start:] + names[:start]:
             ms = timed(lambda run=runs[name], n=number[name]: _call(run, n))[1]
             taken[name].append(ms / number[name])
             spent += ms

@@ -1,7 +1,8 @@
 """The command `nbgraph`, also `python -m nbgraph`: the Ising model on a periodic strip, see `nbgraph.ising`.
 
 In: a width, temperatures, a tolerance. Out: a table beside the exact values, or JSON; a plot if asked for.
-`nbgraph --list` names the other examples; `nbgraph cache` is a command of its own, see `nbgraph.cache`.
+`nbgraph --list` names the other examples, `nbgraph NAME` runs one; `nbgraph cache` is a command of its own, see
+`nbgraph.cache`.
 Holds: with --json nothing else goes to stdout; what cannot be done is one line on stderr, and status 2.
 """
 
@@ -17,19 +18,22 @@ from typing import Any
 import numpy as np
 
 from nbgraph import Engine, cache, ising
-from nbgraph.examples import menu
-from nbgraph.examples.command import LineParser, add_common, effort, new_figure, save
+from nbgraph.examples import menu, names, run_example
+from nbgraph.examples.command import LineParser, add_common, effort, ends_quietly, new_figure, save
 from nbgraph.ising import Solution
 
 HEAD = ("T", "K", "", "lnZ", "U", "C", "steps")
 TEMPERATURES = (1.8, 2.0, ising.TC, 2.5, 3.0)  # both sides of the transition
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     if list(argv[:1]) == ["cache"]:
         return cache.main(argv[1:])
+    if argv and argv[0] in names():
+        return run_example(argv[0], argv[1:])
     parser = arguments()
     args = parser.parse_args(argv)
     if args.list:
@@ -58,7 +62,7 @@ def arguments() -> LineParser:
         prog="nbgraph",
         description="Free energy, energy and specific heat of the Ising model on a periodic strip, per site: power "
         "iteration on its transfer matrix and two derivatives through the loop, beside the exact values.",
-        epilog="nbgraph --list: more examples. nbgraph cache path|info|clear: compiled code on disk.",
+        epilog="nbgraph --list: more examples; nbgraph NAME: one of them. nbgraph cache path|info|clear: code on disk.",
     )
     parser.add_argument("--width", type=width_of, default=10, metavar="N", help="spins in a row, 1 to 10 (%(default)s)")
     parser.add_argument("--temperatures", type=number_of, nargs="+", default=TEMPERATURES, metavar="T", help="K = 1/T")
@@ -88,7 +92,7 @@ def number_of(text: str) -> float:
 
 def show_menu() -> int:
     """The examples, one a line."""
-    print("python -m nbgraph.examples.NAME, with --help, --json, --plot FILE:")
+    print("python -m nbgraph NAME, or python -m nbgraph.examples.NAME, with --help, --json, --plot FILE:")
     for name, line in menu().items():
         print(f"  {name:10}  {line}")
     return 0

@@ -22,7 +22,7 @@ from nbgraph.captures import names_in
 from nbgraph.derive import seal
 from nbgraph.engine import Engine
 from nbgraph.engine.core import value
-from nbgraph.errors import BindingError, BoundsError, ShapeError, is_ours, user_frame
+from nbgraph.errors import BindingError, BoundsError, ShapeError, guarded, is_ours, user_frame
 from nbgraph.jit import is_tracing
 from nbgraph.parts import Part, ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
@@ -57,6 +57,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     return checkpointed
 
 
+@guarded
 def checkpoint_loop(
     step: Callable[[Any], Any],
     state: Any,

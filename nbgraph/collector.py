@@ -11,33 +11,28 @@ ever becomes garbage. A process that has switched the collector off is left as i
 from __future__ import annotations
 
 import gc
+import weakref
+from typing import ClassVar
 
 
-class _Waiting:
-    """Off while entered, however deep. Ctrl-C between two statements leaves it to the next one who enters to put back
-    what was."""
+class Waiting:
+    """The context of such work. The outermost one puts back what was as it is left; where Ctrl-C comes just then, the
+    next one does that. Guarded by `nbgraph.trace.LOCK`."""
 
-    def __init__(self) -> None:
-        self.depth = 0
-        self.is_off = self.was_on = False
+    __slots__ = ("__weakref__",)
+    #: The one that switched the collector off; it is gone where it was interrupted.
+    _first: ClassVar[weakref.ref[Waiting] | None] = None
 
     def __enter__(self) -> None:
-        if not self.depth and not self.is_off:
-            self.was_on = gc.isenabled()
-            self.is_off = True
+        if gc.isenabled() or (Waiting._first is not None and Waiting._first() is None):
+            Waiting._first = weakref.ref(self)
             gc.disable()
-        self.depth += 1
 
     def __exit__(self, *_: object) -> None:
-        self.depth -= 1
-        if not self.depth:
-            if self.was_on:
-                gc.enable()
-            self.is_off = False
+        if Waiting._first is not None and Waiting._first() is self:
+            gc.enable()
+            Waiting._first = None
 
-
-#: Guarded by `nbgraph.trace.LOCK`.
-WAITING = _Waiting()
 
 #: So many objects are tracked where hardly anything but modules has been made: Python, NumPy and nbgraph make 32,000,
 #: IPython with them 100,000.

@@ -72,6 +72,11 @@ def _read(node: Any, value: int | None) -> Decided:
     return cast("Decided", cast("DimExpr", size_of(node, None)).symbol)
 
 
+def undecided(names: Iterable[Decided]) -> list[Any]:
+    """The nodes of those names that have no value yet. (A name that another thread decides has none from then on.)"""
+    return [node for n in names if (node := n.node) is not None]
+
+
 def names_of(sizes: Iterable[Size]) -> set[Decided]:
     """The names of sizes decided by data in some sizes."""
     return {n for d in sizes if type(d) is DimExpr for n in names_in(d) if type(n) is Decided}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import inline, joins, picks, repeats
-from nbgraph.collector import WAITING
+from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError
 from nbgraph.fragment import Fragment
@@ -76,7 +76,7 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node], ends: Sequenc
         recorded = inline.gradient(*outputs[0], wrt) if wrt else None
         if recorded is not None:
             return list(recorded)
-    with LOCK, WAITING:
+    with LOCK, Waiting():
         seal([ct for _, ct in outputs])
         if len(outputs) == 1:
             found = _through_one_call(*outputs[0], wrt)
@@ -257,7 +257,7 @@ def jvp(outputs: Sequence[Node], wrt: Sequence[tuple[Node, Node]]) -> list[Node 
     """Tangents of `outputs` from (node, tangent) pairs; None where an output does not depend on any of them."""
     if ALIVE:
         settle([*outputs, *(n for pair in wrt for n in pair)], partly=True)
-    with LOCK, WAITING:
+    with LOCK, Waiting():
         seal([t for _, t in wrt])
         path = Path(outputs, [w for w, _ in wrt], vjp)
         tangents: dict[Key, Node] = {key_of(w): t for w, t in wrt}

@@ -16,7 +16,7 @@ from functools import lru_cache, wraps
 from types import CodeType
 from typing import ParamSpec, TypeAlias, TypeVar
 
-import numpy.linalg
+import numpy as np
 
 __all__ = [
     "GENERATED",
@@ -28,10 +28,13 @@ __all__ = [
     "DtypeError",
     "LinAlgError",
     "NbgraphError",
+    "NumberError",
     "OutOfMemoryError",
     "ShapeError",
     "Site",
+    "check_steps",
     "describe",
+    "guarded",
     "is_ours",
     "named",
     "user_frame",
@@ -43,6 +46,8 @@ Site: TypeAlias = tuple[CodeType, int]
 _HOME = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _EXAMPLES = os.path.join(_HOME, "examples") + os.sep
 _KERNELS = f"{os.sep}nbgraph_kernels{os.sep}"
+#: Where code lies that is called for what it computes.
+_LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(np.__file__), "<frozen", "<__array_function__")
 #: What the code that the library generates gives for its file.
 GENERATED = "<nbgraph>"
 
@@ -152,6 +157,10 @@ class DtypeError(NbgraphError, TypeError):
     """A dtype the operation does not take."""
 
 
+class NumberError(DtypeError, OverflowError, ValueError):
+    """A number that is too large, or that the dtype it meets cannot hold or take."""
+
+
 class BoundsError(NbgraphError, IndexError):
     """An index or an axis outside of its range."""
 
@@ -168,7 +177,7 @@ class BindingError(NbgraphError):
     """A placeholder or a symbolic size without a value, or with one that does not fit."""
 
 
-class LinAlgError(NbgraphError, numpy.linalg.LinAlgError):
+class LinAlgError(NbgraphError, np.linalg.LinAlgError):
     """A factorisation or a solve that failed: singular, not positive definite, not converged."""
 
 
@@ -184,6 +193,20 @@ class OutOfMemoryError(NbgraphError, MemoryError):
         return cls(str(error) or "out of memory", operation=operation, hint=hint)
 
 
+#: Steps of a recurrence that is recorded step by step.
+STEPS_LIMIT = 100_000
+
+
+def check_steps(operation: str, n: int, position: int | str = 0) -> None:
+    """Refuses a recurrence whose graph would fill the memory.
+
+    >>> check_steps("polyint", 3)
+    """
+    if n > STEPS_LIMIT:
+        wanted = f"at most {STEPS_LIMIT}"
+        raise OutOfMemoryError("too many steps", operation=operation, position=position, got=n, wanted=wanted)
+
+
 class CacheError(NbgraphError):
     """The folder of compiled code cannot be used or trusted."""
 
@@ -192,8 +215,55 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+#: Python's and NumPy's own errors, and what they are here; of several the first that fits.
+_NAMED_FOR: tuple[tuple[type[Exception], type[NbgraphError]], ...] = (
+    (MemoryError, OutOfMemoryError),
+    (IndexError, BoundsError),
+    (OverflowError, NumberError),
+    (ValueError, ShapeError),
+    (LookupError, ShapeError),
+    (TypeError, DtypeError),
+    (AttributeError, DtypeError),
+    (BufferError, DtypeError),
+    (ArithmeticError, ShapeError),
+)
+_BARE = tuple(kind for kind, _ in _NAMED_FOR)
+
+
+def _of_bare(error: Exception, function: Callable[..., object]) -> NbgraphError:
+    name = function.__name__
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError.of(error, name)
+    kind = next(ours for theirs, ours in _NAMED_FOR if isinstance(error, theirs))
+    return kind(
+        str(error).removeprefix(f"{name}() "), operation=name, hint=f"it is called {name}{_parameters(function)}"
+    )
+
+
+def _is_the_users(error: Exception) -> bool:
+    """Whether it came out of a function that was called back: a frame below the function's own is no library's."""
+    trace = error.__traceback__ and error.__traceback__.tb_next  # after the wrapper's
+    while trace is not None and (trace := trace.tb_next) is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not (is_ours(file) or file.startswith(_LIBRARIES)):
+            return True
+    return False
+
+
+def _parameters(function: Callable[..., object]) -> str:
+    """A signature without its types."""
+    from inspect import Parameter, signature
+
+    taken = signature(function)
+    bare = [p.replace(annotation=Parameter.empty) for p in taken.parameters.values()]
+    return str(taken.replace(parameters=bare, return_annotation=Parameter.empty))
+
+
 def named(function: Callable[P, R]) -> Callable[P, R]:
     """A function whose errors of shape, dtype and axis bear its own name, whichever step found them.
+
+    What Python or NumPy says of an argument that no step of ours looked at becomes a named error too. Errors of
+    functions that the user gave stay as they are.
 
     >>> @named
     ... def double(x):
@@ -208,7 +278,41 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except (ShapeError, DtypeError, BoundsError) as error:
-            error.operation = function.__name__
+            if not _is_the_users(error):
+                error.operation = function.__name__
             raise
+        except NbgraphError:
+            raise
+        except _BARE as error:
+            if _is_the_users(error):
+                raise
+            raise _of_bare(error, function) from error
+
+    return call
+
+
+def guarded(function: Callable[P, R]) -> Callable[P, R]:
+    """As `named`, for a function whose named errors say already where they belong: they keep their names.
+
+    >>> @guarded
+    ... def first(x):
+    ...     return x[0]
+    >>> try:
+    ...     first(1)
+    ... except DtypeError as error:
+    ...     print(error.operation, error.hint)
+    first it is called first(x)
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except NbgraphError:
+            raise
+        except _BARE as error:
+            if _is_the_users(error):
+                raise
+            raise _of_bare(error, function) from error
 
     return call

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nbgraph.errors import DifferentiationError, DtypeError, ShapeError
+from nbgraph.errors import DifferentiationError, DtypeError, ShapeError, guarded
 from nbgraph.kinds import Kernel
 from nbgraph.op import REGISTRY, Op, Sizes
 from nbgraph.promote import operand
@@ -31,6 +31,7 @@ __all__ = ["ShapeDtypeStruct", "custom_op"]
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
+@guarded
 def ShapeDtypeStruct(shape: Sequence[Any], dtype: Any) -> TensorType:
     """The type of a result: its shape and its dtype (JAX's name).
 
@@ -40,6 +41,7 @@ def ShapeDtypeStruct(shape: Sequence[Any], dtype: Any) -> TensorType:
     return TensorType(code_of(dtype), tuple(shape))
 
 
+@guarded
 def custom_op(
     name: str,
     *,

@@ -17,7 +17,7 @@ from nbgraph.api.creation import asarray, counted
 from nbgraph.api.elementwise import conj, divide, multiply, sqrt, where
 from nbgraph.api.gather import axis_of
 from nbgraph.dims import DimExpr, dim_min
-from nbgraph.errors import DtypeError, ShapeError
+from nbgraph.errors import DtypeError, ShapeError, named
 from nbgraph.promote import apply, as_code, operand
 from nbgraph.types import COMPLEX_OF, Size
 
@@ -56,6 +56,7 @@ _SWAPPED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward":
 # -- one axis ---------------------------------------------------------------------------------------------------------
 
 
+@named
 def fft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> TracedTensor:
     """The transform sum over j of a_j exp(-2 pi i j k / n) along an axis.
 
@@ -66,6 +67,7 @@ def fft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> Trace
     return _divided(apply("fft", x, axis=at, inverse=False), size, _share("fft", norm, _FORTH))
 
 
+@named
 def ifft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> TracedTensor:
     """The inverse of `fft`.
 
@@ -76,6 +78,7 @@ def ifft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> Trac
     return _divided(apply("fft", x, axis=at, inverse=True), size, _share("ifft", norm, _BACK))
 
 
+@named
 def rfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> TracedTensor:
     """The first n // 2 + 1 elements of the transform of real numbers.
 
@@ -86,6 +89,7 @@ def rfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> Trac
     return _divided(apply("rfft", x, axis=at), size, _share("rfft", norm, _FORTH))
 
 
+@named
 def irfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> TracedTensor:
     """The inverse of `rfft`: n real numbers, by default 2 (m - 1) from m elements.
 
@@ -101,6 +105,7 @@ def irfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> Tra
     return _divided(apply("irfft", x, axis=at, n=size), size, _share("irfft", norm, _BACK))
 
 
+@named
 def hfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> TracedTensor:
     """The real transform of a signal that is its own conjugate backwards, of which a is the first half.
 
@@ -110,6 +115,7 @@ def hfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> Trac
     return irfft(conj(a), n, axis, _swapped("hfft", norm))
 
 
+@named
 def ihfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> TracedTensor:
     """The inverse of `hfft`.
 
@@ -183,6 +189,7 @@ def _divided(x: TracedTensor, n: Size, share: str) -> TracedTensor:
 # -- several axes -----------------------------------------------------------------------------------------------------
 
 
+@named
 def fftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None) -> TracedTensor:
     """`fft` along several axes (default: all, or the last ones if `s`, the numbers of points, is given).
 
@@ -192,6 +199,7 @@ def fftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None) -> Tr
     return _over("fftn", a, s, axes, norm, fft)
 
 
+@named
 def ifftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None) -> TracedTensor:
     """The inverse of `fftn`.
 
@@ -201,6 +209,7 @@ def ifftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None) -> T
     return _over("ifftn", a, s, axes, norm, ifft)
 
 
+@named
 def rfftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None) -> TracedTensor:
     """`rfft` along the last of several axes, `fft` along the others.
 
@@ -212,6 +221,7 @@ def rfftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None) -> T
     return _over("rfftn", rfft(x, n, last, norm), [n for n, _ in rest], [a for _, a in rest], norm, fft)
 
 
+@named
 def irfftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None) -> TracedTensor:
     """The inverse of `rfftn`.
 
@@ -224,6 +234,7 @@ def irfftn(a: Any, s: Any = None, axes: Any = None, norm: str | None = None) -> 
     return irfft(x, n, last, norm)
 
 
+@named
 def fft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None) -> TracedTensor:
     """`fftn` along two axes.
 
@@ -233,6 +244,7 @@ def fft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None) -
     return fftn(a, s, axes, norm)
 
 
+@named
 def ifft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None) -> TracedTensor:
     """The inverse of `fft2`.
 
@@ -242,6 +254,7 @@ def ifft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None) 
     return ifftn(a, s, axes, norm)
 
 
+@named
 def rfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None) -> TracedTensor:
     """`rfftn` along two axes.
 
@@ -251,6 +264,7 @@ def rfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None) 
     return rfftn(a, s, axes, norm)
 
 
+@named
 def irfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None) -> TracedTensor:
     """The inverse of `rfft2`.
 
@@ -288,6 +302,7 @@ def _over(name: str, a: Any, s: Any, axes: Any, norm: str | None, transform: Tra
 # -- order and frequencies --------------------------------------------------------------------------------------------
 
 
+@named
 def fftshift(x: Any, axes: Any = None) -> TracedTensor:
     """The element of frequency zero moved to the middle, along axes (an int or several; None: all).
 
@@ -297,6 +312,7 @@ def fftshift(x: Any, axes: Any = None) -> TracedTensor:
     return _shifted(x, axes, 1)
 
 
+@named
 def ifftshift(x: Any, axes: Any = None) -> TracedTensor:
     """The inverse of `fftshift`.
 
@@ -314,6 +330,7 @@ def _shifted(a: Any, axes: Any, sign: int) -> TracedTensor:
     return x
 
 
+@named
 def fftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
     """The frequencies of `fft`'s elements, for points at a distance d.
 
@@ -326,6 +343,7 @@ def fftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -
     return asarray(divide(where(k < (n + 1) // 2, k, k - n), multiply(n, d)), dtype, device=device)
 
 
+@named
 def rfftfreq(n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TracedTensor:
     """The frequencies of `rfft`'s elements, for points at a distance d.
 

@@ -16,13 +16,14 @@ import numpy as np
 from nbgraph import api
 from nbgraph.custom import custom_vjp
 from nbgraph.engine import Engine
-from nbgraph.errors import DtypeError, LinAlgError, ShapeError
+from nbgraph.errors import DtypeError, LinAlgError, ShapeError, guarded
 from nbgraph.linalg import solve
 from nbgraph.transforms import jacrev, vjp
 
 __all__ = ["fixed_point"]
 
 
+@guarded
 def fixed_point(
     f: Callable[..., Any],
     x0: Any,

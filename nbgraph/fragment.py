@@ -9,7 +9,6 @@ off input `i`, else `("w", k)`, the k-th run-time word of a call.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -19,8 +18,9 @@ from nbgraph.errors import BindingError, NbgraphError
 from nbgraph.keys import Derived, GlobalOpKey, GlobalValKey, Input
 from nbgraph.op import REGISTRY, Op, Sizes
 from nbgraph.types import Shape, Size, TensorType, code_of
+from nbgraph_kernels.locks import lock
 
-_LOCK = threading.RLock()
+_LOCK = lock()
 
 
 class Instr(NamedTuple):

@@ -65,8 +65,8 @@ def fragments_of(*tensors: Node) -> list[Fragment]:
     """
     with LOCK:
         drafts = [d.call for d in draft(tensors)]
-    roots = [*tensors, *(i for call in drafts for i in call.inputs)]
-    return [call.fragment for call in (*_sealed_calls(roots), *drafts)]
+        roots = [*tensors, *(i for call in drafts for i in call.inputs)]
+        return [call.fragment for call in (*_sealed_calls(roots), *drafts)]
 
 
 def _sealed_calls(roots: Sequence[Node]) -> list[FragmentCall | RepeatCall]:
@@ -93,14 +93,15 @@ def key_of(tensor: Node) -> GlobalValKey:
     """
     keys: dict[int, Any] = {}  # nodes to their keys, packs to their operation's key
     stack = [tensor]
-    while stack:
-        node = stack[-1]
-        below = [] if node.op is None else [i for i in node.inputs if id(i) not in keys]
-        if below:
-            stack.extend(below)
-        else:
-            stack.pop()
-            keys[id(node)] = _key(node, keys)
+    with LOCK:
+        while stack:
+            node = stack[-1]
+            below = [] if node.op is None else [i for i in node.inputs if id(i) not in keys]
+            if below:
+                stack.extend(below)
+            else:
+                stack.pop()
+                keys[id(node)] = _key(node, keys)
     key: GlobalValKey = keys[id(tensor)]
     return key
 

@@ -16,6 +16,7 @@ from typing import Any
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.match import Found, recognise
+from nbgraph.moving import moving_words
 from nbgraph.plans import Plan, inline_plan
 from nbgraph.roll import SHORT
 from nbgraph.trace import LOCK, Node, Pack, Projection, recorder
@@ -34,14 +35,17 @@ def gradient(out: Node, ct: Node, wrt: Sequence[Node]) -> list[Node] | None:
     positions = _positions(found.outside, wrt)
     if positions is None:
         return None
-    key = (positions, found.key[0], *found.key[3:])
-    record = _RECORDINGS.get(key, ...)
-    if record is ...:
-        record = _recording(found, positions)
+    key, plan = (positions, found.key[0], *found.key[3:]), found.key[0].plan
+    # Where a slice begins, say, is no part of the key, and is written into the recording.
+    words = found.words(plan) if moving_words(plan.fragment) else ()
+    known = _RECORDINGS.get(key)
+    if known is None:
+        known = words, _recording(found, positions)
         with LOCK:
             if len(_RECORDINGS) >= _LIMIT:
                 _RECORDINGS.clear()
-            _RECORDINGS[key] = record
+            _RECORDINGS[key] = known
+    record = known[1] if known[0] == words else None
     return record(found.nodes, found.outside, ct) if record is not None else None
 
 
@@ -78,7 +82,7 @@ def _recording(found: Found, positions: tuple[int, ...]) -> Recording:
     at = {slot: k for k, slot in enumerate(seal_plan.slots)}
     given = [_source(kind, which, at) for kind, which in plan.sources]
     env = f.environment(tuple([x.type for x in found.outside]), found.words(seal_plan))
-    fallible = next((k for k, n in enumerate(found.nodes) if n.op is not None and n.op.fallible), None)
+    fallible = next(iter(seal_plan.fallible), None)
     site = user_frame if fallible is None else f"site_of(nodes[{fallible}])"
     return recorder(given, _steps(f, plan, env), [plan.results[p] for p in positions], site)
 

@@ -33,6 +33,7 @@ from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import SCALAR, Node, _next_seq, array_constant, formal
 from nbgraph.trees import TreeDef, flatten, unflatten
+from nbgraph_kernels.locks import in_forked_process
 
 __all__ = ["jit"]
 
@@ -74,14 +75,15 @@ def jit(
     def jitted(*args: Any, **kwargs: Any) -> Any:
         if not kwargs and not TRACES.running:
             record: Recorder | None
-            nodes: Sequence[Any] = args if not traced.arrays else traced.with_arrays(args)
+            nodes: Sequence[Any] = args
             try:
-                record = known[tuple([a.type for a in nodes])]
+                record = None if traced.mixed else known[tuple([a.type for a in args])]
             except (AttributeError, KeyError):
+                record = None
+            if record is None:
                 nodes, kinds = _plain(args)
                 record = known.get(kinds)
-                if record is not None:
-                    traced.arrays = tuple([k for k, a in enumerate(args) if type(a) is np.ndarray])
+                traced.mixed = record is not None  # look there first the next time
             if record is not None:
                 out = record(*nodes)
                 if out is not STALE:
@@ -127,15 +129,20 @@ class _Traces:
         """This thread is tracing for as long."""
         me = get_ident()
         outermost = me not in self.running
-        self.running.add(me)
-        try:
+        try:  # what is added goes in any case, an interrupt just after it too
+            self.running.add(me)
             yield
         finally:
             if outermost:
                 self.running.discard(me)
 
+    def only_here(self) -> None:
+        """There is no other thread: a new one may go by the number of one that was."""
+        self.running &= {get_ident()}
+
 
 TRACES = _Traces()
+in_forked_process(TRACES.only_here)
 
 
 def is_tracing() -> bool:
@@ -154,12 +161,12 @@ class Static:
 
 class Traced:
     """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds;
-    `arrays`: the positions at which arrays were last seen, looked at first."""
+    `mixed`: whether there were arrays or numbers last time."""
 
     def __init__(self, f: Callable[..., Any], nums: tuple[int, ...], names: tuple[str, ...]) -> None:
         self.f, self.name = f, str(getattr(f, "__name__", type(f).__name__))
         self.known: dict[Any, Recorder] = {}
-        self.arrays: tuple[int, ...] = ()
+        self.mixed = False
         self._recorders: dict[Any, list[Recorder]] = {}
         self.nums, self.names = nums, frozenset(names)
         positions = _positions(f)
@@ -185,14 +192,6 @@ class Traced:
                 return out
         record = self._trace(args, kwargs, nodes, signature)
         return record(*nodes)
-
-    def with_arrays(self, args: tuple[Any, ...]) -> Sequence[Any]:
-        """The arguments, with nodes for arrays where arrays were last seen."""
-        nodes = list(args)
-        for k in self.arrays:
-            if k < len(nodes) and type(nodes[k]) is np.ndarray:
-                nodes[k] = array_constant(nodes[k])
-        return nodes
 
     def _with_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         nums = {k % len(args) for k in self.nums if -len(args) <= k < len(args)}

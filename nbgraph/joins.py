@@ -12,7 +12,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from itertools import accumulate
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,13 +23,14 @@ from nbgraph.op import REGISTRY
 from nbgraph.seal import anonymous, commit, draft
 from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, SplitCall, infer, new_node, number_within, record
 from nbgraph.types import Shape
+from nbgraph_kernels.locks import lock
 
 #: Joins of more than this many are calls, wherever they come from.
 MANY = 32
 #: By place in the user's program: how long its list was, and the creation number of its last element.
 _LISTS: dict[Any, tuple[int, Any]] = {}
 _LISTS_LIMIT = 4096
-_LISTS_LOCK = Lock()
+_LISTS_LOCK = lock()
 
 
 def grows(nodes: Sequence[Node]) -> bool:

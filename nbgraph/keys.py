@@ -8,15 +8,15 @@ A key lives as long as somebody holds it; the chain below it lives with it.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Hashable
 from typing import Any, ClassVar, NamedTuple
 
 from nbgraph.op import Op, Sizes
 from nbgraph.types import Shape, TensorType
+from nbgraph_kernels.locks import lock
 
-_LOCK = threading.RLock()
+_LOCK = lock()
 _SIZES = Sizes()
 
 

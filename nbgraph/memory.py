@@ -44,6 +44,7 @@ class Block:
     __slots__ = ("__array_interface__", "_memory", "_size")
 
     def __init__(self, size: int, shape: tuple[Any, ...], dtype: np.dtype[Any]) -> None:
+        self._size = size
         try:
             self._memory = _WAITING[size].pop()
             if size > COMMON and self._memory[0].size != size + _ALIGN:  # of another size: it is given back
@@ -51,12 +52,13 @@ class Block:
                 self._memory = _fresh(size)
         except IndexError:
             self._memory = _fresh(size)
-        self._size = size
         data = (self._memory[1], False)
         self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": data}
 
     def __del__(self, waiting: Any = _WAITING) -> None:
-        waiting[self._size].append(self._memory)
+        memory = getattr(self, "_memory", None)  # there was none to be had, or Ctrl-C came first
+        if memory is not None:
+            waiting[self._size].append(memory)
 
 
 def _fresh(size: int) -> tuple[Array, int]:

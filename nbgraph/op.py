@@ -9,7 +9,6 @@ Holds: an operation names other operations only through the builder `b` that its
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,9 +16,10 @@ import numpy as np
 
 from nbgraph.errors import DifferentiationError, ShapeError
 from nbgraph.types import Shape, Size, TensorType
+from nbgraph_kernels.locks import lock
 
 REGISTRY: dict[str, type[Op]] = {}
-_LOCK = threading.Lock()
+_LOCK = lock()
 
 
 class Sample(NamedTuple):
@@ -114,7 +114,7 @@ class Op:
                     found = object.__new__(cls)
                     found._values = values
                     found.__dict__.update(zip(cls.params, values, strict=True))
-                    Op._interned[key] = found
+                    found = Op._interned.setdefault(key, found)  # a finaliser may have made it meanwhile
         return found
 
     def __reduce__(self) -> Any:

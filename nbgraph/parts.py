@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins, picks
-from nbgraph.decided import ALIVE, names_of
+from nbgraph.decided import ALIVE, names_of, undecided
 from nbgraph.errors import DifferentiationError
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.repeats import unroll
@@ -209,7 +209,7 @@ def _deciding(thing: Any) -> list[Node]:
     if not ALIVE:
         return []
     sizes = (*thing.sizes, *thing.type.shape) if isinstance(thing, Node) else getattr(thing, "words", ())
-    return [name.node for name in names_of(sizes) if name.value is None]
+    return undecided(names_of(sizes))
 
 
 def _is_same(a: Array, b: Array) -> bool:

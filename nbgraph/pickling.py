@@ -9,7 +9,6 @@ is still alive from the same pickled state is reused, so `loss.grad(params)` wor
 
 from __future__ import annotations
 
-import threading
 import uuid
 import weakref
 from typing import Any
@@ -30,12 +29,21 @@ from nbgraph.trace import (
     _next_seq,
     new_node,
 )
+from nbgraph_kernels.locks import in_forked_process
 
 #: Stands for this process, so that values of one process are told from those of another.
 _PROCESS = uuid.uuid4().hex
-_LOCK = threading.RLock()
 
-#: What was read and is still alive, by where and in what state it was written.
+
+def _another_process() -> None:
+    """A forked process goes on with the same creation numbers, for other values."""
+    global _PROCESS
+    _PROCESS = uuid.uuid4().hex
+
+
+in_forked_process(_another_process)
+
+#: What was read and is still alive, by where and in what state it was written. Guarded by `LOCK`.
 _ALIVE: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
 
 Row = tuple[Any, ...]
@@ -53,15 +61,16 @@ def reduce(node: Node) -> Any:
     """
     if ALIVE:
         settle([node], partly=True)
-    things = _below(node)
-    number = {id(t): k for k, t in enumerate(things)}
-    return rebuild, ((_PROCESS, [_row(t, number) for t in things]), number[id(node)])
+    with LOCK:  # what is walked is what is written
+        things = _below(node)
+        number = {id(t): k for k, t in enumerate(things)}
+        return rebuild, ((_PROCESS, [_row(t, number) for t in things]), number[id(node)])
 
 
 def rebuild(table: tuple[str, list[Row]], index: int) -> Any:
     """The tensor that was row `index` of a table."""
     process, rows = table
-    with _LOCK:
+    with LOCK:
         things: list[Any] = []
         new = []
         for row in rows:
@@ -98,8 +107,7 @@ def _below(node: Node) -> list[Any]:
         seen[id(thing)] = thing
         stack.extend(thing.inputs)
         if isinstance(thing, Node) and thing.op is None:
-            with LOCK:
-                stack.append(plain_call(thing, vjp))
+            stack.append(plain_call(thing, vjp))
     return list(seen.values())
 
 

@@ -10,7 +10,7 @@ breaks no chain. The cotangent of the whole is made once, not once for each slic
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,10 @@ def take(node: Node) -> None:
     node.op, node.inputs, node.sizes = None, (), ()  # last: it is open until it has its value
 
 
-def values(call: PickCall, array: Array) -> dict[Slot, Array]:
-    """The slices that nodes wait for."""
-    wanted = [slot for slot, reference in call.nodes if reference() is not None]
-    return {slot: np.asarray(call.op.view(array, slot[1]), order="C") for slot in wanted}
+def values(call: PickCall, array: Array, wanted: Iterable[Slot]) -> dict[Slot, Array]:
+    """The slices `wanted` (nodes may have got theirs from another thread since) and those that nodes wait for."""
+    slots = {*wanted, *(slot for slot, reference in call.nodes if reference() is not None)}
+    return {slot: np.asarray(call.op.view(array, slot[1]), order="C") for slot in slots}
 
 
 def total(call: PlaceCall, arrays: Sequence[Array]) -> Array:

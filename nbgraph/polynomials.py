@@ -13,7 +13,7 @@ import numpy as np
 
 from nbgraph import api, linalg
 from nbgraph.api.gather import value
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, check_steps, named
 from nbgraph.promote import common, divide, operand, to_inexact
 from nbgraph.trace import concrete_size
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "polyval", "roots"]
 
 
+@named
 def polyval(p: Any, x: Any) -> TracedTensor:
     """The value at x, p[0] x^(n-1) + ... + p[n-1], by Horner's rule.
 
@@ -36,6 +37,7 @@ def polyval(p: Any, x: Any) -> TracedTensor:
     return made
 
 
+@named
 def polyadd(a1: Any, a2: Any) -> TracedTensor:
     """The sum.
 
@@ -46,6 +48,7 @@ def polyadd(a1: Any, a2: Any) -> TracedTensor:
     return api.add(x, y)
 
 
+@named
 def polysub(a1: Any, a2: Any) -> TracedTensor:
     """The difference.
 
@@ -56,6 +59,7 @@ def polysub(a1: Any, a2: Any) -> TracedTensor:
     return api.subtract(x, y)
 
 
+@named
 def polymul(a1: Any, a2: Any) -> TracedTensor:
     """The product.
 
@@ -65,6 +69,7 @@ def polymul(a1: Any, a2: Any) -> TracedTensor:
     return api.convolve(_coefficients("polymul", a1, 0), _coefficients("polymul", a2, 1))
 
 
+@named
 def polydiv(u: Any, v: Any) -> tuple[TracedTensor, TracedTensor]:
     """Quotient and remainder of u / v; v[0] is not 0. The remainder has one coefficient less than v.
 
@@ -83,6 +88,7 @@ def polydiv(u: Any, v: Any) -> tuple[TracedTensor, TracedTensor]:
     return (api.stack(quotient) if quotient else api.zeros(1, x.dtype)), left
 
 
+@named
 def polyder(p: Any, m: int = 1) -> TracedTensor:
     """The m-th derivative.
 
@@ -90,12 +96,13 @@ def polyder(p: Any, m: int = 1) -> TracedTensor:
     [3, 2, 1]
     """
     c = _coefficients("polyder", p)
-    for _ in range(_order("polyder", m)):
+    for _ in range(min(_order("polyder", m), len(c))):  # then nothing is left
         n = len(c) - 1
         c = c[:-1] * np.arange(n, 0, -1)
     return c
 
 
+@named
 def polyint(p: Any, m: int = 1, k: Any = None) -> TracedTensor:
     """The m-th integral, with the constants k (a number, or one for each integration; 0 by default).
 
@@ -103,12 +110,14 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> TracedTensor:
     [1.0, 1.0, 1.0, 0.0]
     """
     c, m = _coefficients("polyint", p), _order("polyint", m)
+    check_steps("polyint", m, 1)
     constants = api.broadcast_to(0 if k is None else k, (m,))
     for step in range(m):
         c = api.concatenate([divide(c, np.arange(len(c), 0, -1)), constants[step : step + 1]])
     return c
 
 
+@named
 def poly(seq_of_zeros: Any) -> TracedTensor:
     """The polynomial with these zeros and leading coefficient 1; of a square matrix its characteristic polynomial.
 
@@ -129,6 +138,7 @@ def poly(seq_of_zeros: Any) -> TracedTensor:
     return api.real(made) if is_matrix and is_real else made
 
 
+@named
 def roots(p: Any) -> TracedTensor:
     """The zeros, complex, in no order: the eigenvalues of the companion matrix.
 
@@ -149,6 +159,7 @@ def roots(p: Any) -> TracedTensor:
     return api.concatenate([found, api.zeros(at_zero, found.dtype)]) if at_zero else found
 
 
+@named
 def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False) -> Any:
     """The polynomial of degree `deg` for which the sum of (w (y - p(x)))^2 is least; for each column of y if there are
     several.

@@ -19,7 +19,7 @@ import numpy as np
 import nbgraph.ops  # noqa: F401  (registers the operations)
 from nbgraph import joins
 from nbgraph.dims import DimExpr
-from nbgraph.errors import DtypeError, ShapeError
+from nbgraph.errors import DtypeError, NumberError, ShapeError
 from nbgraph.op import REGISTRY, Op
 from nbgraph.trace import Node, array_constant, constant_of, infer, is_weak, record_as, scalar
 from nbgraph.trace import record1 as _record1
@@ -62,10 +62,6 @@ _INTEGER_POWER, _REAL_POWER = REGISTRY["integer_power"], REGISTRY["real_power"]
 
 #: Integral exponents up to here are `integer_power`: exact derivatives of every order.
 _LARGEST_EXPONENT = 64
-
-
-class NumberError(DtypeError, OverflowError, ValueError):
-    """A number that the dtype it meets cannot hold or take."""
 
 
 # -- one operand ------------------------------------------------------------------------------------------------------
@@ -232,9 +228,15 @@ _ALONG: dict[tuple[str, int, Any], Op] = {}
 def along(name: str, x: Node, axis: Any) -> TracedTensor:
     """Records an operation that rank and axis (an int, a tuple or list of them, None) say all about."""
     key = (name, x.type.ndim, tuple(axis) if isinstance(axis, list | range) else axis)
-    op = _ALONG.get(key)
-    if op is None:
-        op = _ALONG[key] = REGISTRY[name].bind([x.type], axis=key[2])[0]
+    try:
+        op = _ALONG.get(key)
+        if op is None:
+            op = _ALONG[key] = REGISTRY[name].bind([x.type], axis=key[2])[0]
+    except DtypeError:
+        raise
+    except TypeError:
+        wanted = "an integer, or a tuple of them"
+        raise DtypeError("no axis", operation=name, position="axis", got=repr(axis), wanted=wanted) from None
     return record1(op, x)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.gather import value
+from nbgraph.errors import named
 from nbgraph.promote import operand
 from nbgraph.trace import Node
 
@@ -103,7 +104,7 @@ def _drawing(name: str, source: Any = None) -> Any:
 
     drawn.__name__ = name
     drawn.__doc__ = f"A constant drawn as `numpy.random.{name}` draws, whose arguments these are."
-    return drawn
+    return named(drawn)
 
 
 def _plain(x: Any) -> Any:

@@ -105,14 +105,26 @@ def saved_slots(f: Fragment) -> tuple[int, ...]:
 
     Factors, and masks and indices that are used, must not be computed twice; products are not worth computing twice.
     """
-    found = f.cache.get("saved")
+    found: tuple[int, ...] | None = f.cache.get("saved")
+    if found is not None:
+        return found
+    used: set[int] = set()  # what an inexact value is made of, directly or through masks
+    for instr in reversed(f.instrs):
+        if any(f.types[o].inexact or o in used for o in instr.outs):
+            used.update(instr.ins)
+    made_once = [instr for instr in f.instrs if not instr.op.unique or instr.op.costly]
+    slots = tuple(o for i in made_once for o in i.outs if i.op.n_out > 1 or o in used)
+    kept: tuple[int, ...] = f.cache.setdefault(
+        "saved", slots
+    )  # another thread may have said it first: calls go by that
+    return kept
+
+
+def is_computed_once(f: Fragment) -> bool:
+    """Whether a value is in it of which another run may give another one as good (`Op.unique`)."""
+    found: bool | None = f.cache.get("once")
     if found is None:
-        used: set[int] = set()  # what an inexact value is made of, directly or through masks
-        for instr in reversed(f.instrs):
-            if any(f.types[o].inexact or o in used for o in instr.outs):
-                used.update(instr.ins)
-        made_once = [instr for instr in f.instrs if not instr.op.unique or instr.op.costly]
-        found = f.cache["saved"] = tuple(o for i in made_once for o in i.outs if i.op.n_out > 1 or o in used)
+        found = f.cache["once"] = not all(instr.op.unique for instr in f.instrs)
     return found
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from nbgraph.decided import ALIVE, HOOKS, Decided, names_of
+from nbgraph.decided import ALIVE, HOOKS, Decided, names_of, undecided
 from nbgraph.dims import DimExpr, substitute
 from nbgraph.errors import BindingError, BoundsError, ConcretizationError, NbgraphError
 from nbgraph.seal import commit, draft, equal_sizes
@@ -55,12 +55,11 @@ def _seal_below(name: Decided) -> None:
     """Seals what leads to a size that stays a symbol: no call needs a size that another value of the call decides."""
     waiting, found = [name], {name}
     while waiting:
-        below = _names(_open_below([waiting.pop().node]))
+        below = _names(_open_below(undecided([waiting.pop()])))
         waiting += [n for n in below - found if n.value is None]
         found |= below
     for n in sorted(found, key=_seq):
-        if n.value is None:
-            _seal(_open_below([n.node]))
+        _seal(_open_below(undecided([n])))
 
 
 def decide(name: Decided, engine: Any = None) -> int:
@@ -85,7 +84,7 @@ def checked(value: int) -> int:
 def refresh(node: Node) -> None:
     """Seals a node whose type has symbols, if all of them are known by now."""
     names = names_of(node.type.shape)
-    if names and all(n.value is not None or value_of(n.node) is not None for n in names):
+    if names and not any(value_of(n) is None for n in undecided(names)):
         settle([node], partly=True)
 
 
@@ -102,7 +101,7 @@ def names_below(nodes: Sequence[Node]) -> list[Decided]:
             stack.extend(below)
             new = _names([node]) - names
             names |= new
-            stack += [n.node for n in new if n.value is None]
+            stack += undecided(new)
     return sorted(names, key=_seq)
 
 

@@ -191,10 +191,12 @@ def program_for(fragment: Fragment, slots: frozenset[int], summed: frozenset[int
 
 def exact_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int] = frozenset()) -> Program:
     """The program of the fragment with just these outputs: it runs no operation that they do not need."""
-    found = fragment.cache.get(("exact", slots, summed))
-    if found is None:
-        found = fragment.cache["exact", slots, summed] = Program(fragment, tuple(sorted(slots)), summed)
-    return found
+    found: Program | None = fragment.cache.get(("exact", slots, summed))
+    if found is not None:
+        return found
+    made = Program(fragment, tuple(sorted(slots)), summed)
+    kept: Program = fragment.cache.setdefault(("exact", slots, summed), made)  # one for all threads: code belongs to it
+    return kept
 
 
 def _find_program(fragment: Fragment, slots: frozenset[int], summed: frozenset[int]) -> Program:

@@ -25,7 +25,7 @@ from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, changing, defers, forward, reflected
 from nbgraph.promote import record1, record2
 from nbgraph.settle import refresh
-from nbgraph.trace import Node, concrete_size, leaf, own_array, placeholder, set_handle, value_of
+from nbgraph.trace import Node, concrete_size, leaf, leaf_of_number, own_array, placeholder, set_handle, value_of
 from nbgraph.types import Shape, Size, TensorType, code_of
 
 __all__ = ["TracedTensor"]
@@ -37,6 +37,10 @@ _POWERS = {n: REGISTRY["integer_power"](n) for n in range(-8, 9)}
 
 
 # -- the class --------------------------------------------------------------------------------------------------------
+
+
+#: Numbers that are differentiated by as they are.
+_REALS: dict[type, str] = {float: "f8", np.float64: "f8", np.float32: "f4"}
 
 
 @final
@@ -71,6 +75,9 @@ class TracedTensor(Node):
         >>> TracedTensor.from_tensor([[1.0, 2.0]]).shape
         (1, 2)
         """
+        code = dtype is None and _REALS.get(type(a))
+        if code:
+            return leaf_of_number(a, code)  # type: ignore[return-value]
         made: Any = leaf(own_array(a.eval() if isinstance(a, TracedTensor) else a, dtype and code_of(dtype)), True)
         return made  # type: ignore[no-any-return]
 

@@ -16,7 +16,6 @@ The order of `seq` is a topological order.
 from __future__ import annotations
 
 import itertools
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -32,9 +31,10 @@ from nbgraph.errors import GENERATED, ConcretizationError, DtypeError, OutOfMemo
 from nbgraph.fragment import Fragment
 from nbgraph.op import Op, Sizes
 from nbgraph.types import CODES, DTYPES, Shape, TensorType, are_lasting, type_of_array
+from nbgraph_kernels.locks import lock
 
 #: Guards every change of structure (seals, commits). Recording needs no lock: it only makes new nodes.
-LOCK = threading.RLock()
+LOCK = lock(awaited=1)
 CX = Sizes()
 
 _active = attrgetter("active")
@@ -354,6 +354,18 @@ def scalar(value: Any, code: str) -> Node:
     data = np.array(value, dtype=DTYPES[code])
     node.type, node.active, node.data = _SCALAR_TYPES[code], False, data
     node.call, node.slot, node.seq = None, SCALAR, _next_seq()
+    return node
+
+
+def leaf_of_number(value: Any, code: str) -> Node:
+    """As `leaf`, differentiable, from a number that is no integer (the hot path)."""
+    data = np.array(value, dtype=DTYPES[code])
+    data.setflags(write=False)
+    made = object.__new__(_handle)
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    node.type, node.active, node.data = _SCALAR_TYPES[code], True, data
+    node.call, node.slot, node.seq = None, 0, _next_seq()
     return node
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nbgraph import api, derive
-from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError
+from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError, guarded
 from nbgraph.gradients import in_type
 from nbgraph.trace import Node, alias_of, concrete_size, constant_of, leaf, own_array
 from nbgraph.trees import TreeDef, flatten, structure, unflatten
@@ -103,6 +103,7 @@ def _scalar_result(run: _Run, fun: Function, holomorphic: bool) -> Any:
 # -- products -----------------------------------------------------------------------------------------------------
 
 
+@guarded
 def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
     """`(result, tangent of the result)` of `fun(*primals)` in the direction `tangents`.
 
@@ -119,6 +120,7 @@ def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux:
     return (run.result, run.results(pushed), run.aux) if has_aux else (run.result, run.results(pushed))
 
 
+@guarded
 def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     """`(result, f_jvp)`: `f_jvp(*tangents)` gives the tangent of `fun` at `primals`, without running `fun` again.
 
@@ -134,6 +136,7 @@ def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     return (run.result, f_jvp, run.aux) if has_aux else (run.result, f_jvp)
 
 
+@guarded
 def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     """`(result, f_vjp)`: `f_vjp(ct)` gives the tuple of cotangents of `primals` from one of the result.
 
@@ -152,6 +155,7 @@ def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     return (run.result, f_vjp, run.aux) if has_aux else (run.result, f_vjp)
 
 
+@guarded
 def hvp(fun: Function, primals: Any, tangents: Any) -> Any:
     """The Hessian of `fun` (with a real scalar result) at `primals`, times `tangents`: forward over reverse.
 

@@ -12,6 +12,7 @@ import dataclasses
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from nbgraph.errors import ShapeError
@@ -67,8 +68,19 @@ def flatten(tree: Tree) -> tuple[list[Any], TreeDef]:
     >>> flatten({"w": [1, 2], "b": 3})
     ([3, 1, 2], {'b': *, 'w': [*, *]})
     """
+    cls: Any = type(tree)
+    if cls in _ROWS and len(set(map(type, tree))) == 1 and _find(type(tree[0])) is None:
+        return list(tree), _row_of_leaves(cls, len(tree))  # a long list of tensors, say
     found: list[Any] = []
     return found, _flatten(tree, found)
+
+
+_ROWS: Final = (list, tuple)
+
+
+@lru_cache(maxsize=16)
+def _row_of_leaves(cls: type, n: int) -> TreeDef:
+    return TreeDef(cls, None, (_LEAF,) * n)
 
 
 def _flatten(tree: Tree, found: list[Any]) -> TreeDef:
@@ -89,6 +101,8 @@ def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Tree:
     given = list(leaves)
     if len(given) != treedef.size:
         raise ShapeError(f"{len(given)} leaves", wanted=f"{treedef.size} for the structure {treedef}")
+    if treedef.cls is list and treedef is _row_of_leaves(list, len(given)):
+        return given
     return _unflatten(treedef, iter(given))
 
 

@@ -9,7 +9,6 @@ which dimensions are 1 (and so broadcast); no other size.
 from __future__ import annotations
 
 import math
-import threading
 import weakref
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
+from nbgraph_kernels.locks import lock
 
 Size = int | DimExpr
 Shape = tuple[Size, ...]
@@ -27,7 +27,7 @@ CODES: dict[np.dtype[Any], str] = {d: c for c, d in DTYPES.items()}
 REAL_OF = {"c8": "f4", "c16": "f8"}
 COMPLEX_OF = {"f4": "c8", "f8": "c16"}
 
-_LOCK = threading.Lock()
+_LOCK = lock()
 
 
 def code_of(dtype: Any) -> str:

@@ -2,6 +2,9 @@
 
 A kernel is compiled by the first process of a test run that needs it, and loaded by the others: hundreds of them would
 otherwise be compiled in each.
+
+What hypothesis draws is the same in every run, and takes the time it takes: `pytest --hypothesis-profile=default` draws
+anew.
 """
 
 from __future__ import annotations
@@ -11,6 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "same", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 os.environ["NBGRAPH_CACHE_DIR"] = ""
 

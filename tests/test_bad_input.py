@@ -383,7 +383,9 @@ def test_interrupted_at_any_moment(jit):
     p = leaf(3)
     want = np.sqrt([1.0, 2.0, 3.0])
     rng, interrupts = np.random.default_rng(0), 0
-    for _ in range(40 if jit == "never" else 12):
+    rounds = 0
+    while interrupts < 6 or rounds < (40 if jit == "never" else 12):  # how many come in time is the machine's affair
+        rounds += 1
         engine, x = Engine(jit=jit), nbg.ones(3)
         steps = [x]
         for delay in (*rng.uniform(0.0002, 0.01 if jit == "never" else 0.15, 3), None):
@@ -399,7 +401,6 @@ def test_interrupted_at_any_moment(jit):
                 interrupts += 1
         np.testing.assert_allclose(steps[-1].eval(engine), want, rtol=1e-14)
         np.testing.assert_allclose(gradient, 0.5 / want, rtol=1e-12)
-    assert interrupts > 5
 
 
 @pytest.mark.parametrize("moment", ["generate", "compile_source", "call", "commit"])

@@ -208,9 +208,9 @@ def test_published_instances_plan(name):
     for given_path in instance["paths"].values():
         steps = plan_einsum(instance["format_string"], shapes, given_path["path"])
         assert sum(isinstance(s, Contraction) for s in steps) == len(shapes) - 1
-    start = time.perf_counter()
+    start = time.process_time()  # of this process, whatever else the machine does
     plan_einsum(instance["format_string"], shapes)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 SHAPES = [(3,), (2, 3), (3, 4), (3, 3), (5, 3, 3), (1, 3, 3), (4, 5, 3, 3), (4, 1, 3, 3), (0, 3), (3, 1), (1,)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
+from nbgraph import ising
 from nbgraph.__main__ import main as nbgraph_main
 from nbgraph.examples import deq, hyperopt, kalman, lstm, menu, ode, sinkhorn
 
@@ -286,6 +288,27 @@ def test_plot_without_matplotlib(capsys: pytest.CaptureFixture[str], monkeypatch
     assert "pip install matplotlib" in refused(capsys, "deq", "--plot", "deq.png")
 
 
+def test_control_c_is_no_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deq, "solve", interrupted)
+    assert command("deq")([]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("main", [deq.main, nbgraph_main])
+def test_a_closed_pipe_is_no_traceback(main: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deq, "solve", lambda *_: {"grad_unrolled": [], "grad_implicit": [], "diff": 0})
+    monkeypatch.setattr(ising, "solve", lambda *_: ising.Solution(2.0, 0.5, 0.0, 0.0, 0.0, 1))
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert main(["--json"]) == 141
+        out.write("what is flushed afterwards goes nowhere")
+
+
 @pytest.mark.parametrize("file", ["none/plot.png", "plot.what", "."])
 def test_a_plot_that_cannot_be_saved_is_said_before_the_work(
     file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -301,3 +324,5 @@ def test_the_menu(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert set(NAMES) <= set(menu())
     assert all(f"  {name} " in out and line.endswith(".") and line in out for name, line in menu().items())
+    assert nbgraph_main(["deq", "--n", "3", "--jit", "never", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["grad_implicit"]) == 3

@@ -320,6 +320,16 @@ def test_arrays_are_constants_of_the_call() -> None:
     assert first.call.fragment is second.call.fragment
 
 
+def test_operands_of_several_kinds_by_turns() -> None:
+    counted = Counted(lambda x, y: x * y)
+    f, x = counted.jitted(), leaf(3.0)
+    operands = [2.0, leaf(2.0), 4, leaf(5.0), np.array(6.0), 7.0, leaf(8.0), np.float64(9.0), 2.5]
+    for y in operands:
+        close(f(x, y), 3.0 * float(y))
+        close(f(x, y).grad(x), float(y))
+    assert len(counted) == 3  # a float and an integer are weak, the others alike
+
+
 def test_results_that_are_inputs_constants_or_the_same() -> None:
     captured = leaf(5.0)
     f = nbg.jit(lambda x, n: (x, n, x, captured, 3.5, np.arange(2), "text", nbg.zeros(2)))

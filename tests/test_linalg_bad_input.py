@@ -230,3 +230,20 @@ def test_norms_of_vectors_and_matrices():
         for order in ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf):
             got = L.matrix_norm(STACK, ord=order, keepdims=True).eval(NEVER)
             np.testing.assert_allclose(got, np.linalg.matrix_norm(STACK, ord=order, keepdims=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("code", ["f4", "c8"])
+def test_single_precision_stays_single(code):
+    calls = SQUARE | MATRIX | {
+        f"{name} {ord}": lambda a, f=f, ord=ord: f(a, ord)
+        for name, f, orders in (
+            ("norm", L.norm, (None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)),
+            ("cond", L.cond, (None, 1, -1, 2, -2, np.inf, -np.inf, "fro")),
+        )
+        for ord in orders
+    }  # fmt: skip
+    a = SPD.astype(code)
+    for name, f in calls.items():
+        made = f(a)
+        for x in made if isinstance(made, tuple) else (made,):
+            assert x.dtype in ("float32", "complex64", "int32", "int64", "bool"), (name, x.dtype)

@@ -10,7 +10,7 @@ import pytest
 
 import nbgraph as nbg
 from nbgraph import memory
-from nbgraph.collector import WAITING
+from nbgraph.collector import Waiting
 from nbgraph.trace import LOCK
 
 LARGE = (memory.SMALLEST // 8,)
@@ -152,17 +152,17 @@ def test_no_garbage_collection_while_a_gradient_is_made():
     seen = []
     gc.callbacks.append(lambda phase, info: seen.append(phase))
     try:
-        with LOCK, WAITING:
+        with LOCK, Waiting():
             kept = [[k] for k in range(5000)]
             y.grad(x)
             assert not seen
             assert not gc.isenabled()
         assert gc.isenabled()
-        with pytest.raises(ZeroDivisionError), LOCK, WAITING:
+        with pytest.raises(ZeroDivisionError), LOCK, Waiting():
             len(kept) // 0
         assert gc.isenabled()
         gc.disable()
-        with LOCK, WAITING:
+        with LOCK, Waiting():
             pass
         assert not gc.isenabled()
     finally:
@@ -170,8 +170,8 @@ def test_no_garbage_collection_while_a_gradient_is_made():
         gc.callbacks.pop()
 
 
-def test_an_interrupt_between_two_statements_leaves_no_collector_off(monkeypatch):
-    """Ctrl-C just after the collector was switched off: whoever enters next puts it back."""
+def test_an_interrupt_leaves_no_collector_off(monkeypatch):
+    """Ctrl-C just after the collector was switched off, and just before it is switched on again."""
     switch = gc.disable
 
     def interrupted():
@@ -179,11 +179,31 @@ def test_an_interrupt_between_two_statements_leaves_no_collector_off(monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr(gc, "disable", interrupted)
-    with pytest.raises(KeyboardInterrupt), LOCK, WAITING:
+    with pytest.raises(KeyboardInterrupt), LOCK, Waiting():
         pass
     monkeypatch.undo()
+    put_back()
+
+    def at_its_end(frame, event, _):
+        if frame.f_code is Waiting.__exit__.__code__:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    before = sys.gettrace()
+    try:
+        with pytest.raises(KeyboardInterrupt), LOCK, Waiting():
+            sys.settrace(at_its_end)
+    finally:
+        sys.settrace(before)
+    put_back()
+
+
+def put_back():
+    """Whoever enters next puts back what was, not before it leaves."""
     assert not gc.isenabled()
-    with LOCK, WAITING:
+    with LOCK, Waiting():
+        with LOCK, Waiting():
+            pass
         assert not gc.isenabled()
     assert gc.isenabled()
 

@@ -90,3 +90,27 @@ def test_what_is_put_together_of_regions_is_added_region_by_region(name: str, ji
         total = before.copy()
         engine.run_bound(bound, [i.data for i in call.inputs], 1, [total])
         np.testing.assert_allclose(total, before + sample.op.reference(sample.args, sample.sizes), rtol=1e-14)
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_each_gradient_of_a_slice_is_its_own(jit):
+    """One structure with another word each time: places of slices, shifts, offsets; a new leaf each time."""
+    engine, x0, w = nbg.Engine(jit=jit, cache_dir=None), np.arange(1.0, 7.0), np.arange(6.0) ** 2
+    functions = {
+        "slice": lambda x, k: nbg.sum(x[k : k + 2] ** 2),
+        "roll": lambda x, k: nbg.sum(nbg.roll(x, k) * w),
+        "one": lambda x, k: x[k] ** 2,
+        "set": lambda x, k: nbg.sum(x.at[k].set(3.0) ** 2),
+        "reversed": lambda x, k: nbg.sum(x[k:][::-1][:2] * w[:2]),
+    }
+    wanted = {
+        "slice": lambda k: 2 * x0 * ((np.arange(6) >= k) & (np.arange(6) < k + 2)),
+        "roll": lambda k: np.roll(w, -k),
+        "one": lambda k: 2 * x0 * (np.arange(6) == k),
+        "set": lambda k: 2 * x0 * (np.arange(6) != k),
+        "reversed": lambda k: np.concatenate([np.zeros(4), w[:2][::-1]]),
+    }
+    for name, f in functions.items():
+        for k in (0, 2, 3, 1, 2, 0, 4):
+            x = nbg.TracedTensor.from_tensor(x0)
+            np.testing.assert_allclose(f(x, k).grad(x).eval(engine), wanted[name](k), err_msg=f"{name} {k}")

@@ -36,7 +36,7 @@ def agree(name, *args, magnitudes=False, **kwargs):
 def test_signatures_are_scipys():
     for name in linalg.__all__:
         theirs, ours = getattr(scipy.linalg, name, None), getattr(linalg, name)
-        if callable(theirs) and not isinstance(theirs, type) and ours.__module__ == linalg.__name__:
+        if callable(theirs) and not isinstance(theirs, type) and ours.__module__.startswith(linalg.__name__):
             wanted = [(p.name, p.kind) for p in signature(theirs).parameters.values()]
             assert [(p.name, p.kind) for p in signature(ours).parameters.values()] == wanted, name
 
@@ -168,3 +168,60 @@ def test_derivatives_of_convolutions():
     for f in (signal.convolve, signal.correlate, signal.fftconvolve):
         check_grads(lambda x, y, f=f: f(x, y, "same") ** 2, (A, TALL[:2]), order=2, engine=NEVER)
     check_grads(lambda x, y: signal.convolve2d(x, y, boundary="wrap"), (C, TALL[:3]), order=1, engine=NEVER)
+
+
+# -- bands ------------------------------------------------------------------------------------------------------------
+
+
+def half_of(a, rows, lower):
+    """The half band of a matrix, rubbish where it leaves the matrix."""
+    n, ab = len(a), np.full((rows, len(a)), 77, a.dtype)
+    for r in range(rows):
+        if lower:
+            ab[r, : n - r] = np.diagonal(a, -r)
+        else:
+            ab[rows - 1 - r, r:] = np.diagonal(a, r)
+    return ab
+
+
+def solve_by_factor(half, b, lower):
+    return linalg.cho_solve_banded((linalg.cholesky_banded(half, lower=lower), lower), b)
+
+
+@pytest.mark.parametrize("make", [np.asarray, lambda a: a + 0.5j * a[::-1]])
+def test_bands(make):
+    ab, right = make(RNG.normal(size=(4, 6))), make(RNG.normal(size=(6, 2)))
+    ab[1] += 5
+    for b in (right, right[:, 0]):
+        agree("solve_banded", (2, 1), ab, b, check_finite=False)
+    got = linalg.solve_banded((2, 1), np.stack([ab, 2 * ab]), right).eval(NEVER)
+    np.testing.assert_allclose(got[0], 2 * got[1], rtol=1e-14)
+    full = make(RNG.normal(size=(6, 6)))
+    full = np.tril(np.triu(full + full.conj().T, -2), 2) + 12 * np.eye(6)
+    for lower in (False, True):
+        half = half_of(full, 3, lower)
+        agree("solveh_banded", half, right, lower=lower)
+        c = linalg.cholesky_banded(half, lower=lower)
+        want = np.linalg.cholesky(full)
+        inside = half_of(want if lower else want.conj().T, 3, lower)
+        np.testing.assert_allclose(c.eval(NEVER), np.where(inside == 77, 0, inside), atol=1e-13)
+        x = linalg.cho_solve_banded((c, lower), right).eval(NEVER)
+        np.testing.assert_allclose(full @ x, right, atol=1e-13)
+        half[half == 77] = 0
+        for f in (linalg.solveh_banded, solve_by_factor):
+            check_grads(lambda h, b, f=f, lower=lower: f(h, b, lower=lower), (half, right[:, :1]), engine=NEVER)
+
+
+def test_bands_that_do_not_fit():
+    ab, b = np.ones((3, 4)), np.ones(4)
+    for call in (
+        lambda: linalg.solve_banded((2, 1), ab, b), lambda: linalg.solve_banded((1, 1), ab, b[:3]),
+        lambda: linalg.solve_banded(3, ab, b), lambda: linalg.solve_banded((-1, 3), ab, b),
+        lambda: linalg.solveh_banded(b, b), lambda: linalg.cholesky_banded(np.ones((0, 3))),
+        lambda: linalg.cho_solve_banded(ab, b),
+    ):  # fmt: skip
+        with pytest.raises(nbg.errors.ShapeError):
+            call()
+    for call in (linalg.solveh_banded(-ab, b), linalg.cholesky_banded(-ab), linalg.solve_banded((1, 1), 0 * ab, b)):
+        with pytest.raises(nbg.errors.LinAlgError):
+            call.eval(NEVER)

@@ -67,6 +67,17 @@ def test_dirichlet_and_multivariate_normal():
     check_grads(lambda x, m, r: normal.logpdf(x, m, r @ r.T + np.eye(3)), (points, m, root), order=2)
 
 
+def test_singular_covariance():
+    normal, rng = nbg.scipy.stats.multivariate_normal, np.random.default_rng(0)
+    root = rng.normal(size=(4, 2))
+    c, inside = root @ root.T, root @ rng.normal(size=(2, 3))
+    points = np.concatenate([inside.T, rng.normal(size=(1, 4))])  # the last is not in the range
+    wanted = stats.multivariate_normal.logpdf(points, np.zeros(4), c, allow_singular=True)
+    np.testing.assert_allclose(normal.logpdf(points, np.zeros(4), c, allow_singular=True).eval(), wanted, rtol=1e-9)
+    check_grads(lambda y: normal.pdf(root @ y, np.zeros(4), c, True), (np.array([0.3, -0.2]),), order=2)
+    assert np.isnan(normal.logpdf(points[0], None, -c, True).eval())
+
+
 def test_too_few_parameters():
     with pytest.raises(TypeError, match="2 shape parameters"):
         nbg.scipy.stats.beta.pdf(0.5, 1.0)

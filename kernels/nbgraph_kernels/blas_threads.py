@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 from . import pointers
+from .locks import in_forked_process, lock
 
 #: Names that distributors give OpenBLAS's functions: before and after.
 _AFFIXES = [(before, after) for before in ("scipy_openblas", "openblas") for after in ("", "64_", "_64_")]
@@ -52,17 +52,29 @@ class AtMost:
 
     def __exit__(self, *exception: object) -> None:
         with _LOCK:
-            _WANTED.remove(self.n)
+            if self.n in _WANTED:  # else it was entered before this process was forked
+                _WANTED.remove(self.n)
             for control, found in _FOUND.items():
                 _tell(control, min(_WANTED, default=found))
             if not _WANTED:
                 _FOUND.clear()
 
 
-_LOCK = threading.Lock()
+_LOCK = lock()
 #: What the contexts that are entered ask for; what was found of libraries that were told something else.
 _WANTED: list[int] = []
 _FOUND: dict[Control, int] = {}
+
+
+def _nobody_is_inside() -> None:
+    """Puts back what was found: the threads that told the libraries are not in a forked process."""
+    for control, found in _FOUND.items():
+        control.set(found)
+    _WANTED.clear()
+    _FOUND.clear()
+
+
+in_forked_process(_nobody_is_inside)
 
 
 def _tell(control: Control, n: int) -> None:

@@ -10,11 +10,12 @@ Holds: numba's objects, some 120,000 after the first compile, live as long as th
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOCK = threading.Lock()
+from .locks import lock
+
+_LOCK = lock()
 _begun = False
 
 

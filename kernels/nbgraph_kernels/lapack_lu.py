@@ -14,7 +14,7 @@ Out:   P a = L U, with L (unit diagonal not stored) and U in one matrix, and row
        size does not fit LAPACK's 32 bit integers; of `exchange_rows`, more than k if a pivot is no row.
 Holds: operands are left as they are. The same calls on the same layouts as `references_lu`: results are equal to the
        bit. A triangular system needs no copy: a row-major matrix is the column-major transposed one.
-Source: LAPACK xGETRF, xGESV, BLAS xTRSM.
+Source: LAPACK xGETRF, xGESV, BLAS xTRSM, xTRSV.
 """
 
 from __future__ import annotations
@@ -117,11 +117,11 @@ def _exchange_rows(dtype: str) -> Callable[[Any], int]:
 
 
 def _packed_solve(dtype: str) -> Callable[[Any], int]:
-    elements = POINTERS[dtype]
+    elements, is_real = POINTERS[dtype], dtype in ("f4", "f8")
     size = ELEMENTS[dtype].bitwidth // 8
 
     def packed_solve(w: Any) -> int:
-        nbatch, n, nrhs, upper, adjoint = w[4], w[5], w[6], w[7], w[8]
+        nbatch, n, nrhs, upper, adjoint = w[5], w[6], w[7], w[8], w[9]
         if n > _LIMIT or nrhs > _LIMIT:
             return -1
         if n == 0 or nrhs == 0:
@@ -132,12 +132,15 @@ def _packed_solve(dtype: str) -> Callable[[Any], int]:
         form = slot(np.uint8(67 if adjoint != 0 else 78))
         diagonal = slot(np.uint8(78 if upper != 0 else 85))
         rows, order = slot(np.int32(nrhs)), slot(np.int32(n))
-        one = slot(ONE)
+        one, unit, turned = slot(ONE), slot(np.int32(1)), slot(np.uint8(78 if adjoint != 0 else 84))
         for member in range(nbatch):
-            x = w[1] + member * n * nrhs * size
-            copies.copy(elements(x), elements(w[3] + member * n * nrhs * size), n * nrhs)
-            t = w[2] + member * n * n * size
-            fortran(w[0], (right, triangle, form, diagonal, rows, order, one, t, order, x, rows))
+            x = w[2] + member * n * nrhs * size
+            copies.copy(elements(x), elements(w[4] + member * n * nrhs * size), n * nrhs)
+            t = w[3] + member * n * n * size
+            if is_real and nrhs == 1:  # one vector: xTRSM would copy the triangle
+                fortran(w[1], (triangle, turned, diagonal, order, t, order, x, unit))
+            else:
+                fortran(w[0], (right, triangle, form, diagonal, rows, order, one, t, order, x, rows))
         return 0
 
     ONE = np.dtype(dtype).type(1)

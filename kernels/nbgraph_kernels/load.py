@@ -8,14 +8,15 @@ Holds: numba is not imported. The address is valid as long as the owner lives; d
 
 from __future__ import annotations
 
-import threading
 from functools import cache
 from typing import Any
+
+from .locks import lock
 
 ENTRY = "nbgraph_entry"
 """The name of the function in every piece of object code made by `compile`."""
 
-LOCK = threading.RLock()
+LOCK = lock(awaited=4)
 """One thread is in LLVM at a time."""
 
 

@@ -8,7 +8,8 @@ Holds: nothing of `to` overlaps the source; at most `MOST` dimensions. Dimension
 Where the last dimension has unit stride and some length, rows are copied. Else a tile at a time: the last dimensions of
 the result, up to `TILE` elements side by side there, times those with the smallest strides among the others, up to
 `TILE` elements near each other in the source. So a line of memory is fetched for one tile or two, whatever the strides.
-Where in source and result the elements of a tile are is tabled once; a dimension longer than a tile is cut.
+Where in source and result the elements of a tile are is tabled once; a dimension longer than a tile is cut. Tiles
+follow each other so that pages of memory are used up.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from .language import helper
 from .regions import LINE, fetch, settle, shifted, stream
 from .regions import POINTERS as REGIONS
+from .tile import lanes, turn_lines
 from .words import ELEMENTS, POINTERS, stack
 
 MOST = 64
@@ -30,9 +32,13 @@ ROW = 12
 #: Bytes of a result from which all lines of a tile are asked for before it is copied, and stored past the cache where
 #: they are whole lines (measured: half of the time for 2048 x 2048 float64).
 MANY = 2**23
+PAGE = 4096
+
+#: What elements of so many bytes are moved as, where squares of them are turned in registers.
+_AS = {4: "f4", 8: "f8"}
 
 _words = POINTERS["i8"]
-_sizes, _from, _to, _index, _taken, _steps = (stack(8 * MOST) for _ in range(6))
+_sizes, _from, _to, _index, _taken, _steps, _turns = (stack(8 * MOST) for _ in range(7))
 _near, _near_to, _row = stack(8 * TILE), stack(8 * TILE), stack(8 * TILE)
 
 
@@ -80,10 +86,72 @@ def _nearest(taken: Any, stride: Any, rank: Any) -> Any:
     return best
 
 
+@helper
+def _ordered(
+    order: Any, taken: Any, size: Any, stride: Any, step: Any, rank: Any, columns: Any, rows: Any, page: Any
+) -> Any:
+    """The dimensions that tiles go through, the quickest first; their number. First the last ones of the result, then
+    those near in the source, as far as either stays in a page of memory: so pages are wholly used while their addresses
+    are known. Then the others in the result's order."""
+    count = 0
+    for axis in range(rank):
+        taken[axis] = 1 if step[axis] >= size[axis] else 0
+    reach, axis = columns, rank - 1
+    while axis >= 0:
+        if taken[axis] == 0:
+            reach *= (size[axis] + step[axis] - 1) // step[axis]
+            if reach > page:
+                break
+            order[count], taken[axis] = axis, 1
+            count += 1
+        axis -= 1
+    reach, axis = rows, _nearest(taken, stride, rank)
+    while axis >= 0:
+        reach *= (size[axis] + step[axis] - 1) // step[axis]
+        if reach > page:
+            break
+        order[count], taken[axis] = axis, 1
+        count += 1
+        axis = _nearest(taken, stride, rank)
+    for k in range(rank):
+        axis = rank - 1 - k
+        if taken[axis] == 0:
+            order[count] = axis
+            count += 1
+    return count
+
+
+def _turned_one_by_one(piece: Any, source: Any, rows: Any, columns: Any, at_from: Any) -> None:
+    """Columns of a tile, contiguous in the source, as rows of a piece."""
+    for j in range(columns):
+        at = at_from[j]
+        for i in range(rows):
+            piece[i * TILE + j] = source[at + i]
+
+
+def _turned(dtype: str) -> Any:
+    """The same by squares in vector registers, as far as there are whole ones."""
+    width, turn, one_by_one = lanes(dtype), turn_lines(dtype), helper(_turned_one_by_one)
+
+    def turned(piece: Any, source: Any, rows: Any, columns: Any, at_from: Any) -> None:
+        across, down = columns - columns % width, rows - rows % width
+        for j in range(0, across, width):
+            for i in range(0, down, width):
+                turn(shifted(piece, i * TILE + j), TILE, shifted(source, i), shifted(at_from, j))
+        if down < rows:
+            one_by_one(shifted(piece, down * TILE), shifted(source, down), rows - down, across, at_from)
+        if across < columns:
+            one_by_one(shifted(piece, across), source, rows, columns - across, shifted(at_from, across))
+
+    return turned
+
+
 def build(name: str, dtype: str) -> Callable[[Any], int]:
     """The Python function of `permute` for elements of `dtype`."""
-    elements, bytes_of = REGIONS[dtype], ELEMENTS[dtype].bitwidth // 8
+    bytes_of = ELEMENTS[dtype].bitwidth // 8
+    elements = REGIONS[_AS.get(bytes_of, dtype)]
     reserve = stack(TILE * TILE * bytes_of)
+    turned = helper(_turned(_AS[bytes_of]) if bytes_of in _AS else _turned_one_by_one)
 
     @helper
     def row(to: Any, source: Any, count: Any, stride: Any) -> None:
@@ -97,22 +165,16 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
     @helper
     def tile(to: Any, source: Any, piece: Any, rows: Any, columns: Any, at_from: Any, near_to: Any) -> None:
         # By way of a piece of the stack: lines a power of two apart would drive each other out of the cache.
-        for j in range(columns):
-            at = at_from[j]
-            for i in range(rows):
-                piece[j * TILE + i] = source[at + i]
+        turned(piece, source, rows, columns, at_from)
         for i in range(rows):
             at = near_to[i]
             for j in range(columns):
-                to[at + j] = piece[j * TILE + i]
+                to[at + j] = piece[i * TILE + j]
 
     @helper
     def tile_past(to: Any, source: Any, piece: Any, rows: Any, columns: Any, at_from: Any, near_to: Any) -> None:
         # The same, stored past the cache: rows of whole lines need not be fetched to be written.
-        for j in range(columns):
-            at = at_from[j]
-            for i in range(rows):
-                piece[i * TILE + j] = source[at + i]
+        turned(piece, source, rows, columns, at_from)
         for i in range(rows):
             stream(to, near_to[i], shifted(piece, i * TILE), columns)
 
@@ -190,6 +252,8 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         large = together and total * bytes_of >= MANY
         past = large and columns * bytes_of % LINE == 0 and w[0] % LINE == 0
         # Dimensions wholly in a tile have one step; what is left of a cut one may be less than a tile.
+        order = _words(_turns())
+        count = _ordered(order, taken, size, stride, step, rank, columns, rows, PAGE // bytes_of)
         to_at = source_at = 0
         while True:
             across = columns if cut_column < 0 else unit * min(step[cut_column], size[cut_column] - index[cut_column])
@@ -211,8 +275,9 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                 tile(to, source, elements(reserve(), 1), down, across, row_from, near_to)
             else:
                 scattered(to, source, down, across, row_from, near_from, near_to)
-            axis = rank - 1
-            while axis >= 0:
+            k = 0
+            while k < count:
+                axis = order[k]
                 index[axis] += step[axis]
                 to_at += step[axis] * to_stride[axis]
                 source_at += step[axis] * stride[axis]
@@ -221,8 +286,8 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                 to_at -= index[axis] * to_stride[axis]
                 source_at -= index[axis] * stride[axis]
                 index[axis] = 0
-                axis -= 1
-            if axis < 0:
+                k += 1
+            if k == count:
                 if past:
                     settle()
                 return 0

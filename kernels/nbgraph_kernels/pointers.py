@@ -12,8 +12,9 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
+from contextlib import nullcontext
 from functools import cache
-from importlib import import_module
+from importlib import _bootstrap, import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import Any
@@ -38,10 +39,17 @@ def _capsules(module: str) -> dict[str, Any]:
     spec = package and PathFinder.find_spec(name, package.submodule_search_locations)
     if not (spec and spec.loader):
         return _capsules_of(import_module(name))
-    made = module_from_spec(spec)
-    spec.loader.exec_module(made)
-    sys.modules.pop(name, None)  # whoever imports it later gets the same module, in its place in the package
+    with _being_imported(name):  # one thread at a time, as any import: it can be initialised once
+        made = module_from_spec(spec)
+        spec.loader.exec_module(made)
+        sys.modules.pop(name, None)  # whoever imports it later gets the same module, in its place in the package
     return _capsules_of(made)
+
+
+def _being_imported(name: str) -> Any:
+    """A context in which no other thread imports that module."""
+    lock = getattr(_bootstrap, "_ModuleLockManager", None)
+    return nullcontext() if lock is None else lock(name)
 
 
 def _capsules_of(module: Any) -> dict[str, Any]:

@@ -57,9 +57,15 @@ def reference_exchange_rows(a: Array, pivots: Array, backward: bool) -> Array:
 
 
 def reference_packed_solve(t: Array, b: Array, upper: bool, adjoint: bool) -> Array:
-    """x with op(T) x = b, by xTRSM: T is the upper triangle of t, or the lower one with a unit diagonal."""
+    """x with op(T) x = b, by xTRSM, of one real vector by xTRSV: T is the upper triangle of t, or the lower one with a
+    unit diagonal."""
     x = np.array(b, order="C")
-    if x.size:
+    if x.shape[-1] == 1 and x.size and t.dtype.kind == "f":
+        (trsv,) = scipy.linalg.get_blas_funcs(("trsv",), dtype=t.dtype)
+        for index in np.ndindex(x.shape[:-2]):
+            matrix = np.ascontiguousarray(t[index]).T
+            x[index][:, 0] = trsv(matrix, x[index][:, 0], lower=upper, trans=not adjoint, diag=not upper)
+    elif x.size:
         (trsm,) = scipy.linalg.get_blas_funcs(("trsm",), dtype=t.dtype)
         form = {"side": 1, "lower": upper, "trans_a": 2 if adjoint else 0, "diag": not upper}
         for index in np.ndindex(x.shape[:-2]):

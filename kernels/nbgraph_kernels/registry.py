@@ -8,15 +8,15 @@ Holds: a kernel is compiled at the first ask, once in a process, under a lock; a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from . import sizes, sizes_factors, sizes_functions, sizes_lu
+from . import sizes, sizes_banded, sizes_factors, sizes_functions, sizes_lu
 from .first_compile import first_compile
 from .load import load
+from .locks import lock
 
 _REAL = ("f4", "f8")
 _COMPLEX = ("c8", "c16")
@@ -141,8 +141,17 @@ _DECLARATIONS = {
     "lu_factor": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("getrf"), sizes_lu.lu_factor_workspace),
     "regular_factors": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("getrf"), sizes_lu.regular_factors_workspace),
     "exchange_rows": _Declaration("lapack_lu", (*_REAL, *_COMPLEX, "i4", "i8")),
-    "packed_solve": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("trsm")),
+    "packed_solve": _Declaration("lapack_lu", _REAL + _COMPLEX, _named("trsm", "trsv")),
     "inv": _Declaration("lapack_lu", _REAL + _COMPLEX, _solve_externals, sizes_lu.inv_workspace),
+    "banded_solve": _Declaration(
+        "lapack_banded", _REAL + _COMPLEX, _named("gbsv"), sizes_banded.banded_solve_workspace
+    ),
+    "banded_definite_solve": _Declaration(
+        "lapack_banded", _REAL + _COMPLEX, _named("pbsv"), sizes_banded.banded_definite_solve_workspace
+    ),
+    "banded_cholesky": _Declaration(
+        "lapack_banded", _REAL + _COMPLEX, _named("pbtrf"), sizes_banded.banded_cholesky_workspace
+    ),
     "permute": _Declaration("permute", _EVERY),
     "powers": _Declaration("powers", (*_REAL, *_COMPLEX, "i4", "i8")),
     "eig": _Declaration("lapack_eig", _REAL + _COMPLEX, _named("geev"), sizes_functions.eig_workspace),
@@ -184,7 +193,7 @@ _DECLARATIONS = {
     "replay": _Declaration("replay", ("",), plain=True),
 }
 
-_LOCK = threading.RLock()
+_LOCK = lock(awaited=3)
 _MADE: dict[tuple[str, str], Kernel] = {}
 
 

@@ -15,10 +15,13 @@ from typing import Any
 
 from .accumulate import greatest, least
 from .language import helper
-from .words import ELEMENTS, POINTERS
+from .regions import FIRST_OUTPUT, INPUTS, POINTERS, WORKSPACE, shifted
+from .words import ELEMENTS, stack
 
 #: Elements of a row whose extremum is found before anything else is compared; half of them are searched one by one.
 BLOCK = 256
+#: Columns that are searched side by side: their best elements and places stay in the first cache.
+STRIP = 1024
 
 
 def _greater(x: Any, y: Any) -> Any:
@@ -70,14 +73,14 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         return not nan(best) and (better(new, best) or nan(new))
 
     line = helper(_line(beats) if dtype[0] == "c" else _blocks(beats, greatest if name == "argmax" else least))
-    plane = helper(_plane(beats))
+    plane = helper(_plane(beats, elements, size))
 
     def search(w: Any) -> int:
         outer, n, inner = w[2], w[3], w[4]
         if n == 0:
             return -1 if outer * inner > 0 else 0
         for block in range(outer):
-            x, out = elements(w[1] + block * n * inner * size), table(w[0] + block * inner * 8)
+            x, out = elements(w[1] + block * n * inner * size, INPUTS), table(w[0] + block * inner * 8, FIRST_OUTPUT)
             if inner == 1:
                 out[0] = line(x, n)
             else:
@@ -119,15 +122,23 @@ def _blocks(beats: Any, step: Any) -> Any:
     return blocks
 
 
-def _plane(beats: Any) -> Any:
-    """All columns of a row-major matrix at once, so that it is read in its order in memory."""
+def _plane(beats: Any, elements: Any, size: int) -> Any:
+    """Columns of a row-major matrix side by side, so that it is read in its order in memory; the best so far of each is
+    kept on the stack."""
+    reserve = stack(STRIP * size)
 
     def plane(out: Any, x: Any, n: Any, inner: Any) -> None:
-        for i in range(inner):
-            out[i] = 0
-        for j in range(1, n):
-            for i in range(inner):
-                if beats(x[j * inner + i], x[out[i] * inner + i]):
-                    out[i] = j
+        best = elements(reserve(), WORKSPACE)
+        for first in range(0, inner, STRIP):
+            width, place = min(STRIP, inner - first), shifted(out, first)
+            for i in range(width):
+                best[i], place[i] = x[first + i], 0
+            for j in range(1, n):
+                row = shifted(x, j * inner + first)
+                for i in range(width):
+                    new, old = row[i], best[i]
+                    wins = beats(new, old)
+                    best[i] = new if wins else old
+                    place[i] = j if wins else place[i]
 
     return plane

@@ -154,15 +154,35 @@ def turn(dtype: str) -> Any:
         column, row = cx.typed(column).ir, cx.typed(row).ir
         build = cx.builder
         lines = [_loaded(cx, source.ir, build.mul(row, _I64(i)), width) for i in range(width)]
-        half = width // 2
-        low, high = (_interleaved(width, start) for start in (0, half))
-        for _ in range(width.bit_length() - 1):
-            pairs = [(lines[i], lines[i + half]) for i in range(half)]
-            lines = [build.shuffle_vector(x, y, mask) for x, y in pairs for mask in (low, high)]
-        for i, line in enumerate(lines):
+        for i, line in enumerate(_transposed(cx, lines, width)):
             _stored(cx, line, to.ir, build.mul(column, _I64(i)), width)
 
     return turned
+
+
+def turn_lines(dtype: str) -> Any:
+    """Make `turn_lines(to, to_column, source, starts)`: the same of lines that begin at the places in a table."""
+    width = lanes(dtype)
+
+    @intrinsic
+    def turned(cx: Any, to: Any, column: Any, source: Any, starts: Any) -> None:
+        column, build = cx.typed(column).ir, cx.builder
+        places = [build.load(build.gep(starts.ir, [_I64(i)])) for i in range(width)]
+        lines = [_loaded(cx, source.ir, place, width) for place in places]
+        for i, line in enumerate(_transposed(cx, lines, width)):
+            _stored(cx, line, to.ir, build.mul(column, _I64(i)), width)
+
+    return turned
+
+
+def _transposed(cx: Any, lines: list[Any], width: int) -> list[Any]:
+    """The columns of a square, given its rows."""
+    half = width // 2
+    low, high = (_interleaved(width, start) for start in (0, half))
+    for _ in range(width.bit_length() - 1):
+        pairs = [(lines[i], lines[i + half]) for i in range(half)]
+        lines = [cx.builder.shuffle_vector(x, y, mask) for x, y in pairs for mask in (low, high)]
+    return lines
 
 
 def _interleaved(width: int, start: int) -> Any:

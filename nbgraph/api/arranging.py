@@ -28,7 +28,7 @@ from nbgraph.api.shapes import (
     swapaxes,
 )
 from nbgraph.dims import DimExpr, dim_min
-from nbgraph.errors import ShapeError
+from nbgraph.errors import OutOfMemoryError, ShapeError, named
 from nbgraph.promote import apply, operand
 from nbgraph.trace import concrete_size
 from nbgraph.types import Size
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 # -- repeated ---------------------------------------------------------------------------------------------------------
 
 
+@named
 def repeat(a: Any, repeats: Any, axis: Any = None) -> TracedTensor:
     """Each element several times, along an axis (None: of the flattened array); `repeats` is a number or one for each.
 
@@ -66,6 +67,7 @@ def _repeated(counts: Any, n: int) -> Any:
     return np.repeat(np.arange(n), counts)
 
 
+@named
 def tile(A: Any, reps: Any) -> TracedTensor:
     """The whole array several times along each dimension.
 
@@ -84,6 +86,7 @@ def tile(A: Any, reps: Any) -> TracedTensor:
 # -- turned -----------------------------------------------------------------------------------------------------------
 
 
+@named
 def resize(a: Any, new_shape: Any) -> TracedTensor:
     """The elements under another shape, repeated as often as needed.
 
@@ -97,6 +100,7 @@ def resize(a: Any, new_shape: Any) -> TracedTensor:
     return reshape(getitem(tile(x, -(-m // n)) if m > n else x, slice(0, m)), shape)
 
 
+@named
 def roll(a: Any, shift: Any, axis: Any = None) -> TracedTensor:
     """Elements moved round along an axis, or several (None: of the flattened array).
 
@@ -118,6 +122,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> TracedTensor:
     return x
 
 
+@named
 def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> TracedTensor:
     """A plane turned by 90 degrees, k times, from the first axis towards the second.
 
@@ -136,6 +141,7 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> TracedTensor:
     return swapaxes(flip(x, j), i, j) if k == 1 else flip(swapaxes(x, i, j), j)
 
 
+@named
 def fliplr(m: Any) -> TracedTensor:
     """Columns in the opposite order.
 
@@ -145,6 +151,7 @@ def fliplr(m: Any) -> TracedTensor:
     return flip(_at_least("fliplr", m, 2), 1)
 
 
+@named
 def flipud(m: Any) -> TracedTensor:
     """Rows in the opposite order.
 
@@ -165,6 +172,7 @@ def _at_least(name: str, a: Any, ndim: int) -> TracedTensor:
 # -- joined -----------------------------------------------------------------------------------------------------------
 
 
+@named
 def atleast_3d(*arys: Any) -> Any:
     """An array with three dimensions at least: a vector becomes [1, n, 1], a matrix [m, n, 1]; of several a tuple.
 
@@ -175,6 +183,7 @@ def atleast_3d(*arys: Any) -> Any:
     return made[0] if len(made) == 1 else made
 
 
+@named
 def dstack(tup: Any) -> TracedTensor:
     """Arrays joined along the third axis.
 
@@ -184,6 +193,7 @@ def dstack(tup: Any) -> TracedTensor:
     return concatenate([atleast_3d(a) for a in tup], 2)
 
 
+@named
 def column_stack(tup: Any) -> TracedTensor:
     """Vectors as columns, and matrices, side by side.
 
@@ -194,6 +204,7 @@ def column_stack(tup: Any) -> TracedTensor:
     return concatenate([c if c.type.ndim > 1 else reshape(c, (-1, 1)) for c in columns], 1)
 
 
+@named
 def append(arr: Any, values: Any, axis: Any = None) -> TracedTensor:
     """Values behind the elements along an axis (None: both flattened).
 
@@ -203,6 +214,7 @@ def append(arr: Any, values: Any, axis: Any = None) -> TracedTensor:
     return concatenate([arr, values], axis)
 
 
+@named
 def block(arrays: Any) -> TracedTensor:
     """An array put together from nested lists of blocks: innermost lists along the last axis, the next the one before.
 
@@ -237,6 +249,7 @@ def _joined(arrays: Any, depth: int, level: int, ndim: int) -> TracedTensor:
 # -- split ------------------------------------------------------------------------------------------------------------
 
 
+@named
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTensor]:
     """Pieces along an axis: that many, as equal as can be, or between the given indices.
 
@@ -250,16 +263,22 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Trace
     return [getitem(x, (*before, slice(i, j))) for i, j in pairwise(bounds)]
 
 
+_PIECES_LIMIT = 10_000_000
+
+
 def _bounds(given: Any, d: Size) -> list[Any]:
     if isinstance(given, Sequence | np.ndarray):
         return [0, *(i if isinstance(i, DimExpr) else operator.index(i) for i in given), None]
     parts = operator.index(given)
     if parts <= 0:
         raise ShapeError("no pieces", operation="split", position=1, got=parts, wanted="at least one")
+    if parts > _PIECES_LIMIT:
+        raise OutOfMemoryError("too many pieces", operation="split", position=1, got=parts)
     small, larger = d // parts, d % parts
     return [*(k * small + dim_min(k, larger) for k in range(parts)), d]
 
 
+@named
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTensor]:
     """Pieces along an axis: that many equal ones, or between the given indices.
 
@@ -283,6 +302,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[TracedTenso
     return [getitem(apart, (*(slice(None),) * at, k)) for k in range(parts)]
 
 
+@named
 def hsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
     """`split` along the second axis, of a vector along the first.
 
@@ -293,6 +313,7 @@ def hsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
     return split(x, indices_or_sections, 1 if x.type.ndim > 1 else 0)
 
 
+@named
 def vsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
     """`split` along the first axis.
 
@@ -302,6 +323,7 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
     return split(_at_least("vsplit", ary, 2), indices_or_sections, 0)
 
 
+@named
 def dsplit(ary: Any, indices_or_sections: Any) -> list[TracedTensor]:
     """`split` along the third axis.
 

@@ -14,7 +14,7 @@ from nbgraph.api.products import matmul
 from nbgraph.api.reductions import sum
 from nbgraph.api.shapes import atleast_1d, concatenate, diagonal, expand_dims, squeeze, transpose
 from nbgraph.api.statistics import average
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, common, operand, to_inexact
 from nbgraph.types import code_of
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def cov(
     m: Any,
     y: Any = None,
@@ -56,6 +57,7 @@ def cov(
     return squeeze(promote.divide(matmul(deviation, other), clip(left, 0)))
 
 
+@named
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> TracedTensor:
     """The correlation coefficients of variables, a row of x each (a column unless `rowvar`), those of y added to them.
 

@@ -15,7 +15,7 @@ from nbgraph.api.elementwise import check_device, stop_gradient
 from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, reshape
 from nbgraph.dims import DimExpr, dim_max
 from nbgraph.engine import Engine, evaluate
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, common, has_tensor, operand, result_code, to_inexact, weak
 from nbgraph.trace import Node, constant_of
 from nbgraph.types import CODES, DTYPES, Size, code_of
@@ -43,6 +43,11 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, device: Any = None,
 asanyarray = ascontiguousarray = asfortranarray = asarray
 
 
+#: NumPy's own limit.
+_MOST_DIMENSIONS = 64
+
+
+@named
 def array(
     object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0
 ) -> TracedTensor:
@@ -52,9 +57,12 @@ def array(
     [[1, 2]]
     """
     x = asarray(object, dtype)
+    if ndmin > _MOST_DIMENSIONS:
+        raise ShapeError("too many dimensions", operation="array", position="ndmin", got=ndmin, wanted="at most 64")
     return x if x.type.ndim >= ndmin else expand_dims(x, tuple(range(ndmin - x.type.ndim)))
 
 
+@named
 def copy(a: Any, order: Any = "K", subok: bool = False) -> TracedTensor:
     """The tensor itself, as it is immutable; a tensor of a copy of anything else.
 
@@ -64,6 +72,7 @@ def copy(a: Any, order: Any = "K", subok: bool = False) -> TracedTensor:
     return asarray(a)
 
 
+@named
 def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> TracedTensor:
     """A constant from what another library gives by DLPack; a tensor as it is. The memory is copied.
 
@@ -91,6 +100,7 @@ def constant(a: Any, dtype: Any = None) -> TracedTensor:
 # -- from sizes -------------------------------------------------------------------------------------------------------
 
 
+@named
 def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> TracedTensor:
     """An array of one value (or of one that broadcasts).
 
@@ -100,6 +110,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, de
     return broadcast_to(asarray(fill_value, dtype, device=device), shape)
 
 
+@named
 def zeros(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> TracedTensor:
     """Zeros.
 
@@ -110,6 +121,7 @@ def zeros(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None
     return broadcast_to(weak(0, _code(dtype)), shape)
 
 
+@named
 def ones(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> TracedTensor:
     """Ones.
 
@@ -123,6 +135,7 @@ def ones(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None)
 empty = zeros
 
 
+@named
 def full_like(
     a: Any,
     fill_value: Any,
@@ -142,6 +155,7 @@ def full_like(
     return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype, device=device)
 
 
+@named
 def zeros_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> TracedTensor:
@@ -153,6 +167,7 @@ def zeros_like(
     return full_like(a, 0, dtype, shape=shape, device=device)
 
 
+@named
 def ones_like(
     a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
 ) -> TracedTensor:
@@ -167,6 +182,7 @@ def ones_like(
 empty_like = zeros_like
 
 
+@named
 def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None, order: str = "C", *, device: Any = None) -> TracedTensor:
     """A matrix with ones on the k-th diagonal.
 
@@ -179,6 +195,7 @@ def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None, order: str = "C", 
     return made
 
 
+@named
 def identity(n: Any, dtype: Any = None) -> TracedTensor:
     """The identity matrix.
 
@@ -196,12 +213,14 @@ def _size(n: Any) -> Any:
     return n if type(n) is DimExpr else operator.index(n)
 
 
+@named
 def counted(n: Size, code: str = "i8") -> TracedTensor:
     """0, 1, ... n - 1, for a size that may be symbolic."""
     made: TracedTensor = apply("iota", n=_size(n), code=code)
     return made
 
 
+@named
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None) -> TracedTensor:
     """start, start + step, ... before stop; `arange(n)` counts from 0. Integers may be symbolic sizes.
 
@@ -236,6 +255,7 @@ def _number(name: str, x: Any) -> Any:
     return value
 
 
+@named
 def linspace(
     start: Any,
     stop: Any,
@@ -283,6 +303,7 @@ def _shares(num: Size, endpoint: bool) -> TracedTensor:
 # -- dtypes, evaluation -----------------------------------------------------------------------------------------------
 
 
+@named
 def result_type(*args: Any) -> np.dtype[Any]:
     """NumPy 2's common dtype of tensors, arrays, dtypes and Python numbers.
 
@@ -300,6 +321,7 @@ def _kind(x: Any) -> Any:
     return CODES[operand(x).dtype]
 
 
+@named
 def eval(*tensors: Any, engine: Engine | None = None, bindings: Any = None) -> tuple[np.ndarray[Any, Any], ...]:
     """The values of several tensors as read-only ndarrays, computed together: what they share runs once.
 

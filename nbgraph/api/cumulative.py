@@ -15,7 +15,7 @@ from nbgraph.api.indexing import getitem
 from nbgraph.api.logic import isnan, not_equal
 from nbgraph.api.reductions import sum
 from nbgraph.api.shapes import broadcast_to, concatenate, ravel, reshape
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, no_out, operand, to_inexact
 from nbgraph.types import code_of
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _WIDER = {"b1": "i8", "i4": "i8"}
 
 
+@named
 def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> TracedTensor:
     """Sums of the elements so far, along an axis or of the flattened array.
 
@@ -35,6 +36,7 @@ def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Tra
     return _accumulated("cumsum", a, axis, dtype)
 
 
+@named
 def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> TracedTensor:
     """Products of the elements so far, along an axis or of the flattened array.
 
@@ -45,6 +47,7 @@ def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Tr
     return _accumulated("cumprod", a, axis, dtype)
 
 
+@named
 def cumulative_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> TracedTensor:
     """`cumsum` along an axis, which may be left out of a vector; with `include_initial` it begins with 0.
 
@@ -54,6 +57,7 @@ def cumulative_sum(x: Any, /, *, axis: Any = None, dtype: Any = None, include_in
     return _cumulative("cumulative_sum", "cumsum", x, axis, dtype, 0 if include_initial else None)
 
 
+@named
 def cumulative_prod(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> TracedTensor:
     """`cumprod` along an axis, which may be left out of a vector; with `include_initial` it begins with 1.
 
@@ -77,6 +81,7 @@ def _cumulative(name: str, how: str, x: Any, axis: Any, dtype: Any, initial: Any
     return concatenate([broadcast_to(as_code(operand(initial), made.type.code), first), made], at)
 
 
+@named
 def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> TracedTensor:
     """`cumsum` with NaN counting as 0.
 
@@ -87,6 +92,7 @@ def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> 
     return _accumulated("cumsum", where(isnan(a), 0, a), axis, dtype)
 
 
+@named
 def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> TracedTensor:
     """`cumprod` with NaN counting as 1.
 
@@ -104,6 +110,7 @@ def _accumulated(name: str, a: Any, axis: Any, dtype: Any) -> TracedTensor:
     return made
 
 
+@named
 def cummax(a: Any, axis: Any = None) -> TracedTensor:
     """The largest element so far, along an axis or of the flattened array; NaN wins.
 
@@ -113,6 +120,7 @@ def cummax(a: Any, axis: Any = None) -> TracedTensor:
     return _extremum("argcummax", a, axis)
 
 
+@named
 def cummin(a: Any, axis: Any = None) -> TracedTensor:
     """The smallest element so far, along an axis or of the flattened array; NaN wins.
 
@@ -135,6 +143,7 @@ def _part(x: TracedTensor, axis: int, *bounds: Any) -> TracedTensor:
     return getitem(x, (*(slice(None),) * axis, slice(*bounds)))
 
 
+@named
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> TracedTensor:
     """Differences of neighbours along an axis, n times over; of booleans, whether they differ.
 
@@ -149,7 +158,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     ends = [None if end is None else _edge(operand(end), x, at) for end in (prepend, append)]
     if n and any(end is not None for end in ends):
         x = concatenate([part for part in (ends[0], x, ends[1]) if part is not None], at)
-    for _ in range(n):
+    d = x.type.shape[at]
+    for _ in range(min(n, d) if isinstance(d, int) else n):  # of d elements d differences leave nothing
         later, earlier = _part(x, at, 1, None), _part(x, at, None, -1)
         x = not_equal(later, earlier) if x.type.code == "b1" else later - earlier
     return x
@@ -161,6 +171,7 @@ def _edge(end: TracedTensor, x: TracedTensor, axis: int) -> TracedTensor:
     return end if end.type.ndim else broadcast_to(end, (*shape[:axis], 1, *shape[axis + 1 :]))
 
 
+@named
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> TracedTensor:
     """Differences of neighbours in the flattened array, between `to_begin` and `to_end`.
 
@@ -173,6 +184,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> TracedTensor:
     return concatenate(parts) if len(parts) > 1 else parts[0]
 
 
+@named
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> TracedTensor:
     """The integral along an axis by the trapezoidal rule, at points x or at distances dx.
 
@@ -188,6 +200,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> TracedTen
     return sum(dx * (_part(y, at, 1, None) + _part(y, at, None, -1)) / 2.0, at)
 
 
+@named
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Slopes by central differences inside, one-sided ones of order `edge_order` at the ends.
 

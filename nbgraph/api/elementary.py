@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.api.elementwise import OPS, imag, multiply, power, real, stop_gradient
+from nbgraph.errors import named
 from nbgraph.promote import apply, as_code, inexact_binary, operand, record2, to_inexact, unary
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ def rad2deg(x: Any) -> TracedTensor:
     return multiply(to_inexact(operand(x)), 180 / math.pi)
 
 
+@named
 def angle(z: Any, deg: bool = False) -> TracedTensor:
     """The angle of complex z in [-pi, pi], its derivative at 0 being 0; 0 or pi of real z, without a derivative.
 

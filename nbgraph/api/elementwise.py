@@ -316,7 +316,7 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Trac
 
 def check_device(device: Any) -> None:
     """The one device is the CPU."""
-    if device not in (None, "cpu"):
+    if device is not None and not (isinstance(device, str) and device == "cpu"):
         raise DtypeError("no such device", got=repr(device), wanted="None or 'cpu'")
 
 

@@ -19,7 +19,7 @@ from nbgraph.api.gather import axis_of, value
 from nbgraph.api.grids import indices
 from nbgraph.api.indexing import getitem, setitem
 from nbgraph.api.shapes import broadcast_shapes, broadcast_to, expand_dims, moveaxis, reshape, stack
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import as_code, operand
 from nbgraph.trace import concrete_size
 from nbgraph.types import Shape, code_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> TracedTensor:
     """In the dtype of x: where a condition holds, its function of those elements (or its number).
 
@@ -52,6 +53,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     return made
 
 
+@named
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
     """What a function returns for the arrays of indices along each axis.
 
@@ -61,6 +63,7 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
     return function(*indices(shape, dtype), **kwargs)
 
 
+@named
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> TracedTensor:
     """A function of vectors, for each vector along an axis; the dimensions of its result take the place of that axis.
 
@@ -81,6 +84,7 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     return moveaxis(joined, tuple(behind), tuple(range(at, at + len(behind))))
 
 
+@named
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> TracedTensor:
     """func(a, axis), again and again for each of the axes, which stay as dimensions.
 
@@ -108,6 +112,7 @@ def _concrete(shape: Shape) -> tuple[int, ...]:
 _TERM = re.compile(r"\(([^()]*)\)")
 
 
+@named
 def vectorize(
     pyfunc: Callable[..., Any] | None = None,
     otypes: Any = None,

@@ -31,7 +31,7 @@ from nbgraph.api.shapes import (
     stack,
 )
 from nbgraph.engine import evaluate
-from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
 from nbgraph.promote import apply, as_code, no_out, operand
 from nbgraph.trace import concrete_size, constant_of, value_of
 from nbgraph.types import Shape, Size
@@ -44,9 +44,11 @@ Array = np.ndarray[Any, Any]
 
 def axis_of(name: str, axis: Any, ndim: int) -> int:
     """A nonnegative axis, or `BoundsError`."""
-    if not hasattr(axis, "__index__"):
-        raise DtypeError("no axis", operation=name, position="axis", got=axis, wanted="an integer")
-    axis = operator.index(axis)
+    try:
+        axis = operator.index(axis)
+    except TypeError:
+        told: Any = {"got": repr(axis), "wanted": "an integer"}
+        raise DtypeError("no axis", operation=name, position="axis", **told) from None
     if not -ndim <= axis < ndim:
         raise BoundsError("axis is out of range", operation=name, got=axis, wanted=f"-{ndim} <= axis < {ndim}")
     return axis % ndim  # type: ignore[no-any-return]
@@ -104,6 +106,7 @@ def _moded(index: TracedTensor, d: Size, mode: str) -> TracedTensor:
     return remainder(index, d) if mode == "wrap" else maximum(minimum(index, d - 1), 0)
 
 
+@named
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> TracedTensor:
     """For each position of `indices`, which broadcasts with arr but along `axis`, the element at that index.
 
@@ -115,6 +118,7 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> TracedTensor:
     return made
 
 
+@named
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> TracedTensor:
     """arr with `values` at the elements that `take_along_axis` gives, as a new tensor (NumPy's writes into arr).
 
@@ -149,6 +153,7 @@ def _without(shape: Shape, axis: int) -> Shape:
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
+@named
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> TracedTensor:
     """a with values, repeated as often as needed, at flat indices, as a new tensor (NumPy's writes into a).
 
@@ -163,6 +168,7 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> TracedTensor:
     return reshape(combined(ravel(x), index, "set", given, 0, along=False), x.type.shape)
 
 
+@named
 def place(arr: Any, mask: Any, vals: Any) -> TracedTensor:
     """arr with the elements where a mask, which is evaluated, holds replaced by the first values, repeated as often as
     needed, as a new tensor (NumPy's writes into arr).
@@ -173,6 +179,7 @@ def place(arr: Any, mask: Any, vals: Any) -> TracedTensor:
     return put(arr, np.flatnonzero(value(mask)), vals)
 
 
+@named
 def putmask(a: Any, mask: Any, values: Any) -> TracedTensor:
     """a with the elements where a mask holds replaced by those at the same place of `values`, repeated as often as
     needed, as a new tensor (NumPy's writes into a).
@@ -195,6 +202,7 @@ def _cycled(name: str, values: TracedTensor, n: int) -> TracedTensor:
     return v if m == n else take(v, np.arange(n) % max(m, 1))
 
 
+@named
 def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> TracedTensor:
     """Without the zeros at the front ("f") and the back ("b") along an axis, or all of them; evaluates which they are.
 
@@ -271,6 +279,7 @@ def argwhere(a: Any) -> TracedTensor:
     return stack(nonzero(x), 1)
 
 
+@named
 def compress(condition: Any, a: Any, axis: Any = None, out: None = None) -> TracedTensor:
     """The slices along an axis (None: elements of the flattened array) where a condition holds.
 
@@ -284,6 +293,7 @@ def compress(condition: Any, a: Any, axis: Any = None, out: None = None) -> Trac
     return take(a, flatnonzero(mask), axis)
 
 
+@named
 def extract(condition: Any, arr: Any) -> TracedTensor:
     """The elements of arr where a condition holds.
 
@@ -293,6 +303,7 @@ def extract(condition: Any, arr: Any) -> TracedTensor:
     return take(ravel(arr), flatnonzero(condition))
 
 
+@named
 def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> TracedTensor:
     """For each element k of a the element at the same place of `choices[k]`; all broadcast together.
 
@@ -306,6 +317,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Trace
     return take_along_axis(stack(given), expand_dims(index, 0), 0)[0]
 
 
+@named
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> TracedTensor:
     """Elements of the first choice whose condition holds, else the default.
 
@@ -324,6 +336,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 # -- without some, with more ------------------------------------------------------------------------------------------
 
 
+@named
 def delete(arr: Any, obj: Any, axis: Any = None) -> TracedTensor:
     """arr without the elements at `obj` (an integer, a slice, integers, or a mask) along an axis (None: flattened).
 
@@ -338,6 +351,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> TracedTensor:
     return concatenate(_pieces(x, at, [0, *(p + 1 for p in places)], [*places, n]), at)
 
 
+@named
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> TracedTensor:
     """arr with values, cast to its dtype, before the positions `obj` along an axis (None: flattened).
 

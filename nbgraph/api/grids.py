@@ -19,7 +19,7 @@ from nbgraph.api.logic import less_equal
 from nbgraph.api.rounding import remainder
 from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape, stack
 from nbgraph.dims import DimExpr, dim_min
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import as_code, common, operand, to_inexact
 from nbgraph.trace import concrete_size
 from nbgraph.types import DTYPES, Size, code_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> tuple[TracedTensor, ...]:
     """Coordinates of a grid from vectors; with "xy" the first two axes are exchanged. `copy` is of no account.
 
@@ -49,6 +50,7 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = 
     return tuple(thin if sparse else (broadcast_to(t, sizes) for t in thin))
 
 
+@named
 def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     """The index along each axis of every element of an array of these sizes; `sparse`: a tuple of thin ones.
 
@@ -69,6 +71,7 @@ def _below(n: Any, m: Any, k: Any) -> TracedTensor:
     return less_equal(counted(m) - expand_dims(counted(n), 1), k)
 
 
+@named
 def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = float) -> TracedTensor:
     """A matrix with ones on the k-th diagonal and below.
 
@@ -78,6 +81,7 @@ def tri(N: Any, M: Any = None, k: int = 0, dtype: Any = float) -> TracedTensor:
     return as_code(_below(N, N if M is None else M, operator.index(k)), code_of(dtype))
 
 
+@named
 def tril(m: Any, k: int = 0) -> TracedTensor:
     """The matrices with zeros above the k-th diagonal.
 
@@ -88,6 +92,7 @@ def tril(m: Any, k: int = 0) -> TracedTensor:
     return where(_below(x.type.shape[-2], x.type.shape[-1], operator.index(k)), x, False)
 
 
+@named
 def triu(m: Any, k: int = 0) -> TracedTensor:
     """The matrices with zeros below the k-th diagonal.
 
@@ -107,6 +112,7 @@ def _matrix(name: str, m: Any) -> TracedTensor:
     return x if x.type.ndim > 1 else broadcast_to(x, (n, n))
 
 
+@named
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[TracedTensor, ...]:
     """Row and column indices of what is on the k-th diagonal of a matrix [n, m] or below.
 
@@ -116,6 +122,7 @@ def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[TracedTensor
     return constants(np.tril_indices(*_known("tril_indices", n, k, m)))  # type: ignore[arg-type]
 
 
+@named
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[TracedTensor, ...]:
     """Row and column indices of what is on the k-th diagonal of a matrix [n, m] or above.
 
@@ -130,6 +137,7 @@ def _known(name: str, *sizes: Any) -> list[int | None]:
     return [None if n is None else concrete_size(n, f"the size that {name} takes") for n in sizes]
 
 
+@named
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> TracedTensor:
     """a with its main diagonal filled, as a new tensor (NumPy's writes into a).
 
@@ -157,6 +165,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> TracedTensor:
 # -- spacings ---------------------------------------------------------------------------------------------------------
 
 
+@named
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> TracedTensor:
@@ -169,6 +178,7 @@ def logspace(
     return made if dtype is None else as_code(made, code_of(dtype))
 
 
+@named
 def geomspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> TracedTensor:

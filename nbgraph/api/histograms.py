@@ -15,7 +15,7 @@ from nbgraph.api.elementwise import subtract
 from nbgraph.api.gather import take, value
 from nbgraph.api.ordering import searchsorted
 from nbgraph.api.shapes import flip, ravel, reshape
-from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.errors import BoundsError, ShapeError, named
 from nbgraph.promote import apply, as_code, operand
 from nbgraph.trace import Node
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
+@named
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> TracedTensor:
     """How often each number from 0 on occurs in a vector, or the sum of its weights; evaluates x.
 
@@ -56,6 +57,7 @@ def _weighed(name: str, index: Array, weights: TracedTensor, n: int) -> TracedTe
     return made
 
 
+@named
 def digitize(x: Any, bins: Any, right: bool = False) -> TracedTensor:
     """The number of the bin of each element: i with bins[i-1] <= x < bins[i], or with the `right` edge included.
 
@@ -78,6 +80,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> TracedTensor:
 # -- histograms -------------------------------------------------------------------------------------------------------
 
 
+@named
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> TracedTensor:
     """The edges that `histogram` would take; evaluates a.
 
@@ -94,6 +97,7 @@ def _edges(name: str, given: Array, bins: Any, range: Any) -> Array:
         raise ShapeError(str(error), operation=name, position="bins") from None
 
 
+@named
 def histogram(
     a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[TracedTensor, TracedTensor]:
@@ -123,6 +127,7 @@ def _places(given: Array, edges: Array) -> Array:
     return place
 
 
+@named
 def histogramdd(
     sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[TracedTensor, list[TracedTensor]]:
@@ -163,6 +168,7 @@ def _points(sample: Any) -> Array:
     return given[:, None] if given.ndim == 1 else given
 
 
+@named
 def histogram2d(
     x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[TracedTensor, TracedTensor, TracedTensor]:

@@ -15,6 +15,7 @@ from nbgraph.api.elementwise import OPS, abs, stop_gradient, where
 from nbgraph.api.logic import equal, isfinite, isinf, isnan, less_equal, logical_and, logical_or
 from nbgraph.api.reductions import all
 from nbgraph.api.rounding import nextafter
+from nbgraph.errors import named
 from nbgraph.promote import binary, common, inexact_binary, no_out, operand, record1, to_inexact
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def nan_to_num(
     return where(isnan(x), nan, where(x == np.inf, high, where(x == -np.inf, low, x)))
 
 
+@named
 def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> TracedTensor:
     """Whether |a - b| <= atol + rtol |b|, as booleans; infinities are close if they are equal.
 
@@ -116,6 +118,7 @@ def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan:
     return logical_or(close, logical_and(isnan(x), isnan(y))) if equal_nan else close
 
 
+@named
 def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> TracedTensor:
     """Whether all elements are close, see `isclose`; a tensor, not evaluated.
 

@@ -21,7 +21,7 @@ from nbgraph.api.gather import axis_of, flat, flatnonzero, take, value
 from nbgraph.api.indexing import getitem
 from nbgraph.api.logic import isnan, logical_and, logical_not, logical_or, not_equal
 from nbgraph.api.shapes import broadcast_arrays, flip, ravel, reshape
-from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
 from nbgraph.promote import apply, as_code, common, operand
 from nbgraph.trace import value_of
 from nbgraph.types import Size
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
 
 
+@named
 def sort(
     a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
 ) -> TracedTensor:
@@ -48,6 +49,7 @@ def sort(
     return made
 
 
+@named
 def argsort(
     a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
 ) -> TracedTensor:
@@ -91,6 +93,7 @@ def _check_kind(name: str, kind: Any, order: Any) -> None:
         raise DtypeError("there are no fields to order by", operation=name, got=order, wanted="None")
 
 
+@named
 def lexsort(keys: Any, axis: int = -1) -> TracedTensor:
     """The indices that sort by several keys, of which the last one counts first.
 
@@ -110,6 +113,7 @@ def lexsort(keys: Any, axis: int = -1) -> TracedTensor:
     return order
 
 
+@named
 def sort_complex(a: Any) -> TracedTensor:
     """The elements as complex numbers, sorted by real and then imaginary part along the last axis.
 
@@ -120,6 +124,7 @@ def sort_complex(a: Any) -> TracedTensor:
     return sort(as_code(x, "c8" if x.type.code in ("f4", "c8") else "c16"))
 
 
+@named
 def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: None = None) -> TracedTensor:
     """a with the element that belongs at `kth` there, none greater before it, none less behind: fully sorted.
 
@@ -131,6 +136,7 @@ def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order
     return sort(x, at)
 
 
+@named
 def argpartition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: None = None) -> TracedTensor:
     """The indices of a partition: those that sort.
 
@@ -155,6 +161,7 @@ class TopK(NamedTuple):
     indices: TracedTensor
 
 
+@named
 def top_k(x: Any, k: int, axis: int = -1) -> TopK:
     """The k largest elements along an axis, the largest first, and their indices; of equal ones the first come first.
 
@@ -173,6 +180,7 @@ def top_k(x: Any, k: int, axis: int = -1) -> TopK:
     return TopK(_picked(x, indices, at), indices)
 
 
+@named
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> TracedTensor:
     """Where elements of v go in the ascending vector a (or `a[sorter]`) to keep it in order.
 
@@ -193,6 +201,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Trac
 # -- unique: evaluated -----------------------------------------------------------------------------------------------
 
 
+@named
 def unique(
     ar: Any,
     return_index: bool = False,
@@ -265,6 +274,7 @@ class UniqueCounts(NamedTuple):
     counts: TracedTensor
 
 
+@named
 def unique_values(x: Any) -> TracedTensor:
     """The different elements in order, every NaN for itself.
 
@@ -275,6 +285,7 @@ def unique_values(x: Any) -> TracedTensor:
     return found
 
 
+@named
 def unique_counts(x: Any) -> UniqueCounts:
     """The different elements in order, every NaN for itself, and how many there are of each.
 
@@ -284,6 +295,7 @@ def unique_counts(x: Any) -> UniqueCounts:
     return UniqueCounts(*unique(x, return_counts=True, equal_nan=False))
 
 
+@named
 def unique_inverse(x: Any) -> UniqueInverse:
     """The different elements in order, every NaN for itself, and which of them each element of x is.
 
@@ -295,6 +307,7 @@ def unique_inverse(x: Any) -> UniqueInverse:
     return UniqueInverse(values, reshape(inverse, x.type.shape))
 
 
+@named
 def unique_all(x: Any) -> UniqueAll:
     """The different elements in order, every NaN for itself; where the first of each is, which of them each element of
     x is, and how many there are of each.

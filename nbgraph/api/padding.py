@@ -23,7 +23,7 @@ from nbgraph.api.reductions import max, mean, min
 from nbgraph.api.rounding import floor, floor_divide, remainder, rint
 from nbgraph.api.shapes import broadcast_to, concatenate, expand_dims, flip
 from nbgraph.dims import DimExpr, dim_max, dim_min
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, operand
 from nbgraph.types import Size
 
@@ -40,6 +40,7 @@ _KEYWORDS = {
 MODES = ("constant", "empty", *_COPYING, "linear_ramp", *_REDUCING)
 
 
+@named
 def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0, **kwargs: Any) -> TracedTensor:
     """A border around the array: `pad_width` is a number, (before, after), or such a pair for each axis.
 

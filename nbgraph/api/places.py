@@ -18,7 +18,7 @@ from nbgraph.api.elementwise import clip
 from nbgraph.api.gather import constants, flatnonzero
 from nbgraph.api.rounding import floor_divide, remainder
 from nbgraph.api.shapes import concatenate, expand_dims, moveaxis, reshape
-from nbgraph.errors import DtypeError, ShapeError
+from nbgraph.errors import DtypeError, ShapeError, named
 from nbgraph.promote import as_code, operand
 from nbgraph.trace import concrete_size
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 s_, index_exp = np.s_, np.index_exp
 
 
+@named
 def ix_(*args: Any) -> tuple[TracedTensor, ...]:
     """Vectors as an open mesh: each along an axis of its own, so that they index a grid; masks are evaluated.
 
@@ -44,6 +45,7 @@ def ix_(*args: Any) -> tuple[TracedTensor, ...]:
     return tuple(made)
 
 
+@named
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[TracedTensor, ...]:
     """Flat indices as indices along each axis of an array of a shape.
 
@@ -60,6 +62,7 @@ def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[TracedTen
     return tuple(made[::-1] if order == "C" else made)
 
 
+@named
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> TracedTensor:
     """Indices along each axis of an array of sizes `dims` as flat indices.
 
@@ -103,6 +106,7 @@ def _sizes(name: str, shape: Any, order: str) -> tuple[int, ...]:
 # -- diagonals, triangles ---------------------------------------------------------------------------------------------
 
 
+@named
 def diag_indices(n: int, ndim: int = 2) -> tuple[TracedTensor, ...]:
     """Indices of the main diagonal of an array of `ndim` equal sizes n.
 
@@ -112,6 +116,7 @@ def diag_indices(n: int, ndim: int = 2) -> tuple[TracedTensor, ...]:
     return constants(np.diag_indices(n, ndim))
 
 
+@named
 def diag_indices_from(arr: Any) -> tuple[TracedTensor, ...]:
     """Indices of the main diagonal of an array, whose sizes are equal.
 
@@ -125,6 +130,7 @@ def diag_indices_from(arr: Any) -> tuple[TracedTensor, ...]:
     return diag_indices(concrete_size(shape[0], "the size"), len(shape))
 
 
+@named
 def tril_indices_from(arr: Any, k: int = 0) -> tuple[TracedTensor, ...]:
     """Row and column indices of what is on the k-th diagonal of a matrix or below.
 
@@ -135,6 +141,7 @@ def tril_indices_from(arr: Any, k: int = 0) -> tuple[TracedTensor, ...]:
     return constants(np.tril_indices(n, k, m))
 
 
+@named
 def triu_indices_from(arr: Any, k: int = 0) -> tuple[TracedTensor, ...]:
     """Row and column indices of what is on the k-th diagonal of a matrix or above.
 
@@ -152,6 +159,7 @@ def _matrix(name: str, arr: Any) -> tuple[int, int]:
     return concrete_size(shape[0], "the size"), concrete_size(shape[1], "the size")
 
 
+@named
 def mask_indices(n: int, mask_func: Callable[..., Any], k: Any = 0) -> tuple[TracedTensor, ...]:
     """Indices of what a function like `triu` leaves of a matrix [n, n].
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import string
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +30,7 @@ from nbgraph.contraction import (
     plan_einsum,
     tensordot_labels,
 )
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.op import REGISTRY
 from nbgraph.promote import along, as_code, common, no_out, operand, record2
 from nbgraph.trace import Node, concrete_size
@@ -83,6 +84,7 @@ def dot(a: Any, b: Any, out: None = None) -> TracedTensor:
     return _contract("dot", x, y, dot_labels(x.type.ndim, y.type.ndim))
 
 
+@named
 def inner(a: Any, b: Any) -> TracedTensor:
     """The sum over the last axes of both.
 
@@ -93,6 +95,7 @@ def inner(a: Any, b: Any) -> TracedTensor:
     return _contract("inner", x, y, inner_labels(x.type.ndim, y.type.ndim))
 
 
+@named
 def vdot(a: Any, b: Any) -> TracedTensor:
     """The sum of conj(a) * b over all elements.
 
@@ -103,6 +106,7 @@ def vdot(a: Any, b: Any) -> TracedTensor:
     return _contract("vdot", conj(ravel(x)), ravel(y), dot_labels(1, 1))
 
 
+@named
 def outer(a: Any, b: Any, out: None = None) -> TracedTensor:
     """Every element of a (flattened) times every element of b.
 
@@ -114,6 +118,7 @@ def outer(a: Any, b: Any, out: None = None) -> TracedTensor:
     return _contract("outer", ravel(x), ravel(y), outer_labels(1, 1))
 
 
+@named
 def tensordot(a: Any, b: Any, axes: Any = 2) -> TracedTensor:
     """The sum over pairs of axes: a number of them (the last of a, the first of b), or the axes of each.
 
@@ -180,6 +185,7 @@ def einsum(
     return made
 
 
+@named
 def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> tuple[list[Any], str]:
     """The order in which an einsum contracts, to be given as `optimize`, and a description of what it costs.
 
@@ -244,7 +250,9 @@ def _label_list(part: Any) -> Any:
     """The labels of a list, tuple, range or vector of integers of them; None of anything else."""
     if isinstance(part, np.ndarray):
         return part.tolist() if part.ndim == 1 and part.dtype.kind in "iu" else None
-    if not isinstance(part, list | tuple | range) or any(isinstance(p, Node) for p in part):
+    if not isinstance(part, list | tuple | range) or any(
+        isinstance(p, Node) or not isinstance(p, Hashable) for p in part
+    ):
         return None
     return [operator.index(p) if isinstance(p, np.integer) else p for p in part]
 

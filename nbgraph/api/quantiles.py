@@ -23,7 +23,7 @@ from nbgraph.api.ordering import argsort, sort
 from nbgraph.api.reductions import any, sum
 from nbgraph.api.rounding import floor, rint
 from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape
-from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
 from nbgraph.promote import apply, as_code, no_out, operand, to_inexact
 from nbgraph.trace import value_of
 from nbgraph.types import Shape
@@ -41,6 +41,7 @@ _POSITIONS = {
 }  # fmt: skip
 
 
+@named
 def quantile(
     a: Any,
     q: Any,
@@ -68,6 +69,7 @@ def quantile(
     return _quantile("quantile", a, _fractions("quantile", q, 1), axis, method, keepdims, False, weights)
 
 
+@named
 def nanquantile(
     a: Any,
     q: Any,
@@ -88,6 +90,7 @@ def nanquantile(
     return _quantile("nanquantile", a, _fractions("nanquantile", q, 1), axis, method, keepdims, True, weights)
 
 
+@named
 def percentile(
     a: Any,
     q: Any,
@@ -108,6 +111,7 @@ def percentile(
     return _quantile("percentile", a, _fractions("percentile", q, 100), axis, method, keepdims, False, weights)
 
 
+@named
 def nanpercentile(
     a: Any,
     q: Any,
@@ -128,6 +132,7 @@ def nanpercentile(
     return _quantile("nanpercentile", a, _fractions("nanpercentile", q, 100), axis, method, keepdims, True, weights)
 
 
+@named
 def median(
     a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
 ) -> TracedTensor:
@@ -140,6 +145,7 @@ def median(
     return _quantile("median", a, operand(0.5), axis, "linear", keepdims, False)
 
 
+@named
 def nanmedian(
     a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
 ) -> TracedTensor:

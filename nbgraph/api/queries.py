@@ -16,7 +16,7 @@ from nbgraph.api.gather import value
 from nbgraph.api.logic import equal, isnan, logical_and, logical_or, not_equal
 from nbgraph.api.reductions import all
 from nbgraph.api.shapes import broadcast_shapes
-from nbgraph.errors import DtypeError, ShapeError
+from nbgraph.errors import DtypeError, ShapeError, named
 from nbgraph.promote import operand
 from nbgraph.trace import Node
 from nbgraph.types import DTYPES
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def isreal(x: Any) -> TracedTensor:
     """Whether the imaginary part is zero, as booleans.
 
@@ -34,6 +35,7 @@ def isreal(x: Any) -> TracedTensor:
     return equal(imag(x), 0)
 
 
+@named
 def iscomplex(x: Any) -> TracedTensor:
     """Whether the imaginary part is not zero, as booleans.
 
@@ -43,6 +45,7 @@ def iscomplex(x: Any) -> TracedTensor:
     return not_equal(imag(x), 0)
 
 
+@named
 def iscomplexobj(x: Any) -> bool:
     """Whether the dtype is a complex one.
 
@@ -52,6 +55,7 @@ def iscomplexobj(x: Any) -> bool:
     return operand(x).type.is_complex
 
 
+@named
 def isrealobj(x: Any) -> bool:
     """Whether the dtype is none of the complex ones.
 
@@ -61,6 +65,7 @@ def isrealobj(x: Any) -> bool:
     return not iscomplexobj(x)
 
 
+@named
 def isscalar(element: Any) -> bool:
     """Whether it is a number of Python's or NumPy's. As in NumPy an array of no dimensions is none.
 
@@ -70,6 +75,7 @@ def isscalar(element: Any) -> bool:
     return np.isscalar(element)
 
 
+@named
 def iterable(y: Any) -> bool:
     """Whether one can iterate over it.
 
@@ -79,6 +85,7 @@ def iterable(y: Any) -> bool:
     return operand(y).type.ndim > 0 if isinstance(y, Node) else np.iterable(y)
 
 
+@named
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> TracedTensor:
     """Whether shapes and all elements are equal: one boolean, not evaluated.
 
@@ -89,6 +96,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> TracedTensor:
     return _equal(x, y, equal_nan) if x.type.shape == y.type.shape else operand(False)
 
 
+@named
 def array_equiv(a1: Any, a2: Any) -> TracedTensor:
     """Whether the two broadcast to arrays that are equal: one boolean, not evaluated.
 
@@ -110,6 +118,7 @@ def _equal(x: TracedTensor, y: TracedTensor, equal_nan: bool) -> TracedTensor:
     return all(same)
 
 
+@named
 def real_if_close(a: Any, tol: float = 100) -> TracedTensor:
     """The real part of a complex array whose imaginary parts are all within `tol` rounding units of zero, which
     evaluates it; else the array. A `tol` of at most 1 is the bound itself.
@@ -127,6 +136,7 @@ def real_if_close(a: Any, tol: float = 100) -> TracedTensor:
 # -- dtypes -----------------------------------------------------------------------------------------------------------
 
 
+@named
 def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     """Whether a dtype, or that of an array, can be cast to another; by default without loss.
 
@@ -136,6 +146,7 @@ def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     return np.can_cast(from_.type.dtype if isinstance(from_, Node) else from_, to, casting)
 
 
+@named
 def common_type(*arrays: Any) -> np.dtype[Any]:
     """The least inexact dtype that holds all arrays; integers are float64.
 

@@ -28,7 +28,7 @@ def _reduce(name: str, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> 
     if code is not None:
         x = as_code(x, code)
     made = along(name, x, axis)
-    if keepdims:
+    if keepdims is not False and _truth(keepdims):
         made = _keep(made, x.type.ndim, axis)
     return made if code is None else as_code(made, code)
 
@@ -36,6 +36,14 @@ def _reduce(name: str, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> 
 def _axis_of_number(x: TracedTensor, axis: Any) -> Any:
     """NumPy takes a number for its own axis 0, but for a mean."""
     return None if x.type.ndim == 0 and isinstance(axis, int) and axis in (0, -1) else axis
+
+
+def _truth(keepdims: Any) -> bool:
+    try:
+        return bool(keepdims)
+    except ValueError:
+        told: Any = {"got": repr(keepdims), "wanted": "True or False"}
+        raise ShapeError("neither true nor false", position="keepdims", **told) from None
 
 
 def _keep(made: TracedTensor, ndim: int, axis: Any) -> TracedTensor:
@@ -199,6 +207,6 @@ def _position(name: str, a: Any, axis: Any, keepdims: bool) -> TracedTensor:
     axis = _axis_of_number(x, axis)
     if axis is not None:
         found = along(name, x, shapes._axis(name, axis, x.type.ndim))
-        return _keep(found, x.type.ndim, axis) if keepdims else found
+        return _keep(found, x.type.ndim, axis) if keepdims is not False and _truth(keepdims) else found
     found = along(name, apply("reshape", x, shape=(-1,)) if x.type.ndim != 1 else x, 0)
-    return _keep(found, x.type.ndim, None) if keepdims else found
+    return _keep(found, x.type.ndim, None) if keepdims is not False and _truth(keepdims) else found

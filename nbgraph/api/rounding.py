@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph import promote
 from nbgraph.api.elementwise import OPS, abs, imag, negative, real, subtract, where
+from nbgraph.errors import named
 from nbgraph.promote import as_code, binary, common, inexact_binary, no_out, operand, record1, record2, to_inexact
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def rint(x: Any) -> TracedTensor:
     return record1(OPS["rint"], to_inexact(operand(x)))
 
 
+@named
 def round(a: Any, decimals: int = 0, out: None = None) -> TracedTensor:
     """Rounded to a number of decimals, which may be negative; of two neighbours the even one. Complex: both parts.
 

@@ -14,12 +14,14 @@ from nbgraph.api.gather import take, value
 from nbgraph.api.logic import logical_not
 from nbgraph.api.ordering import unique
 from nbgraph.api.shapes import concatenate, ravel
+from nbgraph.errors import named
 from nbgraph.promote import common, operand
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def isin(
     element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
 ) -> TracedTensor:
@@ -32,6 +34,7 @@ def isin(
     return logical_not(found) if invert else found
 
 
+@named
 def union1d(ar1: Any, ar2: Any) -> TracedTensor:
     """The different elements of both.
 
@@ -42,6 +45,7 @@ def union1d(ar1: Any, ar2: Any) -> TracedTensor:
     return made
 
 
+@named
 def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices: bool = False) -> Any:
     """The different elements that are in both; with `return_indices` also where they are in each operand.
 
@@ -54,6 +58,7 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices:
     return (values, operand(first), operand(second)) if return_indices else values
 
 
+@named
 def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> TracedTensor:
     """The different elements of the first that are not in the second; if they are unique, in their order.
 
@@ -64,6 +69,7 @@ def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> TracedTensor:
     return take(x, np.flatnonzero(np.isin(value(x), value(ar2), invert=True)))
 
 
+@named
 def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> TracedTensor:
     """The different elements that are in one of both only. `assume_unique` is of no account.
 

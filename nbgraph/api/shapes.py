@@ -57,13 +57,19 @@ def size(a: Any, axis: int | None = None) -> Size:
 
 
 def _axis(name: str, axis: Any, ndim: int) -> int:
-    if not hasattr(axis, "__index__"):
-        raise DtypeError("no axis", operation=name, position="axis", got=axis, wanted="an integer")
-    axis = operator.index(axis)
+    axis = _index(name, axis)
     if not -ndim <= axis < ndim:
         wanted = f"-{ndim} <= axis < {ndim}"
         raise BoundsError("axis is out of range", operation=name, position=0, got=axis, wanted=wanted)
     return axis % ndim  # type: ignore[no-any-return]
+
+
+def _index(name: str, axis: Any) -> int:
+    try:
+        return operator.index(axis)
+    except TypeError:
+        told: Any = {"got": repr(axis), "wanted": "an integer"}
+        raise DtypeError("no axis", operation=name, position="axis", **told) from None
 
 
 # -- other shapes -----------------------------------------------------------------------------------------------------
@@ -77,7 +83,7 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: Any = None) -> Traced
     >>> reshape([1, 2, 3, 4], (2, -1)).tolist()
     [[1, 2], [3, 4]]
     """
-    if order != "C" and _is_column_major("reshape", order):
+    if (type(order) is not str or order != "C") and _is_column_major("reshape", order):
         return transpose(reshape(transpose(a), _shape_of(shape)[::-1]))
     x, shape = operand(a), _shape_of(shape)
     key = ("reshape", x.type, shape)
@@ -88,7 +94,7 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: Any = None) -> Traced
 
 def _is_column_major(name: str, order: str) -> bool:
     """Whether it is "F"; a tensor has no order of its own, so that "A" and "K" are "C"."""
-    if order not in ("C", "F", "A", "K"):
+    if not isinstance(order, str) or order not in ("C", "F", "A", "K"):
         raise ShapeError("unknown order", operation=name, got=repr(order), wanted="'C', 'F', 'A' or 'K'")
     return order == "F"
 
@@ -101,7 +107,11 @@ def _shape_of(given: Any) -> Shape:
     if type(given) is tuple and _INT.issuperset(map(type, given)):
         return given
     given = given if isinstance(given, (tuple, list)) else (given,)
-    return tuple([d if type(d) is int or type(d) is DimExpr else operator.index(d) for d in given])
+    try:
+        return tuple([d if type(d) is int or type(d) is DimExpr else operator.index(d) for d in given])
+    except TypeError:
+        told: Any = {"got": repr(given), "wanted": "an integer, or a tuple of them"}
+        raise DtypeError("no shape", operation="reshape", position="shape", **told) from None
 
 
 def ravel(a: Any, order: str = "C") -> TracedTensor:
@@ -114,6 +124,7 @@ def ravel(a: Any, order: str = "C") -> TracedTensor:
     return a if a.type.ndim == 1 else reshape(a, -1, order)
 
 
+@named
 def broadcast_to(array: Any, shape: Any) -> TracedTensor:
     """An array repeated to a shape.
 
@@ -124,6 +135,7 @@ def broadcast_to(array: Any, shape: Any) -> TracedTensor:
     return made
 
 
+@named
 def broadcast_arrays(*args: Any) -> tuple[TracedTensor, ...]:
     """All operands repeated to their common shape.
 
@@ -134,6 +146,7 @@ def broadcast_arrays(*args: Any) -> tuple[TracedTensor, ...]:
     return tuple(broadcast_to(n, broadcast_shapes(*(m.type.shape for m in nodes))) for n in nodes)
 
 
+@named
 def broadcast_shapes(*shapes: Any) -> Shape:
     """The shape that operands of these shapes broadcast to.
 
@@ -168,6 +181,7 @@ def squeeze(a: Any, axis: Any = None) -> TracedTensor:
     return along("squeeze", x, tuple(i for i, d in enumerate(x.type.shape) if d == 1) if axis is None else axis)
 
 
+@named
 def atleast_1d(*arys: Any) -> Any:
     """An array with a dimension of size 1 if it has none; of several arrays a tuple.
 
@@ -177,6 +191,7 @@ def atleast_1d(*arys: Any) -> Any:
     return _each(lambda x: expand_dims(x, 0) if x.type.ndim < 1 else x, arys)
 
 
+@named
 def atleast_2d(*arys: Any) -> Any:
     """An array with dimensions of size 1 in front up to two; of several arrays a tuple.
 
@@ -201,12 +216,14 @@ def transpose(a: Any, axes: Any = None) -> TracedTensor:
     >>> transpose([[1, 2], [3, 4]]).tolist()
     [[1, 3], [2, 4]]
     """
-    return along("transpose", operand(a), None if axes is None else tuple(axes))
+    given = axes if axes is None or not hasattr(axes, "__iter__") else tuple(axes)
+    return along("transpose", operand(a), given)
 
 
 permute_dims = transpose
 
 
+@named
 def swapaxes(a: Any, axis1: int, axis2: int) -> TracedTensor:
     """Two axes exchanged.
 
@@ -226,6 +243,7 @@ def _swapped(n: int, axis1: int, axis2: int) -> tuple[int, ...]:
     return tuple(order)
 
 
+@named
 def matrix_transpose(x: Any) -> TracedTensor:
     """The last two axes exchanged.
 
@@ -239,6 +257,7 @@ def matrix_transpose(x: Any) -> TracedTensor:
     return swapaxes(x, -1, -2)
 
 
+@named
 def moveaxis(a: Any, source: Any, destination: Any) -> TracedTensor:
     """Axes (an int or several) moved to other places, the rest in order.
 
@@ -260,6 +279,7 @@ def moveaxis(a: Any, source: Any, destination: Any) -> TracedTensor:
     return transpose(a, order)
 
 
+@named
 def flip(m: Any, axis: Any = None) -> TracedTensor:
     """Elements in the opposite order along an axis, several, or all.
 
@@ -269,6 +289,7 @@ def flip(m: Any, axis: Any = None) -> TracedTensor:
     return along("flip", operand(m), axis)
 
 
+@named
 def rollaxis(a: Any, axis: int, start: int = 0) -> TracedTensor:
     """The axis moved back to before the one that is at `start`.
 
@@ -281,6 +302,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> TracedTensor:
     return moveaxis(a, axis, start - 1 if axis < start else start)
 
 
+@named
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[TracedTensor, ...]:
     """The slices along an axis.
 
@@ -307,7 +329,7 @@ def concatenate(arrays: Any, axis: int | None = 0, out: None = None, dtype: Any 
         if axis is None:
             arrays, axis = [ravel(n) for n in arrays], 0
     nodes: Sequence[TracedTensor] = arrays
-    axis = operator.index(axis)  # type: ignore[arg-type]
+    axis = _index("concatenate", axis)
     if joins.grows(nodes) and _may_be_joined(nodes, axis):
         return joins.join(nodes, axis % nodes[0].type.ndim, False)  # type: ignore[return-value]
     return joined(nodes, axis, before)
@@ -354,6 +376,7 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Tr
     return stacked(nodes, _axis("stack", axis, nodes[0].type.ndim + 1))
 
 
+@named
 def hstack(tup: Any, *, dtype: Any = None) -> TracedTensor:
     """Arrays side by side: along axis 1, vectors along axis 0.
 
@@ -364,6 +387,7 @@ def hstack(tup: Any, *, dtype: Any = None) -> TracedTensor:
     return concatenate(nodes, 0 if nodes[0].type.ndim == 1 else 1)
 
 
+@named
 def vstack(tup: Any, *, dtype: Any = None) -> TracedTensor:
     """Arrays on top of each other, vectors as rows.
 
@@ -376,6 +400,7 @@ def vstack(tup: Any, *, dtype: Any = None) -> TracedTensor:
 # -- diagonals --------------------------------------------------------------------------------------------------------
 
 
+@named
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TracedTensor:
     """A diagonal over two axes, as the last dimension of the result.
 
@@ -390,6 +415,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TracedT
     return made
 
 
+@named
 def diag(v: Any, k: int = 0) -> TracedTensor:
     """The k-th diagonal of a matrix, or a matrix with v on its k-th diagonal.
 
@@ -404,6 +430,7 @@ def diag(v: Any, k: int = 0) -> TracedTensor:
     return made
 
 
+@named
 def diagflat(v: Any, k: int = 0) -> TracedTensor:
     """A matrix with the flattened v on its k-th diagonal.
 

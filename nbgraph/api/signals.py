@@ -19,13 +19,14 @@ from nbgraph.api.ordering import argsort, searchsorted
 from nbgraph.api.rounding import floor_divide, remainder
 from nbgraph.api.shapes import concatenate, flip
 from nbgraph.dims import dim_max, dim_min
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, common, operand, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def convolve(a: Any, v: Any, mode: str = "full") -> TracedTensor:
     """The convolution of two vectors: all of it ("full"), of the longer one's size around its middle ("same"), or where
     they overlap wholly ("valid").
@@ -44,6 +45,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> TracedTensor:
     return made
 
 
+@named
 def correlate(a: Any, v: Any, mode: str = "valid") -> TracedTensor:
     """The correlation of two vectors: the convolution of a with conj(v) backwards.
 
@@ -68,6 +70,7 @@ def _vectors(name: str, a: Any, v: Any) -> list[TracedTensor]:
     return given
 
 
+@named
 def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * math.pi) -> TracedTensor:
     """Angles with jumps of more than half a period along an axis (or of `discont`, if that is more) taken out, by
     adding multiples of the period. Integers stay integers where the period is one.
@@ -89,6 +92,7 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * mat
     return concatenate([x[first], x[rest] + cumsum(correction, at)], at)
 
 
+@named
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> TracedTensor:
     """The piecewise linear function through the points (xp, fp), xp ascending, at x; `left` and `right` outside.
 

@@ -18,7 +18,7 @@ from nbgraph.api.elementwise import conj, maximum, multiply, real, sqrt, where
 from nbgraph.api.logic import isnan, logical_and, logical_not, logical_or, not_equal
 from nbgraph.api.reductions import all, argmax, argmin, max, mean, min, prod, sum
 from nbgraph.api.shapes import _axis, broadcast_to, reshape
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import as_code, no_out, operand, to_inexact
 from nbgraph.types import REAL_OF, code_of
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # -- spread -----------------------------------------------------------------------------------------------------------
 
 
+@named
 def var(
     a: Any,
     axis: Any = None,
@@ -73,6 +74,7 @@ def _count_of(x: TracedTensor, kept: TracedTensor, axis: Any, keepdims: bool) ->
     return as_code(sum(kept, axis, keepdims=keepdims), REAL_OF.get(x.type.code, x.type.code))
 
 
+@named
 def std(
     a: Any,
     axis: Any = None,
@@ -94,6 +96,7 @@ def std(
     return _root(var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
+@named
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> TracedTensor:
     """The largest minus the smallest element, "peak to peak".
 
@@ -128,6 +131,7 @@ def _degrees_of_freedom(x: TracedTensor, axis: Any, ddof: float) -> TracedTensor
 # -- means ------------------------------------------------------------------------------------------------------------
 
 
+@named
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
     """The mean, weighted if there are `weights` of the shape of a, or of its length along `axis`.
 
@@ -159,6 +163,7 @@ def _weights(x: TracedTensor, axis: Any, w: TracedTensor) -> TracedTensor:
     return broadcast_to(reshape(w, tuple(shape)), x.type.shape)
 
 
+@named
 def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     """How many elements are not zero, int64.
 
@@ -181,6 +186,7 @@ def _filled(a: Any, value: float, kept: Any = True) -> tuple[TracedTensor, Trace
     return (x, None) if missing is None else (where(missing, value, x), missing)
 
 
+@named
 def nansum(
     a: Any,
     axis: Any = None,
@@ -199,6 +205,7 @@ def nansum(
     return sum(_filled(a, 0)[0], axis, dtype, None, keepdims, initial, where)
 
 
+@named
 def nanprod(
     a: Any,
     axis: Any = None,
@@ -217,6 +224,7 @@ def nanprod(
     return prod(_filled(a, 1)[0], axis, dtype, None, keepdims, initial, where)
 
 
+@named
 def nanmean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
 ) -> TracedTensor:
@@ -235,6 +243,7 @@ def nanmean(
     return made if dtype is None else as_code(made, code_of(dtype))
 
 
+@named
 def nanvar(
     a: Any,
     axis: Any = None,
@@ -259,6 +268,7 @@ def nanvar(
     return _variance(x, kept, axis, ddof if correction is None else correction, keepdims, mean)
 
 
+@named
 def nanstd(
     a: Any,
     axis: Any = None,
@@ -280,6 +290,7 @@ def nanstd(
     return _root(nanvar(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
+@named
 def nanmax(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> TracedTensor:
@@ -292,6 +303,7 @@ def nanmax(
     return _extremum(max, -math.inf, a, axis, keepdims, initial, where)
 
 
+@named
 def nanmin(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> TracedTensor:
@@ -311,6 +323,7 @@ def _extremum(f: Any, filler: float, a: Any, axis: Any, keepdims: bool, initial:
     return where(all(missing, axis, keepdims=keepdims), math.nan, made) if nothing else made
 
 
+@named
 def nanargmax(a: Any, axis: Any = None, out: None = None, *, keepdims: bool = False) -> TracedTensor:
     """The index of the largest of what is not NaN; -1 where there is nothing else (NumPy raises an error).
 
@@ -321,6 +334,7 @@ def nanargmax(a: Any, axis: Any = None, out: None = None, *, keepdims: bool = Fa
     return _place(argmax, -math.inf, a, axis, keepdims)
 
 
+@named
 def nanargmin(a: Any, axis: Any = None, out: None = None, *, keepdims: bool = False) -> TracedTensor:
     """The index of the smallest of what is not NaN; -1 where there is nothing else (NumPy raises an error).
 

@@ -17,7 +17,7 @@ from nbgraph.api.gather import axis_of, take
 from nbgraph.api.padding import pad
 from nbgraph.decided import size_of
 from nbgraph.dims import DimExpr
-from nbgraph.errors import BoundsError, DtypeError, ShapeError
+from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
 from nbgraph.promote import operand
 from nbgraph.trace import Node, value_of
 from nbgraph.types import Size
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def truncate(x: Any, size: Any, axis: int = 0) -> TracedTensor:
     """The first `size` slices along an axis; size is an int, a `DimExpr` or a 0-d integer tensor.
 
@@ -43,6 +44,7 @@ def truncate(x: Any, size: Any, axis: int = 0) -> TracedTensor:
     return made
 
 
+@named
 def pad_to_match(x: Any, like: Any, axis: int = 0) -> TracedTensor:
     """x with zeros after it along an axis, up to the size that `like` has there: the adjoint of `truncate`.
 
@@ -62,6 +64,7 @@ def pad_to_match(x: Any, like: Any, axis: int = 0) -> TracedTensor:
     return made
 
 
+@named
 def dynamic_slice(x: Any, start: Sequence[Any], size: Sequence[Any]) -> TracedTensor:
     """The part of x of shape `size` at `start`, whose entries may be 0-d integer tensors and are not evaluated.
 

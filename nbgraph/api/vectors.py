@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def kron(a: Any, b: Any) -> TracedTensor:
     """The Kronecker product: every element of a times all of b. Shapes are aligned at the right.
 
@@ -32,6 +33,7 @@ def kron(a: Any, b: Any) -> TracedTensor:
     return reshape(multiply(expand_dims(x, odd), expand_dims(y, even)), shape) if rank else multiply(x, y)
 
 
+@named
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> TracedTensor:
     """The cross product of vectors of three elements; other dimensions broadcast.
 
@@ -97,6 +99,7 @@ def _vector(name: str, a: Any, position: int) -> TracedTensor:
     return v
 
 
+@named
 def vander(x: Any, N: Any = None, increasing: bool = False) -> TracedTensor:
     """Powers of each element: x^(N-1), ..., x, 1, or ascending if `increasing`. N is the length of x by default.
 

@@ -12,12 +12,14 @@ import numpy as np
 
 from nbgraph.api.elementary import i0
 from nbgraph.api.elementwise import divide, sqrt
+from nbgraph.errors import named
 from nbgraph.promote import operand, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def bartlett(M: int) -> TracedTensor:
     """A triangle, 0 at both ends.
 
@@ -27,6 +29,7 @@ def bartlett(M: int) -> TracedTensor:
     return operand(np.bartlett(operator.index(M)))
 
 
+@named
 def blackman(M: int) -> TracedTensor:
     """0.42 - 0.5 cos(t) + 0.08 cos(2 t), t from 0 to 2 pi.
 
@@ -36,6 +39,7 @@ def blackman(M: int) -> TracedTensor:
     return operand(np.blackman(operator.index(M)))
 
 
+@named
 def hamming(M: int) -> TracedTensor:
     """0.54 - 0.46 cos(t), t from 0 to 2 pi.
 
@@ -45,6 +49,7 @@ def hamming(M: int) -> TracedTensor:
     return operand(np.hamming(operator.index(M)))
 
 
+@named
 def hanning(M: int) -> TracedTensor:
     """0.5 - 0.5 cos(t), t from 0 to 2 pi.
 
@@ -54,6 +59,7 @@ def hanning(M: int) -> TracedTensor:
     return operand(np.hanning(operator.index(M)))
 
 
+@named
 def kaiser(M: int, beta: Any) -> TracedTensor:
     """I_0(beta sqrt(1 - s^2)) / I_0(beta), s from -1 to 1; differentiable by beta.
 

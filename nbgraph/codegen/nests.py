@@ -63,12 +63,15 @@ def _stream_rows(nests: Sequence[Nest]) -> None:
 
 
 def _fetch_rows(nests: Sequence[Nest]) -> None:
-    """Chooses the nest that fetches the next row of all arrays: the longest of those that go through it in blocks."""
-    if len(nests) > 1:
-        blocked = [nest for nest in nests if nest.has_blocks_of_rows()]
-        if blocked:
-            chosen = max(blocked, key=lambda nest: len(nest.instrs))
-            chosen.fetched = list(dict.fromkeys(place for nest in nests for place in nest.next_rows()))
+    """Chooses the nest that fetches the next row of all arrays: the longest of those that go through it in blocks.
+
+    Where only one goes through rows nothing is fetched: it waits for memory alone, which is then no quicker.
+    """
+    places = [place for place in map(Nest.next_rows, nests) if place]
+    blocked = [nest for nest in nests if nest.has_blocks_of_rows()]
+    if blocked and len(places) > 1:
+        chosen = max(blocked, key=lambda nest: len(nest.instrs))
+        chosen.fetched = list(dict.fromkeys(place for each in places for place in each))
 
 
 __all__ = ["emit_nests"]

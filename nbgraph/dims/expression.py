@@ -15,14 +15,14 @@ them into `OPERATIONS`.
 from __future__ import annotations
 
 import operator
-import threading
 from collections.abc import Callable, Hashable, Mapping
 from itertools import count
 from typing import Any, Final, NoReturn, SupportsIndex, TypeAlias, cast, final
 from weakref import WeakValueDictionary
 
 from nbgraph.dims.order import digest, name_key, term_key
-from nbgraph.errors import BindingError, ConcretizationError
+from nbgraph.errors import BindingError, ConcretizationError, named
+from nbgraph_kernels.locks import lock
 
 SYMBOL: Final = "symbol"
 FLOOR: Final = "//"
@@ -42,7 +42,7 @@ OPERATIONS: Final[dict[str, Callable[..., Size]]] = {}
 # Weak values: names may be numbered per graph, so a table that only grows would be a leak. The lock is
 # reentrant because building an object can run the collector, and with it anybody's finaliser.
 _table: WeakValueDictionary[Key, Any] = WeakValueDictionary()
-_lock = threading.RLock()
+_lock = lock()
 _serial = count()
 
 
@@ -247,6 +247,7 @@ class DimExpr(_Frozen):
 Size: TypeAlias = "int | DimExpr"
 
 
+@named
 def dim(name: Hashable) -> DimExpr:
     """The size called `name`.
 

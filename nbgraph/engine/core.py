@@ -7,17 +7,17 @@ thread leave the graph as it was). Machine code belongs to an engine, values bel
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from nbgraph import joins, picks
-from nbgraph.collector import WAITING
+from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
 from nbgraph.engine import interpreter
@@ -40,12 +40,13 @@ from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
-from nbgraph.resolve import saved_slots
+from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.settle import names_below, settle
 from nbgraph.ssa import Bound, Program, exact_program, program_for
 from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, unaliased, value_of
 from nbgraph_kernels.blas_threads import AtMost
+from nbgraph_kernels.locks import lock
 
 Array = np.ndarray[Any, Any]
 
@@ -89,7 +90,7 @@ class Engine:
         #: The context in which products and factorisations run.
         self.blas = AtMost(threads)
         self.counters = Counters()
-        self._lock = threading.RLock()
+        self._lock = lock()
         self._seen: dict[Fragment, None] = {}
         self._ledgers: dict[Program, Ledger] = {}
         self._account = Account()
@@ -134,7 +135,7 @@ class Engine:
             elif type(step.call) is ReplayCall:
                 self._run_replay(schedule, step.call, results, batch)
             elif type(step.call) in (JoinCall, SplitCall, PickCall, PlaceCall):
-                self._run_join(schedule, step.call, results, batch)
+                self._run_join(schedule, step, results, batch)
             elif type(step.call) is SumCall:
                 self._run_sum(schedule, step.call, results, batch)
             else:
@@ -148,15 +149,17 @@ class Engine:
         batch.flush()
         run_chain(self, row.call, row.wanted, values_of(schedule.sources(row.call), results))
 
-    def _run_join(self, schedule: Schedule, call: Any, results: Results, batch: Batch) -> None:
+    def _run_join(self, schedule: Schedule, step: Any, results: Results, batch: Batch) -> None:
         batch.flush()
+        call = step.call
         arrays = values_of(schedule.sources(call), results)
         if type(call) is JoinCall:
             results[id(call), 0] = joins.run(call, arrays)
         elif type(call) is PlaceCall:
             results[id(call), 0] = picks.total(call, arrays)
         else:
-            parts = joins.parts_of(call, arrays[0]) if type(call) is SplitCall else picks.values(call, arrays[0])
+            of = arrays[0]
+            parts = joins.parts_of(call, of) if type(call) is SplitCall else picks.values(call, of, step.wanted)
             results.update({(id(call), k): a for k, a in parts.items()})
         with self._lock:
             self.counters.operations += 1
@@ -177,14 +180,13 @@ class Engine:
         given = values_of(schedule.sources(call)[: len(call.links)], results)
 
         def find(node: Node) -> Array:
-            if type(node.call) is FragmentCall and node.op is None and not schedule.bound:
-                return results[id(node.call), node.slot]
-            known: Array | None = schedule.known(node)
-            return results[schedule.key(node)] if known is None else known
+            (found,) = values_of([schedule.operand(node)], results)
+            return found
 
         def saved(of: FragmentCall) -> Any:
-            if of.saved is not None:
-                return of.saved
+            kept = schedule.kept(of)
+            if kept is not None:
+                return kept
             if id(of) in schedule.chained:
                 chain, k = schedule.chained[id(of)]
                 return chain.saved_at(k)
@@ -192,8 +194,8 @@ class Engine:
             return slots, tuple([results[id(of), slot] for slot in slots])
 
         totals = schedule.totals_for({(id(call), slot): slot for slot in call.sums})
-        for slot, a in run_repeat(self, call, given, find, saved, totals, schedule.chain_of(call.calls)).items():
-            results[id(call), slot] = a
+        found = run_repeat(self, call, given, find, saved, totals, schedule.chain_of(call.calls))
+        results.update(zip(zip(repeat(id(call)), found), found.values(), strict=False))
 
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
         batch.flush()
@@ -330,7 +332,7 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
         if bindings:
             values = _evaluate_bound(nodes, engine, bindings)
         else:
-            values = [value_of(n) for n in nodes]
+            values = [value_of(n) if n.data is None else n.data for n in nodes]
             if any(v is None for v in values):
                 if ALIVE:
                     settle(nodes, engine)
@@ -342,8 +344,8 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
     return values
 
 
-def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
-    with LOCK, WAITING:
+def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8) -> list[Array]:
+    with LOCK, Waiting():
         drafts = draft(nodes)
         if len(drafts) == 1:
             arrays = [value_of(i) for i in drafts[0].call.inputs]
@@ -363,9 +365,10 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         engine.counters.evals += 1
         schedule, results = _run_schedule(schedule, nodes, drafts, results, engine)
     values = values_of(schedule.targets, results)
-    with LOCK, WAITING:
-        _commit(schedule, drafts, results)
-    return values
+    with LOCK, Waiting():
+        if is_done := not tries or schedule.still_holds():
+            _commit(schedule, drafts, results)
+    return values if is_done else _evaluate_open(nodes, engine, tries - 1)
 
 
 def _run_schedule(
@@ -397,8 +400,9 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
     position = program.position
     values = {slot: outs[position[slot]] for slot in slots}
     with LOCK:
-        _keep(call, values)
-        commit(d, values)
+        if not (is_computed_once(call.fragment) and any(node.op is None for _, node in d.nodes)):
+            _keep(call, values)
+            commit(d, values)
 
 
 def _evaluate_bound(nodes: Sequence[Node], engine: Engine, bindings: Any) -> list[Array]:
@@ -507,9 +511,9 @@ def _settle(row: Row, results: Results) -> None:
         return
     if type(call) in (RepeatCall, ReplayCall, SplitCall, PickCall):
         for slot, reference in call.nodes:
-            node = reference()
-            if node is not None and (id(call), slot) in results:  # else it went into a sum, or passed
-                node.data = results[id(call), slot]
+            node, a = reference(), results.get((id(call), slot))
+            if node is not None and a is not None:  # else it went into a sum, or passed
+                node.data = a
                 if type(call) is PickCall and not call.active:
                     drop_history(call, [node])
         if type(call) is PickCall:
@@ -528,7 +532,7 @@ def _settle(row: Row, results: Results) -> None:
 
 
 _DEFAULT: Engine | None = None
-_DEFAULT_LOCK = threading.Lock()
+_DEFAULT_LOCK = lock()
 
 
 def default_engine() -> Engine:

@@ -14,7 +14,7 @@ import warnings
 import weakref
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,9 +32,12 @@ from nbgraph.memory import empty
 from nbgraph.moving import function_of_words
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Bound, Program
+from nbgraph_kernels.locks import cached_property, lock
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
+#: A fork waits for whoever compiles: a module half imported would stay so in the forked process.
+COMPILING = lock(awaited=2)
 _ALIGN = 64
 
 
@@ -59,7 +62,7 @@ class Code:
 class Placed:
     """Code at concrete sizes: the words after the arrays, with temporaries relative to the workspace."""
 
-    __slots__ = ("_at", "base", "offsets", "relative", "rest", "workspace")
+    __slots__ = ("_at", "offsets", "relative", "rest", "workspace")
 
     def __init__(self, code: Code, bound: Bound) -> None:
         source = code.machine.source
@@ -68,8 +71,7 @@ class Placed:
         first = code.n_inputs + len(bound.out_types)
         self.rest = [self._word(what, env, code.nests) for what in source.words[first:]]
         self.relative = [first + k for k, (_, relative) in enumerate(self.rest) if relative]
-        self.base = -1
-        self._at: list[int] = []
+        self._at: tuple[int, list[int]] = -1, []
 
     def _word(self, what: Word, env: Any, nests: Mapping[str, Any]) -> tuple[int, bool]:
         """A word's value, and whether it is relative to the workspace."""
@@ -84,10 +86,10 @@ class Placed:
 
     def at(self, base: int) -> list[int]:
         """The words for a workspace at this address."""
-        if base != self.base:
-            self._at = [value + base if relative else value for value, relative in self.rest]
-            self.base = base
-        return self._at
+        found = self._at  # read and set as one: threads share the code, each has a workspace of its own
+        if found[0] != base:
+            found = self._at = base, [value + base if relative else value for value, relative in self.rest]
+        return found[1]
 
 
 def words_apart(
@@ -278,7 +280,7 @@ class Native:
         return code
 
     def _make(self, program: Program, may_compile: bool) -> Code | None:
-        with self.engine._lock:
+        with self.engine._lock, COMPILING:
             code = self.codes.get(program)
             if code is None:
                 start, before = time.perf_counter(), self.objects.nest_bytes

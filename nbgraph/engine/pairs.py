@@ -21,6 +21,8 @@ from nbgraph.trace import LOCK, FragmentCall, Node
 Array = np.ndarray[Any, Any]
 #: What gives the route of a key, made by a function where it is not known.
 Route = Callable[[Any, Callable[[], Any]], Any]
+#: The nodes that wait for a call, as its list, and how many they were when they were looked at.
+Waiting = tuple[Any, int]
 
 
 def waits_with(call: FragmentCall) -> FragmentCall | None:
@@ -33,11 +35,30 @@ def waits_with(call: FragmentCall) -> FragmentCall | None:
     return original if needed else None
 
 
+def waiting(call: FragmentCall) -> Waiting:
+    """What waits for a call now, for `still_waits` afterwards."""
+    nodes = call.nodes
+    return nodes, 0 if nodes is None else len(nodes)
+
+
+def still_waits(call: FragmentCall, waited: Waiting) -> bool:
+    """Whether nothing has happened to a call since: else another thread was first, or another call has taken its place,
+    or more is wanted of it; the general path sees to that. Needs the lock."""
+    nodes, n = waited
+    return nodes is not None and len(nodes) == n and call.nodes is nodes
+
+
 def run_pair(
-    target: Node, first: FragmentCall, engine: Any, value: Callable[[Node], Array | None], route_of: Route
+    target: Node,
+    first: FragmentCall,
+    second: FragmentCall,
+    engine: Any,
+    value: Callable[[Node], Array | None],
+    route_of: Route,
 ) -> Array | None:
-    """The value of a node of a call that was derived from `first`. `value` gives those of operands, None where not."""
-    second: FragmentCall = target.call
+    """The value of a node of a call `second`, which was derived from `first`. `value` gives those of operands, None
+    where not."""
+    assert second.origin is not None
     plan = second.origin[1]
     given = [(0, i) for i in first.inputs]
     given += [(1, i) for (kind, _), i in zip(plan.sources, second.inputs, strict=True) if kind not in _OF_FIRST]
@@ -47,7 +68,8 @@ def run_pair(
         if a is None:
             return None
         arrays[which].append(a)
-    if first.nodes is None or second.nodes is None:  # they ran for the sake of an operand
+    waited = waiting(first), waiting(second)
+    if waited[0][0] is None or not waited[1][0]:  # they ran for the sake of an operand, or another took their place
         return target.data
     live = _live(first), _live(second)
     slots = tuple(tuple(s for s, _ in found) for found in live)
@@ -55,7 +77,7 @@ def run_pair(
     structure = (first.fragment, plan.sources, second.fragment, first.active, second.active)
     key = (structure, first.words, second.words, slots, types)
     route = route_of(key, lambda: _pair(engine, key, first, second, slots))
-    return route.run(first, second, live, arrays, target) if route else None
+    return route.run(first, second, waited, live, arrays, target) if route else None
 
 
 #: Sources of a derived call that are operands or values of the call it was derived from.
@@ -102,6 +124,7 @@ class Pair:
         self,
         first: FragmentCall,
         second: FragmentCall,
+        waited: tuple[Waiting, Waiting],
         live: Sequence[list[tuple[int, Node]]],
         arrays: Sequence[list[Array]],
         target: Node,
@@ -111,7 +134,7 @@ class Pair:
         if outs is None:
             return None
         with LOCK:
-            if first.nodes is not None and second.nodes is not None:  # else another thread was first
+            if still_waits(first, waited[0]) and still_waits(second, waited[1]):
                 for call, nodes, at, saved, saved_at in zip(
                     (first, second), live, self.places, self.saved, self.saved_at, strict=True
                 ):
@@ -124,4 +147,4 @@ class Pair:
         return a
 
 
-__all__ = ["Pair", "run_pair", "waits_with"]
+__all__ = ["Pair", "Waiting", "run_pair", "still_waits", "waiting", "waits_with"]

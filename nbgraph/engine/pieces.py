@@ -12,7 +12,6 @@ axes and views that keep that axis first leave it so. A reduction along it gives
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from time import perf_counter
@@ -26,6 +25,7 @@ from nbgraph.kinds import Elementwise, Reduction, View
 from nbgraph.memory import empty
 from nbgraph.ssa import Bound, Program
 from nbgraph.types import Size, TensorType
+from nbgraph_kernels.locks import lock
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -216,7 +216,7 @@ def _pieces(engine: Any, bound: Bound) -> Pieces | None:
     return Pieces(engine, bound, split, count) if engine.threads > 1 or any(split.outputs) else None
 
 
-_LOCK = threading.Lock()
+_LOCK = lock()
 _POOLS: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 

@@ -88,12 +88,20 @@ def recipe_for(engine: Any, outputs: Any, inputs: Any) -> Recipe:
 
 def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: Any) -> Recipe:
     """The calls between, over value numbers."""
-    with LOCK:
-        path = _path(outs, ins)
-        deciding = [name.node for name in names_below(outs)] if ALIVE else []
-        if deciding:
-            path = _path([*outs, *deciding], ins)
-        path.steps = [*_sized(path, [*outs, *deciding]), *path.steps]
+    with LOCK:  # what a node is known by changes where a call takes the place of others
+        arguments, constants, steps, results = _between(outs, ins)
+    return Recipe(arguments, _constant_values(engine, constants), steps, results, structure)
+
+
+def _between(
+    outs: Sequence[Node], ins: Sequence[Node]
+) -> tuple[tuple[Argument, ...], list[Node], tuple[Step, ...], tuple[int, ...]]:
+    """Arguments, constants, steps and the numbers of the outputs."""
+    path = _path(outs, ins)
+    deciding = [name.node for name in names_below(outs)] if ALIVE else []
+    if deciding:
+        path = _path([*outs, *deciding], ins)
+    path.steps = [*_sized(path, [*outs, *deciding]), *path.steps]
     arguments = tuple(Argument(n.type, _name(n, k)) for k, n in enumerate(ins))
     made = {key_of(n) for n in ins}
     for step in path.steps:
@@ -116,9 +124,7 @@ def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: A
         steps.append(Step(step.fragment if step.kind == "call" else None, sources, tuple(step.words), slots))
         numbers.update({key: n + k for k, (_, key) in enumerate(fresh)})
         n += len(fresh)
-    steps = _named_by_value(steps, numbers)
-    values = _constant_values(engine, constants)
-    return Recipe(arguments, values, tuple(steps), tuple(numbers[key_of(o)] for o in outs), structure)
+    return arguments, constants, tuple(_named_by_value(steps, numbers)), tuple(numbers[key_of(o)] for o in outs)
 
 
 def _named_by_value(steps: Sequence[Step], numbers: Mapping[Any, int]) -> list[Step]:

@@ -19,7 +19,7 @@ import numpy as np
 from nbgraph import memory
 from nbgraph.engine import interpreter
 from nbgraph.engine.native import placed_for
-from nbgraph.engine.series import Kept, Rows, Table, part
+from nbgraph.engine.series import Kept, Rows, Table, all_rows, part
 from nbgraph.engine.straight import Loop
 from nbgraph.ssa import Program, program_for
 from nbgraph.trace import FragmentCall, Node, RepeatCall
@@ -154,7 +154,7 @@ class Repeated:
             {s: self.totals[self.program.position[s] - first] for s in self.call.sums if s not in self.elsewhere}
         )
         for slot, stack in self.apart.items():
-            found.update({(slot, k): stack[k, ...] for k in range(len(stack))})
+            found.update(zip(zip(repeat(slot), range(len(stack))), all_rows(stack), strict=False))
         return found
 
 
@@ -176,7 +176,7 @@ def _program(call: RepeatCall) -> Program:
     cache = call.fragment.cache
     made: Program | None = cache.get(("repeat", slots, sums))
     if made is None:
-        made = cache["repeat", slots, sums] = Program(call.fragment, tuple(sorted(slots)), sums)
+        made = cache.setdefault(("repeat", slots, sums), Program(call.fragment, tuple(sorted(slots)), sums))
     return made
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins
-from nbgraph.engine.pairs import run_pair, waits_with
+from nbgraph.decided import ALIVE
+from nbgraph.engine.pairs import Waiting, run_pair, still_waits, waits_with
 from nbgraph.engine.runners import Runner, runner_for
 from nbgraph.errors import user_frame
 from nbgraph.match import Found, recognise
 from nbgraph.moving import moving_words
-from nbgraph.resolve import saved_slots
+from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.ssa import program_for
 from nbgraph.trace import (
     LOCK,
@@ -48,7 +49,11 @@ def run_again(target: Node, engine: Any) -> Array | None:
         if a is not None:
             engine.counters.evals += 1
         return a
-    found = recognise(target)
+    if ALIVE:
+        with LOCK:  # who writes numbers in the place of sizes that the data decided seals then, and it may be otherwise
+            found = recognise(target)
+    else:
+        found = recognise(target)
     if found is None:
         return None
     if found.arrays is None:
@@ -114,6 +119,7 @@ class Route:
         "fragment",
         "kind",
         "moving",
+        "once",
         "root",
         "runner",
         "saved",
@@ -126,7 +132,7 @@ class Route:
         self.runner, self.fragment, self.words, self.active = runner, plan.fragment, words, found.key[2]
         #: The plan, where words may differ from run to run.
         self.moving = plan if moving_words(plan.fragment) else None
-        self.kind = found.key[0].kind
+        self.kind, self.once = found.key[0].kind, is_computed_once(plan.fragment)
         self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
         self.root = next(p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1)
         self.fallible = [(plan.slots[k], k) for k in plan.fallible]
@@ -149,6 +155,8 @@ class Route:
         call = call_that_ran(self.fragment, outside, words, self.active, saved, sites, self.kind)
         history: Any = call if self.active else Dropped(user_frame(), call.seq)
         with LOCK:
+            if self.once and any(nodes[k].op is None for k, _, _ in self.commits):
+                return None  # another thread has computed part of it, and may have chosen otherwise
             self._commit(nodes, history, outs)
         return outs[self.root]
 
@@ -168,13 +176,13 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
     """The value of a node of a call that has not run."""
     call: Any = target.call
     if type(call) is JoinCall:
-        return _run_join(target, engine, pending)
+        return _run_join(target, call, engine, pending)
     if type(call) is not FragmentCall:
         return None
     waiting = call.nodes
-    if waiting is not None and call.origin is not None and (first := waits_with(call)) is not None:
-        return _run_pair(target, first, engine, pending)
-    if waiting is None:
+    if waiting and call.origin is not None and (first := waits_with(call)) is not None:
+        return _run_pair(target, first, call, engine, pending)
+    if not waiting:  # it has run, or another call has taken its place
         return None
     arrays, types = [], []
     for i in call.inputs:
@@ -185,7 +193,7 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
                 return None
         arrays.append(a)
         types.append(i.type)
-    slots, nodes = [], []
+    slots, nodes, count = [], [], len(waiting)
     for slot, reference in waiting:
         node = reference()
         if node is not None:
@@ -195,10 +203,10 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
     route = engine.routes.get(key)
     if route is None:
         route = _remember(engine, key, _call_route(engine, call, key, tuple(slots), tuple(types)))
-    return route.run(call, nodes, arrays, target) if route else None
+    return route.run(call, (waiting, count), nodes, arrays, target) if route else None
 
 
-def _run_pair(target: Node, first: FragmentCall, engine: Any, pending: int) -> Array | None:
+def _run_pair(target: Node, first: FragmentCall, second: FragmentCall, engine: Any, pending: int) -> Array | None:
     """The value of a node of a derived call, run together with the one it was derived from."""
     if pending < 2 or not first.active:
         return None
@@ -207,7 +215,7 @@ def _run_pair(target: Node, first: FragmentCall, engine: Any, pending: int) -> A
         route = engine.routes.get(key)
         return _remember(engine, key, make()) if route is None else route
 
-    return run_pair(target, first, engine, lambda i: _value(i, engine, pending - 1), route_of)
+    return run_pair(target, first, second, engine, lambda i: _value(i, engine, pending - 1), route_of)
 
 
 def _call_route(engine: Any, call: FragmentCall, key: Any, slots: tuple[int, ...], types: tuple[Any, ...]) -> Any:
@@ -231,13 +239,15 @@ class CallRoute:
         self.saved = saved_slots(call.fragment) if call.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)
 
-    def run(self, call: FragmentCall, nodes: list[Node], arrays: list[Array], target: Node) -> Array | None:
+    def run(
+        self, call: FragmentCall, waited: Waiting, nodes: list[Node], arrays: list[Array], target: Node
+    ) -> Array | None:
         """Runs the call and gives its nodes their values."""
         outs = self.runner.outputs(arrays)
         if outs is None:
             return None
         with LOCK:
-            if call.nodes is not None:  # else another thread was first
+            if still_waits(call, waited):
                 if self.saved:
                     call.saved = self.saved, tuple([outs[p] for p in self.saved_at])
                 for node, p in zip(nodes, self.places, strict=True):
@@ -249,17 +259,17 @@ class CallRoute:
         return a
 
 
-def _run_join(target: Node, engine: Any, pending: int) -> Array | None:
+def _run_join(target: Node, call: JoinCall, engine: Any, pending: int) -> Array | None:
     """The value of a join whose elements are known, or of calls as they may be run here."""
-    call = target.call
     arrays = [_value(i, engine, pending - 1) if pending > 1 else i.data for i in call.inputs]
     if any(a is None for a in arrays):
         return None
-    target.data = joins.run(call, arrays)
-    if not call.active:
-        drop_history(call, [target])
+    a: Array = joins.run(call, arrays)
+    with LOCK:  # who looks at what the node is a value of holds it
+        target.data = a
+        if not call.active:
+            drop_history(call, [target])
     engine.counters.operations += 1
-    a: Array = target.data
     return a
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import chain as one_after_another
 from itertools import repeat
+from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 
@@ -27,9 +29,10 @@ from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.plans import merge_plan
 from nbgraph.repeats import SHORTEST
-from nbgraph.resolve import saved_slots
+from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
+from nbgraph.stretch import EACH
 from nbgraph.trace import (
     AliasCall,
     Formal,
@@ -41,10 +44,13 @@ from nbgraph.trace import (
     RepeatCall,
     SplitCall,
     SumCall,
+    unaliased,
 )
 from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Shape, TensorType
 
+_call, _data, _op, _slot = (attrgetter(name) for name in ("call", "data", "op", "slot"))
+_ONLY_NONE = {id(None)}
 #: What may have to run.
 _RUN = (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
 #: So many calls at most run by themselves before a chain of them is looked for again, where there was none.
@@ -233,14 +239,17 @@ class Schedule:
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what has to run for nodes to have values."""
         for node in nodes:
-            if node.data is not None or self.known(node) is not None:
+            if node.data is not None:
                 continue
-            while node.op is None and type(node.call) is AliasCall:
-                node = node.call.inputs[0]
-            call_id, slot = self.key(node)
+            if node.op is None and not self.bound and type(node.call) is not AliasCall:
+                call_id, slot = id(node.call), node.slot  # the common case
+            elif self.known(node) is not None:
+                continue
+            else:
+                call_id, slot = self.key(node)
             row = self._found.get(call_id)
             if row is None:
-                row = self._wait_for(self._row(node))
+                row = self._wait_for(self._row(unaliased(node)))
             row.wanted.add(slot)
 
     def _wait_for_more(self) -> bool:
@@ -291,12 +300,16 @@ class Schedule:
             return None
         return node.call if node.op is None else self.home[id(node)][0].call
 
-    def _makers(self, nodes: Iterable[Node]) -> tuple[list[Any], list[int]]:
+    def _makers(self, nodes: Sequence[Node]) -> tuple[list[Any], list[int]]:
         """The calls that make the values of nodes, None where these are known, and the slots."""
+        if set(map(id, map(_data, nodes))) == set(map(id, map(_op, nodes))) == _ONLY_NONE:
+            calls = list(map(_call, nodes))
+            if AliasCall not in set(map(type, calls)):
+                return calls, list(map(_slot, nodes))  # the common case, in C
         unknown = [node if node.data is None else None for node in nodes]
         found = [None if n is None else n.call if n.op is None else self.home[id(n)][0].call for n in unknown]
         slots = [-1 if n is None else n.slot if n.op is None else self.home[id(n)][1] for n in unknown]
-        for k, call in enumerate(found):
+        for k, call in enumerate(found if AliasCall in set(map(type, found)) else ()):
             if type(call) is AliasCall:
                 (found[k],), (slots[k],) = self._makers(call.inputs)
         return found, slots
@@ -351,6 +364,21 @@ class Schedule:
             id(step.call): [self._source(n) if n.data is None else n.data for n in step.call.inputs]
             for step in self.steps
         }
+        #: Of the calls of repeats, by id: what operands are; what they had kept.
+        self._operands: dict[int, Any] = {}
+        self._kept: dict[int, Any] = {}
+        for row in self.rows:
+            if type(row.call) is RepeatCall:
+                self._survey_repeat(row.call)
+        once = [row.call for row in self.rows if type(row) is Row and _is_computed_once(row.call)]
+        once += [
+            c
+            for row in self.rows
+            if type(row) is ChainRow and is_computed_once(row.call.fragment)
+            for c in row.call.calls
+        ]
+        #: Calls that may not be computed twice, with what waits for them.
+        self._once = [(call, call.nodes) for call in once]
         last: dict[Key, int] = {}
         times: Counter[Key] = Counter()
         for call, sources in self._sources.items():
@@ -369,8 +397,46 @@ class Schedule:
             elif key[0] not in repeats:
                 self._released.setdefault(reader, []).append((key, t))
 
+    def _survey_repeat(self, call: RepeatCall) -> None:
+        """The same of the calls that a repeat goes through."""
+        chain, _ = self.chain_of(call.calls)
+        for p in {which for kind, which in call.plan.sources if kind in ("input", "saved")}:
+            if p >= len(call.calls[0].inputs):  # a saved value
+                continue
+            nodes = [c.inputs[p] for c in call.calls]
+            kind = EACH if chain is None else chain.pattern[p]
+            if kind >= 0:  # all but the oldest are results of the call before
+                keys = zip(map(id, call.calls[1:]), repeat(kind))
+                self._operands.update(zip(map(id, nodes), keys, strict=False))
+            for node in nodes if kind == EACH else nodes[-1:]:
+                if node.data is None:
+                    self._operands[id(node)] = self._source(node)
+        for node in one_after_another.from_iterable(call.each.values()):
+            if node.data is None:
+                self._operands[id(node)] = self._source(node)
+        self._kept.update((id(c), c.saved) for c in call.calls if c.saved is not None)
+
+    def operand(self, node: Node) -> Any:
+        """The value of an operand of a call that a repeat goes through, or its key among the results."""
+        return self._operands[id(node)]
+
+    def kept(self, call: FragmentCall) -> Any:
+        """What a call had kept for its derivative before anything ran here."""
+        return self._kept.get(id(call))
+
+    def still_holds(self) -> bool:
+        """Whether no other thread has computed meanwhile what may not be computed twice: its choices are those that
+        the graph has. Needs the lock."""
+        for call, waited in self._once:
+            d = self.draft_of.get(id(call))
+            if call.nodes is not waited if d is None else any(node.op is None for _, node in d.nodes):
+                return False
+        return True
+
     def _source(self, node: Node) -> Any:
         """The value of a node, or its key among the results."""
+        if node.op is None and node.data is None and not self.bound and type(node.call) is not AliasCall:
+            return id(node.call), node.slot  # the common case
         known = self.known(node)
         return self.key(node) if known is None else known
 
@@ -482,6 +548,11 @@ def _given(call: FragmentCall) -> Iterable[Any]:
     return zip(call.origin[1].sources, call.inputs, strict=True)
 
 
+def _is_computed_once(call: Any) -> bool:
+    """Whether that holds of a call (of a repeat's calls, what they kept is read)."""
+    return type(call) is FragmentCall and is_computed_once(call.fragment)
+
+
 def _is_plain(row: Row) -> bool:
     """Whether a row may be part of a chain: a call that is derived from no other."""
     return type(row.call) is FragmentCall and row.call.origin is None
@@ -498,7 +569,12 @@ def _live_nodes(call: FragmentCall, draft: Draft | None) -> list[tuple[int, Any]
     """The slots of a call that has not run that live nodes stand for, with the nodes; without, of a draft."""
     if draft is not None:
         return [(slot, None) for slot in draft_slots(draft)]
-    return [(s, n) for s, reference in call.nodes or () if (n := reference()) is not None and n.data is None]
+    live = []
+    for slot, reference in call.nodes or ():
+        node = reference()
+        if node is not None and node.data is None:
+            live.append((slot, node))
+    return live
 
 
 def draft_slots(draft: Draft) -> set[int]:

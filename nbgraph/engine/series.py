@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,9 @@ def all_rows(series: Any) -> list[Array]:
     """The values of all calls."""
     if type(series) is not np.ndarray:
         return list(series)
-    return list(series) if series.ndim > 1 else [series[k, ...] for k in range(len(series))]
+    if series.ndim > 1:
+        return list(series)
+    return list(map(series.__getitem__, zip(range(len(series)), repeat(...))))
 
 
 class Rows:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cached_property
 
 from nbgraph.fragment import Fragment
 from nbgraph.kinds import Assembly, Kernel, Reduction
 from nbgraph.ssa import Program
+from nbgraph_kernels.locks import cached_property
 
 #: Whether a kernel, by name and dtype code, is there already.
 HasKernel = Callable[[str, str], bool]

@@ -6,10 +6,22 @@ Holds: each module's functions do the work, its `main` is the command; what cann
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 
-__all__ = ["menu"]
+__all__ = ["menu", "names", "run_example"]
+
+
+def names() -> list[str]:
+    """The examples."""
+    return sorted(m.name for m in iter_modules(__path__) if m.name != "command")
+
+
+def run_example(name: str, argv: Sequence[str]) -> int:
+    """Runs the command of an example; the exit status."""
+    status: int = import_module(f"{__name__}.{name}").main(argv)
+    return status
 
 
 def menu() -> dict[str, str]:
@@ -18,5 +30,4 @@ def menu() -> dict[str, str]:
     >>> print(menu()["kalman"])
     The Kalman filter of a local level, and the maximum of its likelihood.
     """
-    names = sorted(m.name for m in iter_modules(__path__) if m.name != "command")
-    return {name: (import_module(f"{__name__}.{name}").__doc__ or "").partition("\n")[0] for name in names}
+    return {name: (import_module(f"{__name__}.{name}").__doc__ or "").partition("\n")[0] for name in names()}

@@ -1,7 +1,8 @@
 """What the commands share: options, one-line errors, a progress bar, plots.
 
 In: an example's options and its work. Out: JSON alone on stdout with `--json`, else what the example prints.
-Holds: an error of an option, of a file or of the mathematics is one line on stderr, and status 2.
+Holds: an error of an option, of a file or of the mathematics is one line on stderr, and status 2. Ctrl-C and a pipe
+that was closed end a command without a word.
 """
 
 from __future__ import annotations
@@ -9,18 +10,38 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from nbgraph.engine import Engine
 from nbgraph.errors import NbgraphError
 
-__all__ = ["LineParser", "Parser", "add_common", "effort", "integer", "new_figure", "progress", "real", "run", "save"]
+__all__ = [
+    "LineParser",
+    "Parser",
+    "add_common",
+    "effort",
+    "ends_quietly",
+    "integer",
+    "new_figure",
+    "progress",
+    "real",
+    "run",
+    "save",
+]
+
+
+class Main(Protocol):
+    """A command; it takes its arguments from the command line where it is given none."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
 class LineParser(argparse.ArgumentParser):
@@ -75,6 +96,24 @@ def real(low: float = -math.inf, high: float = math.inf) -> Callable[[str], floa
     return parse
 
 
+def ends_quietly(main: Main) -> Main:
+    """A command that Ctrl-C ends with status 130, and a reader who closed the pipe with 141, as the shell has them."""
+
+    @wraps(main)
+    def command(argv: Sequence[str] | None = None) -> int:
+        try:
+            status = main(argv)
+            sys.stdout.flush()
+            return status
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+            return 141
+
+    return command
+
+
 def run(
     parser: LineParser,
     args: argparse.Namespace,
@@ -101,6 +140,8 @@ def run(
         if figure:
             draw(figure, found)
             save(figure, args.plot, parser)
+    except BrokenPipeError:
+        raise
     except (NbgraphError, ArithmeticError, MemoryError, OSError, ValueError) as error:
         parser.error(str(error))
     return 0

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, progress, real, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, progress, real, run
 
 __all__ = ["als", "derivative_check", "example", "matrix_multiplication", "sweep"]
 
@@ -126,6 +126,7 @@ def derivative_check(
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("cp_als", "Tensors as sums of rank-one terms by alternating least squares.")

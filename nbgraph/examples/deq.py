@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, real, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, real, run
 
 __all__ = ["NotConverged", "implicit_gradient", "layer", "problem", "solve", "step", "unrolled"]
 
@@ -95,6 +95,7 @@ def solve(n: int, tol: float = 1e-13, engine: nbg.Engine | None = None) -> dict[
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("deq", "A fixed point: the gradient through the iteration beside the implicit one.")

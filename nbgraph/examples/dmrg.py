@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, progress, real, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, progress, real, run
 
 __all__ = ["GroundState", "correlations", "ground_state", "lanczos"]
 
@@ -184,6 +184,7 @@ def correlations(state: Sequence[Tensor]) -> Array:
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("dmrg", "The open Heisenberg chain by two-site DMRG, differentiated by every coupling.")

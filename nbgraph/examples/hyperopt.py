@@ -1,7 +1,8 @@
 """The gradient of a learning-rate schedule, through all steps of the training.
 
 In: a number of steps T. Out: dL/da_t for every step's rate a_t, against a closed form; a schedule improved by it.
-Holds: a step of training is one call of one fragment; every rate is a leaf of its own, so that the way back is one run.
+Holds: a step of training is one call of one fragment, the rates are one vector, and the number of the step is an
+operand like any other, so that the way back is one run, and the gradient one vector.
 
 Gradient descent on lam w^2/2 is w <- w - a_t lam w (D. Maclaurin et al., ICML 2015, for what one may do with it).
 The loss L = lam w_T^2/2 depends on each rate in closed form:
@@ -26,9 +27,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, progress, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, progress, run
 
-__all__ = ["Data", "digits", "improve", "made", "solve", "train"]
+__all__ = ["Data", "by_rates", "digits", "improve", "made", "solve", "train"]
 
 Array = np.ndarray[Any, Any]
 Tensor = nbg.TracedTensor
@@ -41,19 +42,24 @@ ROUNDS = 10
 
 
 @nbg.jit
-def descend(w: Tensor, a: Tensor) -> Tensor:
-    return w - a * (LAM * w)
+def descend(w: Tensor, a: Tensor, t: int) -> Tensor:
+    return w - a[t] * (LAM * w)
+
+
+def by_rates(rates: Array, engine: nbg.Engine | None = None) -> Array:
+    """dL/da_t of every step."""
+    a = Tensor.from_tensor(rates)
+    w = nbg.constant(START)
+    for t in range(len(rates)):
+        w = descend(w, a, t)
+    loss = LAM * w * w / 2
+    return loss.grad(a).eval(engine)
 
 
 def solve(T: int, engine: nbg.Engine | None = None) -> dict[str, Any]:
     """dL/da_t, and how far it is from the closed form, relatively, at worst."""
     rates = 1 / (LAM * (np.arange(T) + 2))
-    a = [Tensor.from_tensor(rate) for rate in rates]
-    w = nbg.constant(START)
-    for rate in a:
-        w = descend(w, rate)
-    loss = LAM * w * w / 2
-    gradient = np.array(nbg.eval(*loss.grad(a), engine=engine))
+    gradient = by_rates(rates, engine)
     last = START * np.prod(1 - LAM * rates)
     exact = -(LAM**2) * last**2 / (1 - LAM * rates)
     return {"dL_da": gradient.tolist(), "check": float(np.max(np.abs(gradient / exact - 1)))}
@@ -100,17 +106,17 @@ def cross_entropy(W: Tensor, X: Any, Y: Any) -> Tensor:
 
 
 @nbg.jit
-def learn(W: Tensor, log_rate: Tensor, X: Tensor, Y: Tensor) -> Tensor:
-    """A step of gradient descent; its gradient is written out: X^T (softmax - Y)/rows."""
-    return W - nbg.exp(log_rate) * (X.T @ (nbg.nn.softmax(X @ W, axis=1) - Y)) / X.shape[0]
+def learn(W: Tensor, log_rates: Tensor, t: int, X: Tensor, Y: Tensor) -> Tensor:
+    """Step t of gradient descent; its gradient is written out: X^T (softmax - Y)/rows."""
+    return W - nbg.exp(log_rates[t]) * (X.T @ (nbg.nn.softmax(X @ W, axis=1) - Y)) / X.shape[0]
 
 
-def train(data: Data, log_rates: Sequence[Tensor]) -> Tensor:
+def train(data: Data, log_rates: Tensor) -> Tensor:
     """The loss on the other half, after a step for each rate."""
     X, Y = nbg.constant(data.X), nbg.constant(data.Y)
     W = nbg.constant(np.zeros((data.X.shape[1], data.Y.shape[1])))
-    for log_rate in log_rates:
-        W = learn(W, log_rate, X, Y)
+    for t in range(log_rates.size):
+        W = learn(W, log_rates, t, X, Y)
     return cross_entropy(W, data.X_other, data.Y_other)
 
 
@@ -120,15 +126,14 @@ def improve(data: Data, T: int, rounds: int = ROUNDS, engine: nbg.Engine | None 
     losses: list[float] = []
     with progress("hyperopt", rounds) as advance:
         for _ in range(rounds):
-            leaves = [Tensor.from_tensor(x) for x in logs]
-            loss = train(data, leaves)
-            value, *slopes = nbg.eval(loss, *loss.grad(leaves), engine=engine)
+            leaf = Tensor.from_tensor(logs)
+            loss = train(data, leaf)
+            value, slope = nbg.eval(loss, loss.grad(leaf), engine=engine)
             losses = losses or [float(value)]
-            slope = np.array(slopes)
             direction = slope / max(float(np.max(np.abs(slope))), 1e-300)
             for _ in range(8):
                 trial = logs - move * direction
-                reached = float(train(data, [nbg.constant(x) for x in trial]).eval(engine))
+                reached = float(train(data, nbg.constant(trial)).eval(engine))
                 if reached < losses[-1]:
                     break
                 move /= 2
@@ -142,6 +147,7 @@ def improve(data: Data, T: int, rounds: int = ROUNDS, engine: nbg.Engine | None 
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("hyperopt", "The gradient of a learning-rate schedule through the training.")

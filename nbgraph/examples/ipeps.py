@@ -35,7 +35,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, progress, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, progress, run
 
 __all__ = ["Found", "environment", "measure", "minimise", "symmetric"]
 
@@ -163,6 +163,7 @@ def minimise(
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("ipeps", "The 2D Heisenberg antiferromagnet by iPEPS: gradients through the whole CTMRG loop.")

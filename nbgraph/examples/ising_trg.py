@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, progress, real, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, progress, real, run
 from nbgraph.ising import onsager
 
 __all__ = ["PerSite", "free_energy", "solve"]
@@ -85,6 +85,7 @@ def free_energy(K: nbg.TracedTensor, chi: int, steps: int, engine: nbg.Engine | 
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("ising_trg", "The 2D Ising model by tensor renormalisation, differentiated twice through it.")

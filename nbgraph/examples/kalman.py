@@ -31,7 +31,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, progress, real, run
+from nbgraph.examples.command import Parser, ends_quietly, progress, real, run
 
 __all__ = ["NILE", "Maximum", "filtered", "likelihood_and_gradient", "log_likelihood", "maximise", "read"]
 
@@ -153,7 +153,7 @@ def read(file: str | Path) -> Array:
         if len(row) != width:
             raise ValueError(f"{file}: line {n} has {len(row)} columns, those before it {width}")
         if not _is_number(row[-1]) or not math.isfinite(float(row[-1])):
-            raise ValueError(f"{file}: line {n}: {row[-1]!r} is not a number")
+            raise ValueError(f"{file}: line {n}: {row[-1][:40]!r} is not a number")
     if len(rows) < 3:
         raise ValueError(f"{file}: {len(rows)} observations, at least 3 are needed")
     return np.array([float(row[-1]) for _, row in rows])
@@ -164,12 +164,13 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python's own spelling
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("kalman", "A local level by the Kalman filter: log-likelihood, gradient, maximum.")

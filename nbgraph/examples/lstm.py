@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, run
 
 __all__ = ["loss_and_gradients", "loss_of", "problem", "step"]
 
@@ -98,6 +98,7 @@ def timed(work: Callable[[], Any], engine: nbg.Engine) -> tuple[Any, list[float]
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("lstm", "A long short-term memory in a plain loop, and the gradient by every weight.")

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, progress, real, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, progress, real, run
 
 __all__ = ["PROBLEMS", "Problem", "end", "expected", "rk4", "solve"]
 
@@ -163,6 +163,7 @@ def megabytes(name: str, steps: int, time: float | None, sparing: bool, engine: 
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("ode", "Runge-Kutta steps in a plain loop, and the gradient through all of them.")

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nbgraph as nbg
-from nbgraph.examples.command import Parser, integer, real, run
+from nbgraph.examples.command import Parser, ends_quietly, integer, real, run
 
 __all__ = ["NotConverged", "Plan", "log_domain", "problem", "scaling", "solve"]
 
@@ -110,6 +110,7 @@ def solve(n: int, reg: float, tol: float = 1e-10, engine: nbg.Engine | None = No
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
+@ends_quietly
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status."""
     parser = Parser("sinkhorn", "Entropic optimal transport, differentiated through Sinkhorn's iteration.")

@@ -30,6 +30,7 @@ _WHOLE: dict[TensorType, Op] = {}
 _WHOLE_LIMIT = 4096
 
 
+@named
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     """The norm of a vector, of a matrix (two axes), or of all elements.
 
@@ -154,7 +155,7 @@ def _extreme(s: TracedTensor, at: int) -> TracedTensor:
     """
     edge, largest = s[..., at : at + 1 or None], s[..., :1]
     group = api.abs(s - edge) <= LIMIT[s.type.code] * largest
-    mean = api.sum(s, -1, where=group) / api.sum(group, -1)
+    mean = api.sum(s, -1, where=group) / api.sum(api.astype(group, s.dtype), -1)
     return api.add(api.stop_gradient(edge[..., 0]), mean - api.stop_gradient(mean))
 
 

@@ -48,6 +48,7 @@ def _vector(name: str, v: Any, position: int = 0) -> TracedTensor:
     return x
 
 
+@named
 def toeplitz(c: Any, r: Any = None) -> TracedTensor:
     """The matrix of constant diagonals with first column c and first row r, conj(c) by default; r[0] is not used.
 
@@ -85,6 +86,7 @@ def matmul_toeplitz(c_or_cr: Any, x: Any, check_finite: bool = False, workers: A
     return api.matmul(toeplitz(c, r), x)
 
 
+@named
 def hankel(c: Any, r: Any = None) -> TracedTensor:
     """The matrix of constant anti-diagonals with first column c and last row r, zeros by default; r[0] is not used.
 
@@ -97,6 +99,7 @@ def hankel(c: Any, r: Any = None) -> TracedTensor:
     return api.take(api.concatenate([column, row[1:]]), np.arange(len(column))[:, None] + np.arange(len(row)))
 
 
+@named
 def circulant(c: Any) -> TracedTensor:
     """The matrix whose columns are c, shifted round by one more each.
 
@@ -108,6 +111,7 @@ def circulant(c: Any) -> TracedTensor:
     return api.take(v, (np.arange(n)[:, None] - np.arange(n)) % n)
 
 
+@named
 def companion(a: Any) -> TracedTensor:
     """The companion matrix of a polynomial, highest power first: its eigenvalues are the zeros.
 
@@ -124,6 +128,7 @@ def companion(a: Any) -> TracedTensor:
     return api.concatenate([first, api.eye(n - 1, n, dtype=first.type.dtype)])
 
 
+@named
 def convolution_matrix(a: Any, n: int, mode: str = "full") -> TracedTensor:
     """The matrix A with A @ v = convolve(a, v, mode) for vectors v of n elements.
 
@@ -143,6 +148,7 @@ def convolution_matrix(a: Any, n: int, mode: str = "full") -> TracedTensor:
     return api.where(inside, api.take(v, np.where(inside, place, 0)), 0)
 
 
+@named
 def dft(n: int, scale: Any = None) -> TracedTensor:
     """The matrix of the Fourier transform of n points; `scale`: None, "sqrtn" or "n".
 
@@ -156,6 +162,7 @@ def dft(n: int, scale: Any = None) -> TracedTensor:
     return operand(made / {None: 1.0, "sqrtn": np.sqrt(n), "n": n}[scale])
 
 
+@named
 def hilbert(n: int) -> TracedTensor:
     """1 / (i + j + 1).
 
@@ -166,6 +173,7 @@ def hilbert(n: int) -> TracedTensor:
     return operand(1.0 / (k[:, None] + k + 1.0))
 
 
+@named
 def hadamard(n: int, dtype: Any = int) -> TracedTensor:
     """The Hadamard matrix of Sylvester's construction; n is a power of two.
 
@@ -175,12 +183,17 @@ def hadamard(n: int, dtype: Any = int) -> TracedTensor:
     n = operator.index(n)
     if n < 1 or n & (n - 1):
         raise ShapeError("no power of two", operation="hadamard", position=0, got=n, wanted="1, 2, 4, ...")
-    made = np.ones((1, 1), int)
-    while len(made) < n:
-        made = np.block([[made, made], [made, -made]])
+    made, done = np.empty((n, n), int), 1
+    made[0, 0] = 1
+    while done < n:
+        block = made[:done, :done]
+        made[:done, done : 2 * done], made[done : 2 * done, :done] = block, block
+        made[done : 2 * done, done : 2 * done] = -block
+        done *= 2
     return api.asarray(made, dtype)
 
 
+@named
 def khatri_rao(a: Any, b: Any) -> TracedTensor:
     """The Kronecker products of the columns of a[m, k] with those of b[n, k]: [m n, k].
 
@@ -198,6 +211,7 @@ def khatri_rao(a: Any, b: Any) -> TracedTensor:
 # -- what comes down to others ----------------------------------------------------------------------------------------
 
 
+@named
 def sinm(A: Any) -> TracedTensor:
     """The sine of matrices A[..., n, n].
 
@@ -207,6 +221,7 @@ def sinm(A: Any) -> TracedTensor:
     return _of_exponential("sinm", A, -0.5j, -1.0)
 
 
+@named
 def cosm(A: Any) -> TracedTensor:
     """The cosine of matrices A[..., n, n].
 
@@ -226,6 +241,7 @@ def tanm(A: Any) -> TracedTensor:
     return solve(cosm(A), sinm(A))
 
 
+@named
 def sinhm(A: Any) -> TracedTensor:
     """The hyperbolic sine of matrices A[..., n, n].
 
@@ -237,6 +253,7 @@ def sinhm(A: Any) -> TracedTensor:
     return made
 
 
+@named
 def coshm(A: Any) -> TracedTensor:
     """The hyperbolic cosine of matrices A[..., n, n].
 
@@ -290,6 +307,7 @@ def solve_discrete_lyapunov(a: Any, q: Any) -> TracedTensor:
     return api.reshape(solve(identity_like(left) - left, api.ravel(y)), y.type.shape)
 
 
+@named
 def issymmetric(a: Any, atol: Any = None, rtol: Any = None) -> TracedTensor:
     """Whether matrices equal their transposes (within tolerances, if they are given): one boolean, not evaluated.
 
@@ -300,6 +318,7 @@ def issymmetric(a: Any, atol: Any = None, rtol: Any = None) -> TracedTensor:
     return _same(x, api.matrix_transpose(x), atol, rtol)
 
 
+@named
 def ishermitian(a: Any, atol: Any = None, rtol: Any = None) -> TracedTensor:
     """Whether matrices equal their conjugate transposes (within tolerances, if given): one boolean, not evaluated.
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from nbgraph.api import maximum, minimum, truncate
 from nbgraph.dims import dim_min
-from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.errors import BoundsError, ShapeError, named
 from nbgraph.linalg.decompositions import SVDResult, svd
 from nbgraph.linalg.stacks import matrix
 
 
+@named
 def svd_truncated(a: Any, rtol: float = 0.0, max_rank: int | None = None, *, broadening: float = 0.0) -> SVDResult:
     """U[m, r], S[r] and Vh[r, n] of the singular values above rtol times the largest, at most `max_rank` of them.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nbgraph.api.elementwise import abs, exp, expm1, log, log1p, sqrt, square, tanh, where
 from nbgraph.api.indexing import getitem
 from nbgraph.api.shapes import _axis
-from nbgraph.errors import ShapeError
+from nbgraph.errors import ShapeError, named
 from nbgraph.promote import operand, to_inexact
 from nbgraph.special import expit, log_expit, ndtr
 
@@ -26,6 +26,7 @@ def _inexact(x: Any) -> TracedTensor:
     return to_inexact(operand(x))
 
 
+@named
 def relu(x: Any) -> TracedTensor:
     """x above 0, else 0; its derivative at 0 is 0.
 
@@ -36,6 +37,7 @@ def relu(x: Any) -> TracedTensor:
     return where(x <= 0, 0, x)
 
 
+@named
 def relu6(x: Any) -> TracedTensor:
     """`relu`, but 6 above 6; its derivative at both kinks is 0.
 
@@ -45,6 +47,7 @@ def relu6(x: Any) -> TracedTensor:
     return hard_tanh(x, 0.0, 6.0)
 
 
+@named
 def hard_tanh(x: Any, low: float = -1.0, high: float = 1.0) -> TracedTensor:
     """x between two bounds, else the bound; its derivative at the bounds is 0.
 
@@ -58,6 +61,7 @@ def hard_tanh(x: Any, low: float = -1.0, high: float = 1.0) -> TracedTensor:
 hardtanh = hard_tanh
 
 
+@named
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> TracedTensor:
     """x from 0 on, below it times a slope; its derivative at 0 is 1.
 
@@ -68,6 +72,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> TracedTensor:
     return where(x >= 0, x, x * negative_slope)
 
 
+@named
 def elu(x: Any, alpha: float = 1.0) -> TracedTensor:
     """x above 0, else alpha (exp(x) - 1).
 
@@ -78,6 +83,7 @@ def elu(x: Any, alpha: float = 1.0) -> TracedTensor:
     return where(x > 0, x, alpha * expm1(where(x > 0, 0.0, x)))
 
 
+@named
 def celu(x: Any, alpha: float = 1.0) -> TracedTensor:
     """x above 0, else alpha (exp(x / alpha) - 1).
 
@@ -88,6 +94,7 @@ def celu(x: Any, alpha: float = 1.0) -> TracedTensor:
     return where(x > 0, x, alpha * expm1(where(x > 0, 0.0, x) / alpha))
 
 
+@named
 def selu(x: Any) -> TracedTensor:
     """`elu`, scaled so that mean 0 and variance 1 stay (Klambauer et al., 2017).
 
@@ -97,6 +104,7 @@ def selu(x: Any) -> TracedTensor:
     return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717)
 
 
+@named
 def gelu(x: Any, approximate: bool = True) -> TracedTensor:
     """x times the normal distribution function, or times its approximation by a hyperbolic tangent.
 
@@ -110,6 +118,7 @@ def gelu(x: Any, approximate: bool = True) -> TracedTensor:
     return x * expit(2.0 * math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))
 
 
+@named
 def glu(x: Any, axis: int = -1) -> TracedTensor:
     """The first half along an axis, times `sigmoid` of the second. Raises `ShapeError` where there are no halves.
 
@@ -126,6 +135,7 @@ def glu(x: Any, axis: int = -1) -> TracedTensor:
     return first * expit(second)
 
 
+@named
 def silu(x: Any) -> TracedTensor:
     """x times `sigmoid(x)`.
 
@@ -139,6 +149,7 @@ def silu(x: Any) -> TracedTensor:
 swish = silu
 
 
+@named
 def softplus(x: Any) -> TracedTensor:
     """log(1 + exp(x)).
 
@@ -148,6 +159,7 @@ def softplus(x: Any) -> TracedTensor:
     return -log_expit(-_inexact(x))
 
 
+@named
 def mish(x: Any) -> TracedTensor:
     """x times tanh(softplus(x)).
 
@@ -158,6 +170,7 @@ def mish(x: Any) -> TracedTensor:
     return x * tanh(softplus(x))
 
 
+@named
 def soft_sign(x: Any) -> TracedTensor:
     """x / (1 + |x|).
 
@@ -171,6 +184,7 @@ def soft_sign(x: Any) -> TracedTensor:
 softsign = soft_sign
 
 
+@named
 def hard_sigmoid(x: Any) -> TracedTensor:
     """`relu6(x + 3) / 6`.
 
@@ -180,6 +194,7 @@ def hard_sigmoid(x: Any) -> TracedTensor:
     return relu6(_inexact(x) + 3.0) / 6.0
 
 
+@named
 def hard_silu(x: Any) -> TracedTensor:
     """x times `hard_sigmoid(x)`.
 
@@ -193,6 +208,7 @@ def hard_silu(x: Any) -> TracedTensor:
 hard_swish = hard_silu
 
 
+@named
 def squareplus(x: Any, b: Any = 4.0) -> TracedTensor:
     """(x + sqrt(x**2 + b)) / 2.
 
@@ -203,6 +219,7 @@ def squareplus(x: Any, b: Any = 4.0) -> TracedTensor:
     return (x + sqrt(square(x) + b)) / 2.0
 
 
+@named
 def sparse_plus(x: Any) -> TracedTensor:
     """0 up to -1, x from 1 on, (x + 1)**2 / 4 between.
 
@@ -213,6 +230,7 @@ def sparse_plus(x: Any) -> TracedTensor:
     return where(x <= -1.0, 0.0, where(x >= 1.0, x, square(x + 1.0) / 4.0))
 
 
+@named
 def identity(x: Any) -> TracedTensor:
     """x itself.
 
@@ -222,6 +240,7 @@ def identity(x: Any) -> TracedTensor:
     return operand(x)
 
 
+@named
 def sparse_sigmoid(x: Any) -> TracedTensor:
     """(x + 1) / 2 between -1 and 1, 0 below and 1 above; at both kinks its derivative is 0.
 
@@ -232,6 +251,7 @@ def sparse_sigmoid(x: Any) -> TracedTensor:
     return where(x <= -1, 0, where(x >= 1, 1, 0.5 * (x + 1)))
 
 
+@named
 def log1mexp(x: Any) -> TracedTensor:
     """log(1 - exp(-x)) for x > 0, exact for small and for large x.
 

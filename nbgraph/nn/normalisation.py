@@ -16,6 +16,7 @@ from nbgraph.api.logic import equal
 from nbgraph.api.reductions import mean, sum
 from nbgraph.api.shapes import expand_dims
 from nbgraph.api.statistics import var
+from nbgraph.errors import named
 from nbgraph.promote import operand, to_inexact
 from nbgraph.special import logsumexp
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def softmax(x: Any, axis: Any = -1) -> TracedTensor:
     """exp(x) over its sum.
 
@@ -32,6 +34,7 @@ def softmax(x: Any, axis: Any = -1) -> TracedTensor:
     return special.softmax(x, axis)
 
 
+@named
 def log_softmax(x: Any, axis: Any = -1) -> TracedTensor:
     """The logarithm of `softmax`.
 
@@ -41,6 +44,7 @@ def log_softmax(x: Any, axis: Any = -1) -> TracedTensor:
     return special.log_softmax(x, axis)
 
 
+@named
 def logmeanexp(x: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     """log(mean(exp(x))).
 
@@ -51,6 +55,7 @@ def logmeanexp(x: Any, axis: Any = None, keepdims: bool = False) -> TracedTensor
     return logsumexp(x, axis, keepdims=keepdims) - log(sum(x * 0.0 + 1.0, axis, keepdims=keepdims))
 
 
+@named
 def standardize(x: Any, axis: Any = -1, mean: Any = None, variance: Any = None, epsilon: float = 1e-5) -> TracedTensor:
     """(x - mean) / sqrt(variance + epsilon), by x's own mean and variance if they are not given.
 
@@ -67,6 +72,7 @@ def _mean(x: TracedTensor, axis: Any) -> TracedTensor:
     return mean(x, axis, keepdims=True)
 
 
+@named
 def one_hot(x: Any, num_classes: int, dtype: Any = "float64", axis: int = -1) -> TracedTensor:
     """For each index a vector that is 1 there and 0 elsewhere; for an index out of range it is 0.
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import api, special
-from nbgraph.linalg import cholesky, solve_triangular
+from nbgraph.linalg import cholesky, eigh, solve_triangular
 from nbgraph.promote import common, operand, to_inexact
 
 __all__ = [
@@ -264,10 +264,14 @@ class _Dirichlet:
 
 
 class _MultivariateNormal:
-    """The normal distribution of vectors x[..., n]."""
+    """The normal distribution of vectors x[..., n].
 
-    def logpdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
-        """The logarithm of the density; `cov` is a positive definite matrix, its diagonal, or a number times one.
+    `cov` is a positive definite matrix, its diagonal, or a number times one; with `allow_singular` it may be
+    semidefinite: the distribution of what lies in its range.
+    """
+
+    def logpdf(self, x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
+        """The logarithm of the density.
 
         >>> bool(multivariate_normal.logpdf([0.0, 0.0]).item() == -np.log(2 * np.pi))
         True
@@ -277,23 +281,49 @@ class _MultivariateNormal:
         deviation = api.atleast_1d(y - m)
         if deviation.shape[-1] != n:
             deviation = api.expand_dims(deviation, -1)
-        c = api.eye(n) * c if c.ndim == 0 else api.diag(c) if c.ndim == 1 else c
-        lower = cholesky(c)
-        rows = api.reshape(deviation, (-1, n))
-        scaled = solve_triangular(lower, api.transpose(rows), lower=True)
-        squares = api.reshape(api.sum(scaled * scaled, 0), deviation.shape[:-1])
-        return -0.5 * squares - api.sum(api.log(api.diagonal(lower))) - n * _HALF_LOG_2PI
+        rows = api.transpose(api.reshape(deviation, (-1, n)))
+        squares, log_det, rank = (_in_range if allow_singular else _by_cholesky)(_covariance(c, n), rows)
+        squares = api.reshape(squares, deviation.shape[:-1])
+        return -0.5 * (squares + log_det) - rank * _HALF_LOG_2PI
 
-    def pdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
+    def pdf(self, x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = False) -> Any:
         """The density."""
-        return api.exp(self.logpdf(x, mean, cov))
+        return api.exp(self.logpdf(x, mean, cov, allow_singular))
 
     def entropy(self, mean: Any = None, cov: Any = 1.0) -> Any:
         """The entropy; of the mean only the length counts, and that where `cov` is a number."""
-        c: Any = to_inexact(operand(cov))
-        n = 1 if mean is None else operand(mean).size
-        c = api.eye(n) * c if c.ndim == 0 else api.diag(c) if c.ndim == 1 else c
+        c: Any = _covariance(to_inexact(operand(cov)), 1 if mean is None else operand(mean).size)
         return api.sum(api.log(api.diagonal(cholesky(c)))) + c.shape[-1] * (0.5 + _HALF_LOG_2PI)
+
+
+def _covariance(c: Any, n: Any) -> Any:
+    return api.eye(n) * c if c.ndim == 0 else api.diag(c) if c.ndim == 1 else c
+
+
+def _by_cholesky(c: Any, columns: Any) -> tuple[Any, Any, Any]:
+    """(x^H c^-1 x of each column x, log det c, rank)."""
+    lower = cholesky(c)
+    scaled = solve_triangular(lower, columns, lower=True)
+    return api.sum(scaled * scaled, 0), 2.0 * api.sum(api.log(api.diagonal(lower))), c.shape[-1]
+
+
+def _in_range(c: Any, columns: Any) -> tuple[Any, Any, Any]:
+    """The same with the pseudo-inverse and -determinant; a column that is not in the range of c is infinitely far.
+
+    Which eigenvalues count as zero is SciPy's rule: those below 1e6 (single precision: 1e3) rounding units times the
+    largest. A matrix that is not semidefinite gives NaN.
+    """
+    w, v = eigh(c)
+    unit = (1e3 if w.dtype == np.float32 else 1e6) * float(np.finfo(w.dtype).eps)
+    zero = api.stop_gradient(unit * api.max(api.abs(w)))
+    kept = w > zero
+    along = v.T @ columns
+    safe = api.where(kept, w, 1.0)
+    inside = api.sum(api.where(kept[:, None], along * along / safe[:, None], 0.0), 0)
+    beyond = api.sqrt(api.stop_gradient(api.sum(api.where(kept[:, None], 0.0, along * along), 0)))
+    squares = api.where(beyond < 1e3 * zero, inside, np.inf)
+    squares = api.where(api.min(w) < -zero, np.nan, squares)
+    return squares, api.sum(api.log(safe)), api.sum(kept)
 
 
 dirichlet, multivariate_normal = _Dirichlet(), _MultivariateNormal()

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nbgraph.api.elementwise import OPS
-from nbgraph.errors import DtypeError
+from nbgraph.errors import DtypeError, named
 from nbgraph.promote import apply, operand, to_inexact, unary
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def i0e(x: Any) -> TracedTensor:
     """exp(-|x|) times the modified Bessel function of order 0.
 
@@ -27,6 +28,7 @@ def i0e(x: Any) -> TracedTensor:
     return made
 
 
+@named
 def i1(x: Any) -> TracedTensor:
     """The modified Bessel function of order 1.
 
@@ -37,6 +39,7 @@ def i1(x: Any) -> TracedTensor:
     return made
 
 
+@named
 def i1e(x: Any) -> TracedTensor:
     """exp(-|x|) times the modified Bessel function of order 1.
 
@@ -58,6 +61,7 @@ def _of_order(name: str, v: Any, z: Any) -> TracedTensor:
     return made
 
 
+@named
 def jv(v: float, z: Any) -> TracedTensor:
     """The Bessel function of the first kind J_v(z) of a real order, a number.
 
@@ -67,6 +71,7 @@ def jv(v: float, z: Any) -> TracedTensor:
     return _of_order("bessel_j", v, z)
 
 
+@named
 def yv(v: float, z: Any) -> TracedTensor:
     """The Bessel function of the second kind Y_v(z) of a real order, a number; for z > 0.
 
@@ -76,6 +81,7 @@ def yv(v: float, z: Any) -> TracedTensor:
     return _of_order("bessel_y", v, z)
 
 
+@named
 def iv(v: float, z: Any) -> TracedTensor:
     """The modified Bessel function of the first kind I_v(z) of a real order, a number.
 
@@ -85,6 +91,7 @@ def iv(v: float, z: Any) -> TracedTensor:
     return _of_order("bessel_iv", v, z)
 
 
+@named
 def ive(v: float, z: Any) -> TracedTensor:
     """exp(-|z|) I_v(z).
 
@@ -94,6 +101,7 @@ def ive(v: float, z: Any) -> TracedTensor:
     return _of_order("bessel_ive", v, z)
 
 
+@named
 def kv(v: float, z: Any) -> TracedTensor:
     """The modified Bessel function of the second kind K_v(z) of a real order, a number; for z > 0.
 
@@ -103,6 +111,7 @@ def kv(v: float, z: Any) -> TracedTensor:
     return _of_order("bessel_k", v, z)
 
 
+@named
 def kve(v: float, z: Any) -> TracedTensor:
     """exp(z) K_v(z).
 
@@ -115,6 +124,7 @@ def kve(v: float, z: Any) -> TracedTensor:
 jn, yn, kn = jv, yv, kv
 
 
+@named
 def j0(x: Any) -> TracedTensor:
     """J_0(x).
 
@@ -124,6 +134,7 @@ def j0(x: Any) -> TracedTensor:
     return jv(0, x)
 
 
+@named
 def j1(x: Any) -> TracedTensor:
     """J_1(x).
 
@@ -133,6 +144,7 @@ def j1(x: Any) -> TracedTensor:
     return jv(1, x)
 
 
+@named
 def y0(x: Any) -> TracedTensor:
     """Y_0(x).
 
@@ -142,6 +154,7 @@ def y0(x: Any) -> TracedTensor:
     return yv(0, x)
 
 
+@named
 def y1(x: Any) -> TracedTensor:
     """Y_1(x).
 
@@ -151,6 +164,7 @@ def y1(x: Any) -> TracedTensor:
     return yv(1, x)
 
 
+@named
 def k0(x: Any) -> TracedTensor:
     """K_0(x).
 
@@ -160,6 +174,7 @@ def k0(x: Any) -> TracedTensor:
     return kv(0, x)
 
 
+@named
 def k1(x: Any) -> TracedTensor:
     """K_1(x).
 
@@ -169,6 +184,7 @@ def k1(x: Any) -> TracedTensor:
     return kv(1, x)
 
 
+@named
 def k0e(x: Any) -> TracedTensor:
     """exp(x) K_0(x).
 
@@ -178,6 +194,7 @@ def k0e(x: Any) -> TracedTensor:
     return kve(0, x)
 
 
+@named
 def k1e(x: Any) -> TracedTensor:
     """exp(x) K_1(x).
 
@@ -187,6 +204,7 @@ def k1e(x: Any) -> TracedTensor:
     return kve(1, x)
 
 
+@named
 def spherical_jn(n: int, z: Any) -> TracedTensor:
     """The spherical Bessel function of the first kind j_n(z) of an order n >= 0, an int; z may be complex.
 
@@ -211,6 +229,7 @@ class AiryResult(NamedTuple):
     Bip: TracedTensor
 
 
+@named
 def airy(z: Any) -> AiryResult:
     """(Ai, Ai', Bi, Bi') of real or complex z: the solutions of y'' = z y. What is not used is not computed.
 

@@ -28,7 +28,7 @@ from nbgraph.api.elementwise import (
     where,
 )
 from nbgraph.api.numbers import nan_to_num
-from nbgraph.errors import DtypeError
+from nbgraph.errors import DtypeError, check_steps, named
 from nbgraph.promote import common, operand, to_inexact
 from nbgraph.special.gamma import gamma, gammaln, zeta
 from nbgraph.special.integrals import binom, hyp1f1
@@ -45,12 +45,14 @@ def _recurrence(name: str, n: int, x: Any, first: Any, step: Step) -> TracedTens
     """p_n, from p_0 = 1, p_1 and p_(k + 1) = step(k, p_k, p_(k - 1))."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
         raise DtypeError("the degree is no int >= 0", operation=name, position=0, got=n, wanted="an int >= 0")
+    check_steps(name, int(n))
     before, made = x * 0 + 1, first
     for k in range(1, n):
         before, made = made, step(k, made, before)
     return made if n else before
 
 
+@named
 def eval_legendre(n: int, x: Any) -> TracedTensor:
     """The Legendre polynomial P_n(x).
 
@@ -61,6 +63,7 @@ def eval_legendre(n: int, x: Any) -> TracedTensor:
     return _recurrence("eval_legendre", n, x, x, lambda k, p, q: ((2 * k + 1) * x * p - k * q) / (k + 1))
 
 
+@named
 def eval_chebyt(n: int, x: Any) -> TracedTensor:
     """The Chebyshev polynomial of the first kind T_n(x).
 
@@ -71,6 +74,7 @@ def eval_chebyt(n: int, x: Any) -> TracedTensor:
     return _recurrence("eval_chebyt", n, x, x, lambda k, p, q: 2 * x * p - q)
 
 
+@named
 def eval_chebyu(n: int, x: Any) -> TracedTensor:
     """The Chebyshev polynomial of the second kind U_n(x).
 
@@ -81,6 +85,7 @@ def eval_chebyu(n: int, x: Any) -> TracedTensor:
     return _recurrence("eval_chebyu", n, x, 2 * x, lambda k, p, q: 2 * x * p - q)
 
 
+@named
 def eval_hermite(n: int, x: Any) -> TracedTensor:
     """The physicists' Hermite polynomial H_n(x).
 
@@ -91,6 +96,7 @@ def eval_hermite(n: int, x: Any) -> TracedTensor:
     return _recurrence("eval_hermite", n, x, 2 * x, lambda k, p, q: 2 * x * p - 2 * k * q)
 
 
+@named
 def eval_hermitenorm(n: int, x: Any) -> TracedTensor:
     """The probabilists' Hermite polynomial He_n(x).
 
@@ -101,6 +107,7 @@ def eval_hermitenorm(n: int, x: Any) -> TracedTensor:
     return _recurrence("eval_hermitenorm", n, x, x, lambda k, p, q: x * p - k * q)
 
 
+@named
 def eval_genlaguerre(n: int, alpha: Any, x: Any) -> TracedTensor:
     """The generalised Laguerre polynomial L_n^(alpha)(x), differentiable by alpha too.
 
@@ -116,6 +123,7 @@ def eval_genlaguerre(n: int, alpha: Any, x: Any) -> TracedTensor:
     return _recurrence("eval_genlaguerre", n, x + 0 * a, first, step)
 
 
+@named
 def eval_laguerre(n: int, x: Any) -> TracedTensor:
     """The Laguerre polynomial L_n(x).
 
@@ -125,6 +133,7 @@ def eval_laguerre(n: int, x: Any) -> TracedTensor:
     return eval_genlaguerre(n, 0.0, x)
 
 
+@named
 def eval_gegenbauer(n: int, alpha: Any, x: Any) -> TracedTensor:
     """The Gegenbauer polynomial C_n^(alpha)(x), differentiable by alpha too.
 
@@ -142,6 +151,7 @@ def eval_gegenbauer(n: int, alpha: Any, x: Any) -> TracedTensor:
 # -- factorials -------------------------------------------------------------------------------------------------------
 
 
+@named
 def factorial(n: Any, exact: bool = False) -> TracedTensor:
     """Gamma(n + 1), 0 for negative n. There are no exact ones: `exact` raises `DtypeError`.
 
@@ -153,6 +163,7 @@ def factorial(n: Any, exact: bool = False) -> TracedTensor:
     return where(x < 0, 0, gamma(maximum(x, 0) + 1))
 
 
+@named
 def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> TracedTensor:
     """In how many ways k of N things are chosen: `binom`, 0 where k > N or one of them is negative.
 
@@ -172,6 +183,7 @@ def _check_inexact(name: str, exact: bool) -> None:
         raise DtypeError("there are no integers of any size", operation=name, position="exact", got=exact, wanted=False)
 
 
+@named
 def gammasgn(x: Any) -> TracedTensor:
     """The sign of Gamma(x), 0 at the poles but 1 at 0.
 
@@ -181,6 +193,7 @@ def gammasgn(x: Any) -> TracedTensor:
     return sign(nan_to_num(gamma(x)))
 
 
+@named
 def loggamma(z: Any) -> TracedTensor:
     """log Gamma(z) of real numbers: NaN for z < 0.
 
@@ -191,6 +204,7 @@ def loggamma(z: Any) -> TracedTensor:
     return where(x < 0, np.nan, gammaln(where(x < 0, 1, x)))
 
 
+@named
 def zetac(x: Any) -> TracedTensor:
     """Riemann's zeta function minus 1, for x > 1: the sum of k^-x over k >= 2. There is no derivative.
 
@@ -203,6 +217,7 @@ def zetac(x: Any) -> TracedTensor:
 # -- exponentials, power transforms, losses ---------------------------------------------------------------------------
 
 
+@named
 def exp10(x: Any) -> TracedTensor:
     """10^x.
 
@@ -212,6 +227,7 @@ def exp10(x: Any) -> TracedTensor:
     return power(10.0, to_inexact(operand(x)))
 
 
+@named
 def cosm1(x: Any) -> TracedTensor:
     """cos(x) - 1, exact near 0.
 
@@ -221,6 +237,7 @@ def cosm1(x: Any) -> TracedTensor:
     return multiply(-2.0, square(sin(0.5 * to_inexact(operand(x)))))
 
 
+@named
 def exprel(x: Any) -> TracedTensor:
     """(exp(x) - 1) / x, 1 at 0.
 
@@ -230,6 +247,7 @@ def exprel(x: Any) -> TracedTensor:
     return hyp1f1(1.0, 2.0, to_inexact(operand(x)))
 
 
+@named
 def powm1(x: Any, y: Any) -> TracedTensor:
     """x^y - 1 for x > 0, exact near 0.
 
@@ -240,6 +258,7 @@ def powm1(x: Any, y: Any) -> TracedTensor:
     return expm1(b * log(a))
 
 
+@named
 def softplus(x: Any) -> TracedTensor:
     """log(1 + exp(x)).
 
@@ -249,6 +268,7 @@ def softplus(x: Any) -> TracedTensor:
     return logaddexp(0.0, to_inexact(operand(x)))
 
 
+@named
 def boxcox(x: Any, lmbda: Any) -> TracedTensor:
     """(x^lmbda - 1) / lmbda, log(x) for lmbda = 0.
 
@@ -259,6 +279,7 @@ def boxcox(x: Any, lmbda: Any) -> TracedTensor:
     return multiply(log(a), exprel(b * log(a)))
 
 
+@named
 def boxcox1p(x: Any, lmbda: Any) -> TracedTensor:
     """`boxcox` of 1 + x.
 
@@ -269,6 +290,7 @@ def boxcox1p(x: Any, lmbda: Any) -> TracedTensor:
     return multiply(log1p(a), exprel(b * log1p(a)))
 
 
+@named
 def inv_boxcox(y: Any, lmbda: Any) -> TracedTensor:
     """The inverse of `boxcox` by its first operand.
 
@@ -280,6 +302,7 @@ def inv_boxcox(y: Any, lmbda: Any) -> TracedTensor:
     return where(b == 0, exp(a), exp(log1p(safe * a) / safe))
 
 
+@named
 def huber(delta: Any, r: Any) -> TracedTensor:
     """r^2 / 2 for |r| <= delta, delta (|r| - delta / 2) beyond.
 
@@ -291,6 +314,7 @@ def huber(delta: Any, r: Any) -> TracedTensor:
     return where(d < 0, np.inf, where(size <= d, 0.5 * square(x), d * (size - 0.5 * d)))
 
 
+@named
 def pseudo_huber(delta: Any, r: Any) -> TracedTensor:
     """delta^2 (sqrt(1 + (r / delta)^2) - 1).
 

@@ -10,13 +10,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.api.elementwise import OPS
-from nbgraph.errors import DtypeError
+from nbgraph.errors import DtypeError, check_steps, named
 from nbgraph.promote import apply, inexact_binary, operand, to_inexact, unary
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def gammaln(x: Any) -> TracedTensor:
     """log |Gamma(x)|.
 
@@ -26,6 +27,7 @@ def gammaln(x: Any) -> TracedTensor:
     return unary(OPS["gammaln"], x)
 
 
+@named
 def gamma(x: Any) -> TracedTensor:
     """Gamma(x); infinite at 0, NaN at the other poles.
 
@@ -35,6 +37,7 @@ def gamma(x: Any) -> TracedTensor:
     return unary(OPS["gamma"], x)
 
 
+@named
 def digamma(x: Any) -> TracedTensor:
     """The derivative of `gammaln`.
 
@@ -44,6 +47,7 @@ def digamma(x: Any) -> TracedTensor:
     return unary(OPS["digamma"], x)
 
 
+@named
 def polygamma(n: int, x: Any) -> TracedTensor:
     """The n-th derivative of `digamma`. The order n is an int, part of the structure.
 
@@ -60,6 +64,7 @@ def polygamma(n: int, x: Any) -> TracedTensor:
     return made
 
 
+@named
 def beta(x1: Any, x2: Any) -> TracedTensor:
     """Gamma(x1) Gamma(x2) / Gamma(x1 + x2).
 
@@ -69,6 +74,7 @@ def beta(x1: Any, x2: Any) -> TracedTensor:
     return inexact_binary(OPS["beta"], x1, x2)
 
 
+@named
 def betaln(x1: Any, x2: Any) -> TracedTensor:
     """log |beta(x1, x2)|.
 
@@ -78,12 +84,14 @@ def betaln(x1: Any, x2: Any) -> TracedTensor:
     return inexact_binary(OPS["betaln"], x1, x2)
 
 
+@named
 def multigammaln(a: Any, d: int) -> TracedTensor:
     """The logarithm of the multivariate gamma function of dimension d (an int), for a > (d - 1) / 2.
 
     >>> multigammaln(3.0, 1).item() == gammaln(3.0).item()
     True
     """
+    check_steps("multigammaln", d, 1)
     x = to_inexact(operand(a))
     total = gammaln(x) + d * (d - 1) / 4 * math.log(math.pi)
     for j in range(1, d):
@@ -91,6 +99,7 @@ def multigammaln(a: Any, d: int) -> TracedTensor:
     return total
 
 
+@named
 def zeta(x: Any, q: Any = 1) -> TracedTensor:
     """Hurwitz's zeta function, the sum of (q + k)**-x over k >= 0; of q = 1 it is Riemann's, for x > 1.
 
@@ -102,6 +111,7 @@ def zeta(x: Any, q: Any = 1) -> TracedTensor:
     return inexact_binary(OPS["zeta"], x, q)
 
 
+@named
 def gammainc(a: Any, x: Any) -> TracedTensor:
     """The regularised lower incomplete gamma function. There is no derivative by a.
 
@@ -111,6 +121,7 @@ def gammainc(a: Any, x: Any) -> TracedTensor:
     return inexact_binary(OPS["gammainc"], a, x)
 
 
+@named
 def gammaincc(a: Any, x: Any) -> TracedTensor:
     """1 - gammainc(a, x), exact where that is small. There is no derivative by a.
 

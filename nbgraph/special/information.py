@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.api.elementwise import OPS
+from nbgraph.errors import named
 from nbgraph.promote import inexact_binary, unary
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def xlogy(x1: Any, x2: Any) -> TracedTensor:
     """x1 log(x2), 0 where x1 is 0.
 
@@ -24,6 +26,7 @@ def xlogy(x1: Any, x2: Any) -> TracedTensor:
     return inexact_binary(OPS["xlogy"], x1, x2)
 
 
+@named
 def xlog1py(x1: Any, x2: Any) -> TracedTensor:
     """x1 log(1 + x2), 0 where x1 is 0.
 
@@ -33,6 +36,7 @@ def xlog1py(x1: Any, x2: Any) -> TracedTensor:
     return inexact_binary(OPS["xlog1py"], x1, x2)
 
 
+@named
 def entr(x: Any) -> TracedTensor:
     """-x log(x), 0 at 0, -inf below.
 
@@ -42,6 +46,7 @@ def entr(x: Any) -> TracedTensor:
     return unary(OPS["entr"], x)
 
 
+@named
 def rel_entr(x1: Any, x2: Any) -> TracedTensor:
     """x1 log(x1 / x2), for x1 = 0 and x2 >= 0 it is 0; infinite outside.
 
@@ -51,6 +56,7 @@ def rel_entr(x1: Any, x2: Any) -> TracedTensor:
     return inexact_binary(OPS["rel_entr"], x1, x2)
 
 
+@named
 def kl_div(x1: Any, x2: Any) -> TracedTensor:
     """x1 log(x1 / x2) - x1 + x2, for x1 = 0 and x2 >= 0 it is x2; infinite outside.
 
@@ -60,6 +66,7 @@ def kl_div(x1: Any, x2: Any) -> TracedTensor:
     return inexact_binary(OPS["kl_div"], x1, x2)
 
 
+@named
 def expit(x: Any) -> TracedTensor:
     """1 / (1 + exp(-x)), the logistic function; of complex x too.
 
@@ -69,6 +76,7 @@ def expit(x: Any) -> TracedTensor:
     return unary(OPS["expit"], x)
 
 
+@named
 def logit(x: Any) -> TracedTensor:
     """log(x / (1 - x)), the inverse of `expit`.
 
@@ -78,6 +86,7 @@ def logit(x: Any) -> TracedTensor:
     return unary(OPS["logit"], x)
 
 
+@named
 def log_expit(x: Any) -> TracedTensor:
     """log(expit(x)), for very negative x too.
 

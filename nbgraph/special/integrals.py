@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.elementwise import OPS
-from nbgraph.errors import DtypeError
+from nbgraph.errors import DtypeError, named
 from nbgraph.promote import apply, as_code, common, inexact_binary, operand, to_inexact, unary
 from nbgraph.trace import record
 from nbgraph.types import COMPLEX_OF
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def dawsn(x: Any) -> TracedTensor:
     """Dawson's integral, exp(-x^2) times the integral of exp(t^2) from 0 to x.
 
@@ -30,6 +31,7 @@ def dawsn(x: Any) -> TracedTensor:
     return unary(OPS["dawsn"], x)
 
 
+@named
 def erfi(x: Any) -> TracedTensor:
     """The imaginary error function, -i erf(i x).
 
@@ -39,6 +41,7 @@ def erfi(x: Any) -> TracedTensor:
     return unary(OPS["erfi"], x)
 
 
+@named
 def erfcinv(x: Any) -> TracedTensor:
     """The inverse of `erfc`.
 
@@ -48,6 +51,7 @@ def erfcinv(x: Any) -> TracedTensor:
     return unary(OPS["erfcinv"], x)
 
 
+@named
 def sici(x: Any) -> tuple[TracedTensor, TracedTensor]:
     """The sine and the cosine integral (Si, Ci) of real or complex x; Ci of a negative real number is that of |x|.
 
@@ -57,6 +61,7 @@ def sici(x: Any) -> tuple[TracedTensor, TracedTensor]:
     return unary(OPS["sine_integral"], x), unary(OPS["cosine_integral"], x)
 
 
+@named
 def fresnel(x: Any) -> tuple[TracedTensor, TracedTensor]:
     """Fresnel's integrals (S, C) of sin and cos of pi t^2 / 2 from 0 to x, real or complex.
 
@@ -66,6 +71,7 @@ def fresnel(x: Any) -> tuple[TracedTensor, TracedTensor]:
     return unary(OPS["fresnel_s"], x), unary(OPS["fresnel_c"], x)
 
 
+@named
 def lambertw(z: Any, k: int = 0, tol: float = 1e-8) -> TracedTensor:
     """Lambert's W, complex: the w of the branch k with w exp(w) = z. `tol` is of no account: it is exact.
 
@@ -79,6 +85,7 @@ def lambertw(z: Any, k: int = 0, tol: float = 1e-8) -> TracedTensor:
     return made
 
 
+@named
 def expi(x: Any) -> TracedTensor:
     """The exponential integral Ei(x).
 
@@ -88,6 +95,7 @@ def expi(x: Any) -> TracedTensor:
     return unary(OPS["expi"], x)
 
 
+@named
 def exp1(x: Any) -> TracedTensor:
     """The exponential integral E_1(x), for x > 0.
 
@@ -97,6 +105,7 @@ def exp1(x: Any) -> TracedTensor:
     return expn(1, x)
 
 
+@named
 def expn(n: int, x: Any) -> TracedTensor:
     """The exponential integral E_n(x) of an order n >= 0, an int: the integral of exp(-x t) / t^n from 1 to infinity.
 
@@ -109,6 +118,7 @@ def expn(n: int, x: Any) -> TracedTensor:
     return made
 
 
+@named
 def spence(x: Any) -> TracedTensor:
     """The dilogarithm of 1 - x: the integral of log(t) / (1 - t) from 1 to x. Two derivatives at 1 itself.
 
@@ -118,6 +128,7 @@ def spence(x: Any) -> TracedTensor:
     return unary(OPS["spence"], x)
 
 
+@named
 def ellipk(m: Any) -> TracedTensor:
     """The complete elliptic integral of the first kind K of the parameter m = k^2 < 1.
 
@@ -127,6 +138,7 @@ def ellipk(m: Any) -> TracedTensor:
     return unary(OPS["ellipk"], m)
 
 
+@named
 def ellipe(m: Any) -> TracedTensor:
     """The complete elliptic integral of the second kind E of the parameter m = k^2 <= 1.
 
@@ -136,6 +148,7 @@ def ellipe(m: Any) -> TracedTensor:
     return unary(OPS["ellipe"], m)
 
 
+@named
 def owens_t(h: Any, a: Any) -> TracedTensor:
     """Owen's T function.
 
@@ -145,6 +158,7 @@ def owens_t(h: Any, a: Any) -> TracedTensor:
     return inexact_binary(OPS["owens_t"], h, a)
 
 
+@named
 def hyp1f1(a: Any, b: Any, x: Any) -> TracedTensor:
     """Kummer's confluent hypergeometric function M(a, b, x).
 
@@ -154,6 +168,7 @@ def hyp1f1(a: Any, b: Any, x: Any) -> TracedTensor:
     return _of_last("hyp1f1", a, b, x)
 
 
+@named
 def hyp2f1(a: Any, b: Any, c: Any, z: Any) -> TracedTensor:
     """Gauss's hypergeometric function F(a, b; c; z).
 
@@ -163,6 +178,7 @@ def hyp2f1(a: Any, b: Any, c: Any, z: Any) -> TracedTensor:
     return _of_last("hyp2f1", a, b, c, z)
 
 
+@named
 def betainc(a: Any, b: Any, x: Any) -> TracedTensor:
     """The regularised incomplete beta function.
 
@@ -180,6 +196,7 @@ def _of_last(name: str, *operands: Any) -> TracedTensor:
 # -- ratios of gamma functions ----------------------------------------------------------------------------------------
 
 
+@named
 def rgamma(x: Any) -> TracedTensor:
     """1 / Gamma(x), which is 0 at the poles.
 
@@ -189,6 +206,7 @@ def rgamma(x: Any) -> TracedTensor:
     return unary(OPS["rgamma"], x)
 
 
+@named
 def poch(z: Any, m: Any) -> TracedTensor:
     """Pochhammer's symbol, Gamma(z + m) / Gamma(z).
 
@@ -198,6 +216,7 @@ def poch(z: Any, m: Any) -> TracedTensor:
     return inexact_binary(OPS["poch"], z, m)
 
 
+@named
 def binom(x: Any, y: Any) -> TracedTensor:
     """The binomial coefficient of real numbers, x over y.
 

@@ -13,12 +13,14 @@ from nbgraph.api.elementwise import exp, log, real, stop_gradient, where
 from nbgraph.api.logic import isfinite
 from nbgraph.api.reductions import max, sum
 from nbgraph.api.shapes import reshape
+from nbgraph.errors import named
 from nbgraph.promote import operand, to_inexact
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+@named
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -> TracedTensor:
     """log(sum(b exp(a))), with factors b that broadcast to a; of complex a too.
 
@@ -32,6 +34,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -
     return log(total) + (shift if keepdims else reshape(shift, total.type.shape))
 
 
+@named
 def softmax(x: Any, axis: Any = None) -> TracedTensor:
     """exp(x) over its sum.
 
@@ -43,6 +46,7 @@ def softmax(x: Any, axis: Any = None) -> TracedTensor:
     return terms * (1.0 / sum(terms, axis, keepdims=True))  # one division a row, not one an element
 
 
+@named
 def log_softmax(x: Any, axis: Any = None) -> TracedTensor:
     """The logarithm of `softmax`.
 
@@ -54,6 +58,7 @@ def log_softmax(x: Any, axis: Any = None) -> TracedTensor:
     return moved - log(sum(exp(moved), axis, keepdims=True))
 
 
+@named
 def shift_of(x: TracedTensor, axis: Any) -> TracedTensor:
     """The largest exponent, a constant; 0 where that is infinite or NaN. Reduced dimensions stay with size 1."""
     if 0 in x.type.shape:

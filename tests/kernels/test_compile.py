@@ -7,7 +7,6 @@ import math
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from nbgraph_kernels import machine, registry
 from nbgraph_kernels.compile import compile_words, emit, translate
 from nbgraph_kernels.language import LanguageError, helper
 from nbgraph_kernels.load import ENTRY, load
-from nbgraph_kernels.words import POINTERS, bits_to_f8, call, f8_to_bits, slot, stack
+from nbgraph_kernels.words import POINTERS, bits_to_f8, call, call_at, f8_to_bits, slot, stack
 
 CallAt = Callable[..., int]
 floats, integers, singles = POINTERS["f8"], POINTERS["i8"], POINTERS["f4"]
@@ -251,33 +250,30 @@ def test_a_dropped_function_frees_its_code(call_at: CallAt) -> None:
 
 
 def test_calls_release_the_interpreter_lock() -> None:
-    """While one thread is inside a long kernel, another runs Python."""
-    made = kernels.kernel("argmax", "f8")
-    x, out = np.zeros(30_000_000), np.zeros(1, np.int64)
-    words = np.array([out.ctypes.data, x.ctypes.data, 1, x.size, 1])
-    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(made.address)
-    started, done = threading.Event(), threading.Event()
+    """The kernel waits for what another thread of Python does; if it kept the lock, that never came."""
 
-    def work() -> None:
-        started.set()
-        for _ in range(5):
-            function(words.ctypes.data)
-        done.set()
+    def nothing(w: Any) -> int:
+        return 0
 
-    thread = threading.Thread(target=work)
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-3)
-    try:
-        thread.start()
-        started.wait()
-        ticks = 0
-        while not done.is_set():
-            time.sleep(1e-3)
-            ticks += 1
-    finally:
-        sys.setswitchinterval(before)
-        thread.join()
-    assert ticks > 10
+    def wait(w: Any) -> int:
+        """Says that it is there, then waits until the first word is 1: every look is behind a call, so it is one."""
+        w[0] = 2
+        for _ in range(2_000_000_000):
+            if w[0] == 1:
+                return 0
+            call_at(w[1], w[2])
+        return 1
+
+    callee, waiter = compile_words(nothing, plain=True), compile_words(wait, plain=True)
+    words, found = np.array([0, callee.address, 0]), []
+    function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(waiter.address)
+    thread = threading.Thread(target=lambda: found.append(function(words.ctypes.data)))
+    thread.start()
+    while words[0] == 0:
+        pass
+    words[0] = 1
+    thread.join()
+    assert found == [0]
 
 
 def test_one_kernel_in_many_threads(random: Any) -> None:

@@ -1,7 +1,7 @@
 """Factorisations for PyTorch whose backward pass masks gaps and values next to zero, as nbgraph's does.
 
 PyTorch's own divide by them and give NaN in both tensor networks. Formulas: Liao, Liu, Wang and Xiang, Phys. Rev. X 9,
-031041 (2019), for real matrices; the singular value decomposition of square ones.
+031041 (2019), for real matrices; the singular value decomposition of square ones, the left vectors of any.
 """
 
 from __future__ import annotations
@@ -53,4 +53,22 @@ class Svd(torch.autograd.Function):
         return U @ (turned + torch.diag(dS)) @ Vt
 
 
-eigh, svd = Eigh.apply, Svd.apply
+class LeftVectors(torch.autograd.Function):
+    """U of the thin decomposition, and S, whose cotangent does not count."""
+
+    @staticmethod
+    def forward(ctx: Any, A: Any) -> Any:
+        U, S, Vt = torch.linalg.svd(A, full_matrices=False)
+        ctx.save_for_backward(U, S, Vt)
+        return U, S
+
+    @staticmethod
+    def backward(ctx: Any, dU: Any, dS: Any) -> Any:
+        U, S, Vt = ctx.saved_tensors
+        UdU = U.T @ dU
+        J = inverse(S * S - (S * S)[:, None], S[0] ** 2) * UdU
+        outside = (dU - U @ UdU) * inverse(S, S[0])
+        return (U @ ((J + J.T) * S) + outside) @ Vt
+
+
+eigh, left_vectors, svd = Eigh.apply, LeftVectors.apply, Svd.apply
