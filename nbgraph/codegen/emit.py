@@ -25,8 +25,10 @@ from nbgraph.types import Shape, Size, TensorType
 Word = tuple[Any, ...]
 
 _PREFIX = {"input": "in", "output": "out", "temporary": "tmp"}
-#: Variables of a nest that carry the number of a value.
-_OF_VALUES = re.compile(r"\b(v|x|total|part|row|here|past)(\d+)(?![0-9a-zA-Z])")
+#: What a nest assigns to, and a number in a name: that of a value, but for `_PLACES`, which count by themselves.
+_ASSIGNED = re.compile(r"^ *([a-z]+)\d\w* = ", re.MULTILINE)
+_NUMBERED = re.compile(r"\b([a-z]+)(\d+)(?![0-9a-zA-Z])")
+_PLACES = {"s", *_PREFIX.values()}
 
 
 class Source(NamedTuple):
@@ -288,11 +290,16 @@ def _steps(k: int, group: Group) -> range:
 def _renumbered(text: str) -> str:
     """A nest whose variables are numbered as they come.
 
-    >>> _renumbered("v7 = in0[i0]\\nv9_1 = v7 + total8")
-    'v0 = in0[i0]\\nv1_1 = v0 + total2'
+    >>> _renumbered("v7 = in0[i0]\\nv9_1 = v7 + float64(v8)")
+    'v0 = in0[i0]\\nv1_1 = v0 + float64(v2)'
     """
     numbers: dict[str, int] = {}
-    return _OF_VALUES.sub(lambda m: f"{m[1]}{numbers.setdefault(m[2], len(numbers))}", text)
+    names = set(_ASSIGNED.findall(text)) - _PLACES
+
+    def renumbered(m: re.Match[str]) -> str:
+        return f"{m[1]}{numbers.setdefault(m[2], len(numbers))}" if m[1] in names else m[0]
+
+    return _NUMBERED.sub(renumbered, text)
 
 
 __all__ = ["Operand", "Source", "full_text", "generate"]
