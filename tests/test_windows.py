@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
-from nbgraph import fragment, joins, memory, pickling, picks
+from nbgraph import joins, memory, pickling, picks
 from nbgraph.decided import Decided, undecided
 from nbgraph.engine import core, interpreter, quick, recipe, routes
 from nbgraph.jit import TRACES, _Traces, is_tracing
@@ -270,12 +271,14 @@ def computed() -> bytes:
 
 
 @FORKS
-def test_a_process_forked_while_another_thread_is_inside_of_a_lock() -> None:
+def test_a_process_forked_while_another_thread_is_inside_of_locks() -> None:
     leave = threading.Event()
     inside = threading.Barrier(2)
 
     def hold() -> None:
-        with fragment._LOCK, TRACES.here(), AtMost(1):
+        with ExitStack() as inside_of, TRACES.here(), AtMost(1):
+            for each in set(locks._LOCKS) - set(locks._AWAITED.values()):
+                inside_of.enter_context(each)
             inside.wait()
             leave.wait()
 

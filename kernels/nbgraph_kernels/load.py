@@ -16,7 +16,7 @@ from .locks import lock
 ENTRY = "nbgraph_entry"
 """The name of the function in every piece of object code made by `compile`."""
 
-LOCK = lock(awaited=2)
+LOCK = lock(awaited=4)
 """One thread is in LLVM at a time."""
 
 

@@ -4,18 +4,20 @@ In:    nothing.
 Out:   a reentrant lock.
 Holds: a process that is forked while another thread is inside of a lock could never enter it: that thread is not in it.
        So all of these are free in it, but for what the forking thread holds itself. Before the fork those that guard
-       what must not be seen half-made (the graph, LLVM) are waited for. They are reentrant, since a signal's handler
-       and a finaliser run in the middle of anything, and may use the library.
+       what must not be seen half-made (the graph, imports of the compiler, LLVM) are waited for. They are reentrant,
+       since a signal's handler and a finaliser run in the middle of anything, and may use the library.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
+T = TypeVar("T")
 #: Seconds that a fork waits for a lock. (Whoever is inside might wait for the thread that forks.)
 PATIENCE = 10.0
 _LOCKS: WeakSet[Any] = WeakSet()
@@ -32,6 +34,15 @@ def lock(awaited: int | None = None) -> Any:
     if awaited is not None:
         _AWAITED[awaited] = made
     return made
+
+
+class cached_property(functools.cached_property[T]):
+    """As Python's, which has a lock before 3.12."""
+
+    def __init__(self, func: Callable[[Any], T]) -> None:
+        super().__init__(func)
+        if "lock" in vars(self):
+            vars(self)["lock"] = lock()
 
 
 def in_forked_process(function: Callable[[], Any]) -> None:

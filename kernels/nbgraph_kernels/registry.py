@@ -193,7 +193,7 @@ _DECLARATIONS = {
     "replay": _Declaration("replay", ("",), plain=True),
 }
 
-_LOCK = lock()
+_LOCK = lock(awaited=3)
 _MADE: dict[tuple[str, str], Kernel] = {}
 
 

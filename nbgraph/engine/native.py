@@ -14,7 +14,7 @@ import warnings
 import weakref
 from array import array
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,9 +32,12 @@ from nbgraph.memory import empty
 from nbgraph.moving import function_of_words
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Bound, Program
+from nbgraph_kernels.locks import cached_property, lock
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
+#: A fork waits for whoever compiles: a module half imported would stay so in the forked process.
+COMPILING = lock(awaited=2)
 _ALIGN = 64
 
 
@@ -271,7 +274,7 @@ class Native:
         return code
 
     def _make(self, program: Program, may_compile: bool) -> Code | None:
-        with self.engine._lock:
+        with self.engine._lock, COMPILING:
             code = self.codes.get(program)
             if code is None:
                 start = time.perf_counter()

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
 from itertools import groupby
 from typing import Any, final
 
@@ -27,6 +26,7 @@ from nbgraph.kinds import Kernel, Layout
 from nbgraph.op import Op, Sample, Sizes, sample_array
 from nbgraph.orders import Groups, lies_in_runs
 from nbgraph.types import Shape, Size, TensorType
+from nbgraph_kernels.locks import cached_property
 
 Labels = tuple[int, ...]
 
@@ -67,7 +67,7 @@ class Contract(Op):
         return found
 
     @cached_property
-    def costly(self) -> bool:  # type: ignore[override]
+    def costly(self) -> bool:
         """Whether labels are summed over: the result is smaller than the work."""
         return len({*self.a, *self.b}) > len(self.out)
 

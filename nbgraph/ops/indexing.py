@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -27,6 +26,7 @@ from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.kinds import Assembly, Layout, Part, View
 from nbgraph.op import Op, Sample, Sizes, sample_array
 from nbgraph.types import Shape, Size, TensorType
+from nbgraph_kernels.locks import cached_property
 
 #: Of one operand axis: ("all",), ("range", step, length is literally 1), or ("int",).
 Entry = tuple[Any, ...]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -18,6 +17,7 @@ from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.kinds import INEXACT, REAL, Kernel, Reduction
 from nbgraph.op import Op, Sample, Sizes, sample_array
 from nbgraph.types import DTYPES, Shape, Size, TensorType
+from nbgraph_kernels.locks import cached_property
 
 _WIDER = {"b1": "i8", "i4": "i8"}
 _CASES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (

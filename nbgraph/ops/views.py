@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, final
 
@@ -19,6 +18,7 @@ from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.kinds import Layout, View
 from nbgraph.op import Op, Sample, Sizes, sample_array
 from nbgraph.types import Shape, Size, TensorType
+from nbgraph_kernels.locks import cached_property
 
 
 def _axis(name: str, ndim: int, axis: Any) -> int:

@@ -8,11 +8,12 @@ Holds: a value is a `Typed` (LLVM values and their type), a tuple of values, or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
+
+from nbgraph_kernels.locks import cached_property
 
 
 @dataclass(frozen=True)
