@@ -53,6 +53,8 @@ GROWING = Workload(
     implementations={
         "nbgraph auto": Implementation("nbgraph_sweep", {"jit": "auto"}),
         "nbgraph always": Implementation("nbgraph_sweep", {"jit": "always"}),
+        "nbgraph jitted auto": Implementation("nbgraph_sweep", {"jit": "auto", "jitted": True}),
+        "nbgraph jitted always": Implementation("nbgraph_sweep", {"jit": "always", "jitted": True}),
         "numpy": Implementation("numpy_eager"),
         "jax jit": Implementation("jax_jit"),
     },

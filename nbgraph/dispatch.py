@@ -1,7 +1,7 @@
 """NumPy's functions called with tensors: which of ours they mean.
 
 In: what `__array_ufunc__` and `__array_function__` are given. Out: a `TracedTensor`, not evaluated; but for the few
-functions that decide, print or write to files, which evaluate.
+functions that decide, print or write to files, and for what SciPy's solvers call, which evaluate.
 Holds: NumPy's and SciPy's functions go by their names to those of `nbgraph`, `nbgraph.linalg`, `nbgraph.fft` and
 `nbgraph.special`. What has no such function raises `DtypeError`, what writes into its argument `TypeError`.
 """
@@ -32,6 +32,8 @@ _EVALUATED = frozenset(
     may_share_memory shares_memory
     """.split()  # noqa: SIM905
 )
+#: Modules that hand numbers to compiled routines.
+_SOLVERS = ("scipy.optimize.", "scipy.integrate.")
 #: Functions of NumPy that write into their argument, which a tensor does not allow.
 _IN_PLACE = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
 #: Where the functions of NumPy's modules are.
@@ -89,7 +91,7 @@ def _along(name: str, inputs: Sequence[Any], given: dict[str, Any]) -> Any:
 def call_function(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """What `func(*args, **kwargs)` means, a function of NumPy's that is no ufunc."""
     name = func.__name__
-    if name in _EVALUATED:
+    if name in _EVALUATED or _asked_by_a_solver():
         args, kwargs = tree_map(_value, (tuple(args), kwargs))
         return func(*args, **kwargs)
     if name in _IN_PLACE:
@@ -100,6 +102,14 @@ def call_function(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any
         raise _not_lazy(func.__module__.removeprefix("numpy").lstrip(".") + f" {name}", {})
     args, kwargs = _without_out(func, args, kwargs)
     return function(*args, **kwargs)
+
+
+def _asked_by_a_solver() -> bool:
+    """Whether the caller is a module of SciPy's whose routines take numbers: no derivative goes through those."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("nbgraph."):
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__", "").startswith(_SOLVERS)
 
 
 def _without_out(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:

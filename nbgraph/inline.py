@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nbgraph.dims import dim
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.match import Found, recognise
-from nbgraph.moving import moving_words
+from nbgraph.moving import function_of_words, moving_words
 from nbgraph.plans import Plan, inline_plan
 from nbgraph.roll import SHORT
 from nbgraph.trace import LOCK, Node, Pack, Projection, recorder
 
-#: A function of (region's nodes, operands, cotangent), or None where there can be none.
+#: A function of (region's nodes, operands, cotangent, words that move), or None where there can be none.
 Recording = Callable[..., list[Node]] | None
 _RECORDINGS: dict[Any, Any] = {}
 _LIMIT = 2048
@@ -35,18 +36,26 @@ def gradient(out: Node, ct: Node, wrt: Sequence[Node]) -> list[Node] | None:
     positions = _positions(found.outside, wrt)
     if positions is None:
         return None
-    key, plan = (positions, found.key[0], *found.key[3:]), found.key[0].plan
-    # Where a slice begins, say, is no part of the key, and is written into the recording.
-    words = found.words(plan) if moving_words(plan.fragment) else ()
-    known = _RECORDINGS.get(key)
-    if known is None:
-        known = words, _recording(found, positions)
+    key = (positions, found.key[0], *found.key[3:])
+    record = _RECORDINGS.get(key, ...)
+    if record is ...:
+        record = _recording(found, positions)
         with LOCK:
             if len(_RECORDINGS) >= _LIMIT:
                 _RECORDINGS.clear()
-            _RECORDINGS[key] = known
-    record = known[1] if known[0] == words else None
-    return record(found.nodes, found.outside, ct) if record is not None else None
+            _RECORDINGS[key] = record
+    if record is None:
+        return None
+    moved = _moved(found)
+    return record(found.nodes, found.outside, ct, moved) if all(type(w) is int for w in moved) else None
+
+
+def _moved(found: Found) -> tuple[Any, ...]:
+    """The words that move: where a slice begins, say, is no part of what recordings are known by."""
+    plan = found.key[0].plan
+    moving = moving_words(plan.fragment)
+    words = found.words(plan) if moving else ()
+    return tuple([words[k] for k in moving])
 
 
 def _positions(outside: Sequence[Node], wrt: Sequence[Node]) -> tuple[int, ...] | None:
@@ -81,10 +90,16 @@ def _recording(found: Found, positions: tuple[int, ...]) -> Recording:
         return None
     at = {slot: k for k, slot in enumerate(seal_plan.slots)}
     given = [_source(kind, which, at) for kind, which in plan.sources]
-    env = f.environment(tuple([x.type for x in found.outside]), found.words(seal_plan))
+    moving = moving_words(f)
+    words = [dim(("w", k)) if k in moving else w for k, w in enumerate(found.words(seal_plan))]
+    steps = _steps(f, plan, f.environment(tuple([x.type for x in found.outside]), words))
+    if not all(t.concrete for *_, t in steps):
+        return None
     fallible = next(iter(seal_plan.fallible), None)
     site = user_frame if fallible is None else f"site_of(nodes[{fallible}])"
-    return recorder(given, _steps(f, plan, env), [plan.results[p] for p in positions], site)
+    moved = {k: sizes for k, (_, _, sizes, _) in enumerate(steps) if any(type(s) is not int for s in sizes)}
+    sizes_at = function_of_words(tuple(moved.values()), moving)
+    return recorder(given, steps, [plan.results[p] for p in positions], site, tuple(moved), sizes_at)
 
 
 def _source(kind: str, which: int, at: dict[int, int]) -> str:
@@ -94,7 +109,7 @@ def _source(kind: str, which: int, at: dict[int, int]) -> str:
 
 
 def _steps(f: Fragment, plan: Plan, env: Any) -> list[tuple[Any, tuple[int, ...], Any, Any]]:
-    """The operations of a plan at concrete sizes: operation, operands, sizes, type."""
+    """The operations of a plan at concrete sizes, but for words that move: operation, operands, sizes, type."""
     known = [at_sizes(f.types[which], env) for _, which in plan.sources]
     own = plan.fragment.environment(known, tuple([size_at(w, env) for w in plan.words]))
     return [

@@ -500,11 +500,14 @@ def recorder(
     steps: Sequence[tuple[Op, tuple[int, ...], Shape, TensorType]],
     results: Sequence[int],
     site: Any,
+    moved: Sequence[int],
+    sizes_at: Callable[..., tuple[Shape, ...]],
 ) -> Callable[..., list[Node]]:
-    """A function (nodes, outside, ct) that records operations known beforehand, as straight-line code.
+    """A function (nodes, outside, ct, words) that records operations known beforehand, as straight-line code.
 
     `given` are sources of the first values in those names; a step is an operation of one result, its operands by
-    number, sizes and type. `site`: the user's line of operations that may fail, as source, or what finds it.
+    number, sizes and type. `site`: the user's line of operations that may fail, as source, or what finds it. The sizes
+    of the steps `moved` differ from time to time: `sizes_at` gives them from the words.
     """
     names: dict[str, Any] = {
         "new": object.__new__,
@@ -512,8 +515,11 @@ def recorder(
         "number": _next_seq,
         "find_site": site,
         "site_of": site_of,
+        "sizes_at": sizes_at,
     }
-    lines = ["def record(nodes, outside, ct):"]
+    lines = ["def record(nodes, outside, ct, words):"]
+    if moved:
+        lines.append(f"  {''.join(f'sizes{k}, ' for k in moved)} = sizes_at(*words)")
     lines += [f"  v{k} = {source}" for k, source in enumerate(given)]
     for k, (op, ins, sizes, t) in enumerate(steps):
         v = f"v{len(given) + k}"

@@ -303,10 +303,82 @@ def test_under_placeholders_the_work_is_linear_in_the_number_of_sizes():
     assert counts[2] - counts[1] == 2 * (counts[1] - counts[0])
 
 
-def test_a_program_of_arrays_says_that_it_cannot_decide():
-    p = nbg.TracedTensor.placeholder(("n",), name="p")
-    with pytest.raises(nbg.BindingError, match="decided by the data of the inputs"):
-        NEVER.compile((p[p > 0] ** 2).sum(), [p])
+def shrinking(a):
+    """Ranks that differ from step to step, each decided by what the one before left."""
+    for k in range(5):
+        u, s, vh = nbg.linalg.svd_truncated(a, rtol=10.0 ** (-0.2 * k - 0.3))[:3]
+        a = nbg.tanh(u * s @ vh)
+    return (a**2).sum()
+
+
+#: Functions of a placeholder's shape, whose own data decide sizes.
+DECIDING = {
+    "mask": (("n",), lambda x: (x[x > 0] ** 2).sum()),
+    "a mask of what a mask left": (("n",), lambda x: nbg.sum((y := x[x > -0.5] * 2.0)[y < 0.5] ** 2 * y.sum())),
+    "none": (("n",), lambda x: (x[x > 99.0] ** 3).sum() + nbg.sin(x).sum()),
+    "a part": (("n",), lambda x: (nbg.dynamic_slice(x, (1,), ((x > 0).sum(),)) ** 2 * x[0]).sum()),
+    "ranks": (("m", "n"), shrinking),
+}
+
+
+@pytest.mark.parametrize("name", DECIDING)
+def test_a_program_decides_sizes_at_each_call(name):
+    """The value, its gradient and a Hessian-vector product, at several sizes: one compile; a copy is as good."""
+    shape, f = DECIDING[name]
+    p, engine = nbg.TracedTensor.placeholder(shape, name="p"), nbg.Engine(cache_dir=None)
+    value = f(p)
+    gradient = value.grad(p)
+    asked = [value, gradient, (gradient * p).sum().grad(p)]
+    program = engine.compile(asked, [p])
+    compiled = engine.stats().compiled
+    for k in range(6):
+        x = RNG.normal(size=tuple(1 + (k * 3 + axis) % 7 for axis in range(len(shape))))
+        for got, want in zip(program(x), nbg.eval(*asked, engine=NEVER, bindings={p: x}), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+    assert engine.stats().compiled == compiled == len(program.programs)
+    assert "call program 1" in str(program) and program.source.count("def ") >= compiled
+    if name == "mask":
+        again = pickle.loads(pickle.dumps(program))
+        assert again.key == program.key
+        for got, want in zip(again(x), program(x), strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_a_program_of_leaves_decides_too():
+    """Whatever data the leaf holds; what was recorded on it stays as it is."""
+    x = leaf(6)
+    h = nbg.tanh(x)
+    y = h[h > 0.1]
+    asked = [(y**2).sum() + h.sum(), y]
+    program, middle = NEVER.compile(asked, x), NEVER.compile(asked, h)
+    for _ in range(4):
+        data = RNG.normal(size=6)
+        t = np.tanh(data)
+        for got in (program(data), middle(t)):
+            np.testing.assert_allclose(got[0], (t[t > 0.1] ** 2).sum() + t.sum())
+            np.testing.assert_allclose(got[1], t[t > 0.1])
+    t = np.tanh(np.asarray(x))
+    np.testing.assert_allclose(asked[1].eval(NEVER), t[t > 0.1])
+    assert y.shape == (int((t > 0.1).sum()),)
+    h.eval(NEVER)
+    with pytest.raises(nbg.BindingError, match="was evaluated"):
+        NEVER.compile(h[h > 0.2], x)
+
+
+def test_the_time_of_a_program_that_decides_is_linear_in_its_stages():
+    """Equal stages are one recipe: the number of those does not grow."""
+    p, found = nbg.TracedTensor.placeholder(("n",), name="p"), []
+    for steps in (4, 8):
+        y = p
+        for _ in range(steps):
+            y = nbg.pad_to_match((y * y)[y > -9.0], p) * 0.5
+        program = NEVER.compile(y, p)
+        found.append((len(program.programs), str(program).count("call program")))
+        want = np.ones(3)
+        for _ in range(steps):
+            want = want * want * 0.5
+        np.testing.assert_allclose(program(np.ones(3)), want)
+    assert found[0] == found[1]
 
 
 def test_a_growing_list_of_what_was_made_of_them():

@@ -112,6 +112,7 @@ def test_canonical_laws(x, y, z, env):
     assert dim_min(a, b) == dim_min(b, a)
     assert dim_max(a, a) == a == dim_min(a, a)
     assert dim_min(a, dim_min(b, a)) == dim_min(a, b)
+    assert dim_min(a, dim_max(a, b)) == a == dim_max(a, dim_min(a, b))
 
 
 @settings(deadline=None)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
+from nbgraph import derive
 from nbgraph.kinds import Assembly
 from nbgraph.op import REGISTRY
 from nbgraph.ssa import Bound, Program, exact_program
@@ -114,3 +115,20 @@ def test_each_gradient_of_a_slice_is_its_own(jit):
         for k in (0, 2, 3, 1, 2, 0, 4):
             x = nbg.TracedTensor.from_tensor(x0)
             np.testing.assert_allclose(f(x, k).grad(x).eval(engine), wanted[name](k), err_msg=f"{name} {k}")
+
+
+def test_a_gradient_at_another_place_is_recorded_without_being_derived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of gradient descent on a part of the data that differs from step to step costs what it costs on one."""
+    rng, engine = np.random.default_rng(0), nbg.Engine(jit="never")
+    data, places = rng.random((40, 3)), [7, 0, 31, 31, 12, 3, 25]
+
+    rows, inner, derived = nbg.constant(data), derive.Path, []
+    monkeypatch.setattr(derive, "Path", lambda *given, **options: derived.append(1) or inner(*given, **options))
+    w, wanted = T(np.zeros(3)), np.zeros(3)
+    for k in places:
+        w.eval(engine)
+        w = w - 0.1 * nbg.mean((rows[k : k + 4] @ w - 1.0) ** 2).grad(w)
+        x = data[k : k + 4]
+        wanted = wanted - 0.1 * 2 * x.T @ (x @ wanted - 1.0) / 4
+    np.testing.assert_allclose(w.eval(engine), wanted, rtol=1e-12)
+    assert len(derived) == 1  # as long as the structure is not known

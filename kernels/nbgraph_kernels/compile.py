@@ -49,7 +49,7 @@ def compile_words(
     faster than a function's length, so that several compile faster than a long one.
     `fastmath` is a set of LLVM flag names such as `{"contract"}`. `builtin`: the function is
     `int64 f(int64, int64*, int64)` instead, what `python_api` makes a function of Python of. `plain`: no loop is worth
-    vectorising, and no vector mathematics is used; that compiles in half the time.
+    vectorising; that compiles in half the time, if no vector mathematics is used.
     Raises `LanguageError`, a `TypeError`, for what is not in the language: what may raise, allocate or needs a runtime.
     """
     return loaded(emit(*functions, fastmath=fastmath, builtin=builtin, plain=plain))
@@ -68,7 +68,7 @@ def emit(
     program = translate(*functions, fastmath=fastmath, builtin=builtin)
     with machine.LOCK:
         module = machine.linked([str(program.module)], ENTRY)
-        if plain:
+        if plain and not program.libraries:
             machine.tidy(module)
         else:
             machine.optimise(module, list(program.libraries.values()), ENTRY)

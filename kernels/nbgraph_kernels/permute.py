@@ -265,12 +265,8 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                 if not past:
                     for i in range(down):
                         fetch(to, near_to[i], across)
-            if past and down == TILE and across == TILE:
-                tile_past(to, source, elements(reserve(), 1), TILE, TILE, row_from, near_to)
-            elif past:
+            if past:
                 tile_past(to, source, elements(reserve(), 1), down, across, row_from, near_to)
-            elif together and down == TILE and across == TILE:  # known while compiling, so that LLVM unrolls
-                tile(to, source, elements(reserve(), 1), TILE, TILE, row_from, near_to)
             elif together:
                 tile(to, source, elements(reserve(), 1), down, across, row_from, near_to)
             else:

@@ -9,6 +9,7 @@ Holds: whoever gives the numbers vouches for it: nothing is written in one regio
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -100,7 +101,7 @@ def shifted(cx: Any, pointer: Any, index: Any) -> Any:
     return Typed(pointer.type, cx.builder.gep(pointer.ir, [cx.cast(index, int64).ir]))
 
 
-@helper
+@partial(helper, apart=True)
 def stream(to: Any, at: Any, source: Any, count: Any) -> None:
     """Copy `count` elements to those from `at` on without fetching their lines into the cache first: half of the
     traffic of a store. They are seen by other threads after `settle`."""

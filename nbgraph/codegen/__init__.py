@@ -3,6 +3,6 @@
 `fuse` groups operations into loop nests and calls, `storage` gives every value a place, `emit` writes the source.
 """
 
-from nbgraph.codegen.emit import Source, generate
+from nbgraph.codegen.emit import Source, full_text, generate
 
-__all__ = ["Source", "generate"]
+__all__ = ["Source", "full_text", "generate"]

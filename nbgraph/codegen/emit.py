@@ -7,7 +7,9 @@ Holds: the function allocates nothing and raises nothing; it returns 0, or a sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from nbgraph.codegen.fuse import Fusion, Group
@@ -18,11 +20,15 @@ from nbgraph.fragment import Fragment, Instr
 from nbgraph.kinds import Assembly, Kernel, Layout
 from nbgraph.types import Shape, Size, TensorType
 
-#: A word is ("input", i), ("output", i), ("temporary", i), ("size", Size), ("kernel", name, code) or
-#: ("external", routine).
+#: A word is ("input", i), ("output", i), ("temporary", i), ("size", Size), ("kernel", name, code),
+#: ("external", routine) or ("nest", text): the address of the function that the text defines.
 Word = tuple[Any, ...]
 
 _PREFIX = {"input": "in", "output": "out", "temporary": "tmp"}
+#: What a nest assigns to, and a number in a name: that of a value, but for `_PLACES`, which count by themselves.
+_ASSIGNED = re.compile(r"^ *([a-z]+)\d\w* = ", re.MULTILINE)
+_NUMBERED = re.compile(r"\b([a-z]+)(\d+)(?![0-9a-zA-Z])")
+_PLACES = {"s", *_PREFIX.values()}
 
 
 class Source(NamedTuple):
@@ -54,6 +60,12 @@ def generate(fragment: Fragment, accumulating: frozenset[int] = frozenset()) -> 
     return Emitter(body, fusion, Storage(body, fusion), accumulating).source()
 
 
+def full_text(source: Source) -> str:
+    """The text with that of the nests that it calls, each under the word that holds its address."""
+    nests = [f"# w[{k}]\n{what[1]}" for k, what in enumerate(source.words) if what[0] == "nest"]
+    return "\n".join([source.text, *nests])
+
+
 class Emitter:
     """Writes the source of a body; `nests` writes its loop nests, operations of the kind `Kernel` their calls."""
 
@@ -68,6 +80,8 @@ class Emitter:
         self.pointers: dict[Buffer, str] = {}
         self.failing: list[Any] = []
         self.depth = 1
+        #: In a nest that is a function of its own: the outputs it touches, as it meets them.
+        self._outputs: list[int] | None = None
 
     # -- the parts of a line ---------------------------------------------------------------------------------------
 
@@ -86,7 +100,8 @@ class Emitter:
 
     def pointer(self, buffer: Buffer) -> str:
         """A typed pointer variable for a buffer, made at the top."""
-        return self.pointers.setdefault(buffer, f"{_PREFIX[buffer.kind]}{buffer.number}")
+        number = buffer.number if self._outputs is None else len(self.pointers)
+        return self.pointers.setdefault(buffer, f"{_PREFIX[buffer.kind]}{number}")
 
     def line(self, text: str) -> None:
         """Adds a line at the present depth."""
@@ -94,28 +109,62 @@ class Emitter:
 
     def source(self) -> Source:
         texts, names = [], []
-        for part, imports in enumerate(self.storage.imports):
+        for part in range(self.fusion.n_parts):
             names.append(f"fragment{part or ''}")
-            texts.append(self._function(names[-1], part, sorted(imports)))
+            texts.append(self._function(names[-1], self._known_before(part), partial(self._part, part)))
         temporaries = tuple(self.storage.temporaries)
         return Source("\n".join(texts), tuple(names), tuple(self.words), temporaries, tuple(self.failing))
 
-    def _function(self, name: str, part: int, scalars: Sequence[int]) -> str:
-        """The source of the steps of a part."""
-        self._used, self.lines, self.pointers = set(), [], {}
-        for v in scalars:
-            self.line(f"v{v} = {self.load(self.storage.buffers[v], '0')}")
-        for k, group in zip(self.fusion.first, self.fusion.groups, strict=True):
-            if self.fusion.part[k] == part:
-                self._group(k, group)
+    def _known_before(self, part: int) -> list[int]:
+        """The scalars that a part reads and that are made before it begins."""
+        return [v for v in sorted(self.storage.imports[part]) if not self._is_called_in(v, part)]
+
+    def _is_called_in(self, v: int, part: int) -> bool:
+        """Whether the part calls the nest that makes a scalar."""
+        home = self.fusion.home[v]
+        return home >= 0 and self.fusion.called_in[self.fusion.group[home]] == part
+
+    def _function(self, name: str, scalars: Sequence[int], body: Callable[[], None]) -> str:
+        """The source of a function, which reads these scalars from memory."""
+        self._used, self.lines, self.pointers, self.depth = set(), [], {}, 1
+        self._read(scalars)
+        body()
         self.line("return 0")
         head = [f"def {name}(w):"]
         for buffer, pointer in self.pointers.items():
-            head.append(f"    {pointer} = {buffer.code}({self.word(buffer.kind, buffer.number)}, {_region(buffer)})")
+            word = self.word(buffer.kind, buffer.number)
+            head.append(f"    {pointer} = {buffer.code}({word}, {self.region(buffer)})")
         for what, k in self.words.items():
             if what in self._used:
                 head.append(f"    s{k} = w[{k}]")
         return "\n".join([*head, *self.lines, ""])
+
+    def _read(self, scalars: Iterable[int]) -> None:
+        for v in scalars:
+            self.line(f"v{v} = {self.load(self.storage.buffers[v], '0')}")
+
+    def _part(self, part: int) -> None:
+        """The source of the steps of a part."""
+        for k, group, called_in in zip(self.fusion.first, self.fusion.groups, self.fusion.called_in, strict=True):
+            if called_in == part and group.is_shared:
+                self._call_nest(k, group)
+                self._read([v for v in sorted(self.storage.imports[part]) if self.fusion.home[v] in _steps(k, group)])
+            elif called_in == part:
+                self._group(k, group)
+
+    # -- nests that are functions ------------------------------------------------------------------------------------
+
+    def _call_nest(self, k: int, group: Group) -> None:
+        """The source of a call of a group: equal nests, whatever their values are called, are one function."""
+        outside = self.words, self._used, self.lines, self.pointers, self.depth
+        self.words, self._outputs = {}, []
+        scalars = sorted(self.storage.imports[self.fusion.part[k]])
+        text = self._function("nest", scalars, partial(self._group, k, group))
+        words = list(self.words)
+        self.words, self._used, self.lines, self.pointers, self.depth = outside
+        self._outputs = None
+        given = [self.word(*what) for what in words]
+        self.line(f"call({self.word('nest', _renumbered(text))}, ({', '.join(given)},))")
 
     def _group(self, k: int, group: Group) -> None:
         """The source of a group, whose first step is number k."""
@@ -135,8 +184,14 @@ class Emitter:
         return f"({text} != 0)" if buffer.code == "b1" else text
 
     def region(self, buffer: Buffer) -> int:
-        """The number of the region of memory a buffer is in."""
-        return _region(buffer)
+        """The number of the region of memory a buffer is in, as `nbgraph_kernels.regions` has them: outputs overlap
+        nothing."""
+        number = buffer.number
+        if buffer.kind == "output" and self._outputs is not None:
+            if number not in self._outputs:
+                self._outputs.append(number)
+            number = self._outputs.index(number)
+        return {"input": 0, "temporary": 1, "output": 2 + number}[buffer.kind]
 
     def store(self, buffer: Buffer, index: str, value: str) -> None:
         """Stores an element of a buffer, or adds to it."""
@@ -227,9 +282,24 @@ class Emitter:
         self.line(f"    return ({len(self.failing)} << 24) | (status & 0xffffff)")
 
 
-def _region(buffer: Buffer) -> int:
-    """The region of memory a buffer is in, as `nbgraph_kernels.regions` numbers them: outputs overlap nothing."""
-    return {"input": 0, "temporary": 1, "output": 2 + buffer.number}[buffer.kind]
+def _steps(k: int, group: Group) -> range:
+    """The numbers of a group's steps, of which k is the first."""
+    return range(k, k + len(group.steps))
 
 
-__all__ = ["Operand", "Source", "generate"]
+def _renumbered(text: str) -> str:
+    """A nest whose variables are numbered as they come.
+
+    >>> _renumbered("v7 = in0[i0]\\nv9_1 = v7 + float64(v8)")
+    'v0 = in0[i0]\\nv1_1 = v0 + float64(v2)'
+    """
+    numbers: dict[str, int] = {}
+    names = set(_ASSIGNED.findall(text)) - _PLACES
+
+    def renumbered(m: re.Match[str]) -> str:
+        return f"{m[1]}{numbers.setdefault(m[2], len(numbers))}" if m[1] in names else m[0]
+
+    return _NUMBERED.sub(renumbered, text)
+
+
+__all__ = ["Operand", "Source", "full_text", "generate"]

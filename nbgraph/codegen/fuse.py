@@ -7,7 +7,7 @@ reduction joins a nest over its operand's shape. The first step holds scalars an
 is an element there; elsewhere it is memory. A nest that reads what reductions of a group gave begins no group of its
 own where it can run row by row with those before it: for each index of the `depth` outer loops, which all nests of the
 group have, they run in turn, and each reads only the row that was made just before. `part` numbers the functions that
-the steps are cut into, in order.
+the steps are cut into, in order; where there are many nests, each has a function of its own (`is_shared`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from nbgraph.types import Shape
 #: Weight of the steps of one function: the compiler's time grows with the square of a function's length.
 PART = 160
 _STEP = 4
+#: From so many nests on each is a function of its own, which is compiled once wherever it appears again. (A call takes
+#: some 5 ns, which short programs shall not spend; what they have to compile is little.)
+MANY_NESTS = 8
 
 
 class Step:
@@ -37,15 +40,22 @@ class Step:
 class Group:
     """Steps that run in turn, nests for each index of the first `depth` loops, which they share."""
 
-    __slots__ = ("depth", "steps")
+    __slots__ = ("depth", "is_shared", "steps")
 
     def __init__(self, step: Step) -> None:
         self.depth, self.steps = 0, [step]
+        self.is_shared = False
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether it is a nest of loops, or several in turn."""
+        step = self.steps[0]
+        return step.kind == "assembly" or (step.kind == "nest" and any(d != 1 for d in step.domain))
 
     @property
     def weight(self) -> int:
-        """What it costs the compiler."""
-        return sum(_STEP + len(step.instrs) for step in self.steps)
+        """What it costs the compiler, where it is."""
+        return _STEP if self.is_shared else sum(_STEP + len(step.instrs) for step in self.steps)
 
 
 #: Where a value is made: the number of the group, and of the step in it. Inputs are there before.
@@ -76,13 +86,24 @@ class Fusion:
         self.group = [g for g, group in enumerate(self.groups) for _ in group.steps]
         self.first = [self.group.index(g) for g in range(len(self.groups))]
         self.home = {v: self.first[g] + p if g >= 0 else -1 for v, (g, p) in self._places.items()}
-        parts, part, weight = [], 0, 0
+        self._share()
+        #: The part in which each group is, or is called.
+        self.called_in: list[int] = []
+        part, weight = 0, 0
         for group in self.groups:
             if weight and weight + group.weight > PART:
                 part, weight = part + 1, 0
             weight += group.weight
-            parts.append(part)
-        self.part = [parts[g] for g in self.group]
+            self.called_in.append(part)
+        self.n_parts = part + 1
+        own = {g: self.n_parts + k for k, g in enumerate(g for g, each in enumerate(self.groups) if each.is_shared)}
+        self.part = [own.get(g, self.called_in[g]) for g in self.group]
+
+    def _share(self) -> None:
+        """Marks the groups that have a function of their own."""
+        nests = [group for group in self.groups if group.has_loops]
+        for group in nests:
+            group.is_shared = len(nests) >= MANY_NESTS
 
     # -- placing -----------------------------------------------------------------------------------------------------
 

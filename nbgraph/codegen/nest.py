@@ -222,9 +222,15 @@ class Nest:
         if not 0 < self.shared == len(self.loops) - 1:
             return []
         outer, inner = self.loops[-2:]
+        if self._is_little(_count(loop.size for loop in self.loops)):
+            return []
         made = [i.first for i in self.instrs if not isinstance(i.op, Reduction) and i.first in self.storage.buffers]
         strides = {v: self._strides(v) for v in made if self._is_plain_output(self._buffer(v))}
         return [v for v, s in strides.items() if outer.axes[-1] in s and s.get(inner.axes[-1]) == 1]
+
+    def _is_little(self, elements: Size) -> bool:
+        """Whether the number is known, and too small for any output to be stored past the cache."""
+        return type(elements) is int and elements * max(self.types[i.first].itemsize for i in self.instrs) < MANY
 
     def _is_plain_output(self, buffer: Any) -> bool:
         return buffer.kind == "output" and buffer.number not in self.e.accumulating

@@ -35,8 +35,23 @@ def compile_source(source: Source) -> Machine:
     from nbgraph_kernels.language import codes_in
 
     codes = codes_in(source.text, _namespace(), "generated")
-    made = compile_words(*(codes[name] for name in source.functions))
+    made = compile_words(*(codes[name] for name in source.functions), plain="for " not in source.text)
     return Machine(source, made.object_code, made.address, made.keepalive, loaded=False)
+
+
+def compile_nest(text: str) -> Any:
+    """Compiles a nest that is a function of its own: what `("nest", text)` is the address of."""
+    from nbgraph_kernels.compile import compile_words
+    from nbgraph_kernels.language import codes_in
+
+    return compile_words(codes_in(text, _namespace(), "generated")["nest"])
+
+
+def load_nest(object_code: bytes) -> Any:
+    """The same from object code that `compile_nest` made; see `load_source`."""
+    from nbgraph_kernels.compile import loaded
+
+    return loaded(object_code)
 
 
 def load_source(source: Source, object_code: bytes) -> Machine:

@@ -44,7 +44,7 @@ class Storage:
         self.temporaries: list[Temporary] = []
         self.scalars = {v for v, k in fusion.home.items() if self._is_scalar(v, k)}
         self.output_of = {body.base[o]: number for number, o in enumerate(body.outputs)}
-        self.imports: list[set[int]] = [set() for _ in range(fusion.part[-1] + 1)]
+        self.imports: list[set[int]] = [set() for _ in range(max(fusion.part) + 1)]
         self._survey()
         for instr in body.instrs:
             for o in instr.outs:

@@ -5,7 +5,7 @@ In: sizes. Out: sizes, canonical. Holds: a symbol is >= 0, and nothing else is u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import reduce
 
 from nbgraph.dims.expression import (
@@ -80,7 +80,7 @@ def dim_min(*sizes: Size) -> Size:
     >>> dim_min(n, dim_min(m, n + 1)), dim_min(n, 0), dim_min(3, 2)
     (min(m, n), 0, 2)
     """
-    return extremum(MIN, sizes, lambda kept, size: nonnegative(subtract(size, kept)))
+    return extremum(MIN, sizes)
 
 
 def dim_max(*sizes: Size) -> Size:
@@ -91,18 +91,44 @@ def dim_max(*sizes: Size) -> Size:
     >>> dim_max(n, m, 2*m), dim_max(n, 0), dim_max(3, 2)
     (max(2*m, n), n, 3)
     """
-    return extremum(MAX, sizes, lambda kept, size: nonnegative(subtract(kept, size)))
+    return extremum(MAX, sizes)
 
 
-def extremum(kind: str, sizes: Iterable[Size], covers: Callable[[Size, Size], bool]) -> Size:
-    """min or max: flat, sorted, without the operands that another one covers."""
-    kept: list[Size] = []
-    for size in _flat(kind, sizes):
-        if not any(covers(other, size) for other in kept):
-            kept = [other for other in kept if not covers(size, other)] + [size]
+def extremum(kind: str, sizes: Iterable[Size]) -> Size:
+    """min or max: flat, sorted, without the operands that the others cover."""
+    kept = list(dict.fromkeys(_flat(kind, sizes)))
+    for size in tuple(kept):
+        others = [other for other in kept if other is not size]
+        if others and is_covered(kind, size, others):
+            kept = others
     if not kept:
         raise TypeError(f"dim_{kind} expected at least one size")
     return kept[0] if len(kept) == 1 else wrap(atom_of(kind, *sorted(kept, key=size_key)))
+
+
+def is_covered(kind: str, size: Size, others: Sequence[Size]) -> bool:
+    """Whether it follows from the form that `size` is at most the largest of the others (MAX), or at least the
+    smallest (MIN): by a difference, or by operands of extrema.
+
+    >>> from nbgraph.dims import dim
+    >>> n, m = dim("n"), dim("m")
+    >>> is_covered(MAX, dim_min(n, m), [m + 1]), is_covered(MIN, dim_max(n, m), [m]), is_covered(MAX, n, [m])
+    (True, True, False)
+    """
+    others = list(_flat(kind, others))
+    if any(nonnegative(subtract(*((other, size) if kind == MAX else (size, other)))) for other in others):
+        return True
+    atom = only_atom(size)
+    if atom is not None and atom.kind in (MIN, MAX):
+        among = all if atom.kind == kind else any
+        if among(is_covered(kind, arg, others) for arg in atom.args):
+            return True
+    for k, other in enumerate(others):
+        atom = only_atom(other)
+        if atom is not None and atom.kind in (MIN, MAX):
+            rest = others[:k] + others[k + 1 :]
+            return all(is_covered(kind, size, [*rest, arg]) for arg in atom.args)
+    return False
 
 
 def _flat(kind: str, sizes: Iterable[Size]) -> Iterable[Size]:

@@ -13,7 +13,7 @@ import time
 import warnings
 import weakref
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -44,10 +44,14 @@ _ALIGN = 64
 class Code:
     """A program's machine code, and how its words are made for a call. It belongs to an engine and goes with it."""
 
-    __slots__ = ("__weakref__", "key", "machine", "n_inputs", "picks", "pieces", "program", "words")
+    __slots__ = ("__weakref__", "key", "machine", "n_inputs", "nests", "picks", "pieces", "program", "words")
 
-    def __init__(self, program: Program, machine: Any, picks: tuple[int, ...], words: Any) -> None:
+    def __init__(
+        self, program: Program, machine: Any, picks: tuple[int, ...], words: Any, nests: Mapping[str, Any]
+    ) -> None:
         self.program, self.machine, self.picks, self.words = program, machine, picks, words
+        #: The nests that it calls, by text.
+        self.nests = nests
         self.n_inputs = len(picks)
         #: Under which bound programs, which outlive engines, keep what was made of it.
         self.key = weakref.ref(self)
@@ -65,17 +69,19 @@ class Placed:
         env = _body_environment(code, bound)
         self.offsets, self.workspace = plan_workspace(source.temporaries, env)
         first = code.n_inputs + len(bound.out_types)
-        self.rest = [self._word(what, env) for what in source.words[first:]]
+        self.rest = [self._word(what, env, code.nests) for what in source.words[first:]]
         self.relative = [first + k for k, (_, relative) in enumerate(self.rest) if relative]
         self._at: tuple[int, list[int]] = -1, []
 
-    def _word(self, what: Word, env: Any) -> tuple[int, bool]:
+    def _word(self, what: Word, env: Any, nests: Mapping[str, Any]) -> tuple[int, bool]:
         """A word's value, and whether it is relative to the workspace."""
         kind = what[0]
         if kind == "temporary":
             return self.offsets[what[1]], True
         if kind == "size":
             return int(size_at(what[1], env)), False
+        if kind == "nest":
+            return nests[what[1]].address, False
         return _address(kind, *what[1:]), False
 
     def at(self, base: int) -> list[int]:
@@ -277,8 +283,9 @@ class Native:
         with self.engine._lock, COMPILING:
             code = self.codes.get(program)
             if code is None:
-                start = time.perf_counter()
+                start, before = time.perf_counter(), self.objects.nest_bytes
                 code = uninterrupted(lambda: make_code(program, self.objects, may_compile))
+                self.engine.counters.code_bytes += self.objects.nest_bytes - before
                 if code is not None:
                     self._count(program, code, time.perf_counter() - start)
                     self.codes[program] = code
@@ -386,6 +393,9 @@ def make_code(program: Program, objects: Objects, may_compile: bool) -> Code | N
     body, words, picks = program.lowered()
     source = generate(body, program.accumulating)
     kernels = [what[1:] for what in source.words if what[0] == "kernel"] + [(name, "") for name in DRIVERS]
+    nests = {}
+    for text in [what[1] for what in source.words if what[0] == "nest"]:
+        nests[text] = objects.nest(text, may_compile)
     machine = objects.load(program, source)
     if may_compile:
         if machine is None:
@@ -393,9 +403,9 @@ def make_code(program: Program, objects: Objects, may_compile: bool) -> Code | N
             objects.keep(program, machine)
         for name, code in kernels:
             objects.make_kernel(name, code)
-    elif machine is None or not all(objects.load_kernel(name, code) for name, code in kernels):
+    elif machine is None or None in nests.values() or not all(objects.load_kernel(*kernel) for kernel in kernels):
         return None
-    return Code(program, machine, picks, words)
+    return Code(program, machine, picks, words, nests)
 
 
 def uninterrupted(work: Callable[[], T]) -> T:

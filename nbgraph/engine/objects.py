@@ -1,6 +1,6 @@
 """Object code by content: what an engine takes from disk instead of compiling it, and keeps there.
 
-In: programs with their generated source; kernels by name. Out: machine code, or None.
+In: programs with their generated source; nests by theirs; kernels by name. Out: machine code, or None.
 Holds: what is loaded was made from the same source by the same versions for the same CPU: all of that is in the name of
 the file. Neither asking nor loading imports numba; until something is found by its structure, llvmlite is not imported
 either, and no code is generated.
@@ -30,7 +30,9 @@ class Objects:
 
     def __init__(self, path: str | None) -> None:
         self.folder = None if path is None else _folder(path, size_limit())
-        self._kept: set[tuple[str, str]] = set()
+        #: Nests that are functions of their own, by text: compiled or loaded once for an engine.
+        self.nests: dict[str, Any] = {}
+        self.nest_bytes = 0
 
     def has(self, program: Program) -> bool:
         """Whether code of this structure is there; it may be another version's."""
@@ -74,6 +76,25 @@ class Objects:
         if not there or (was_made and not self._is_kept(stem)):
             self._put(stem, "", made.object_code)
 
+    def nest(self, text: str, may_compile: bool) -> Any:
+        """A nest, made before, from disk or compiled; None if it would have to be compiled and may not."""
+        from nbgraph.codegen.runtime import compile_nest, load_nest
+
+        made = self.nests.get(text)
+        if made is None:
+            stem = _nest_stem(text)
+            code = self._get(stem, text)
+            if code:
+                made = load_nest(code)
+            elif may_compile:
+                made = compile_nest(text)
+                self._put(stem, text, made.object_code)
+            else:
+                return None
+            self.nests[text] = made
+            self.nest_bytes += made.code_bytes
+        return made
+
     # -- files -----------------------------------------------------------------------------------------------------
 
     def _get(self, stem: str, source: str) -> bytes | None:
@@ -103,6 +124,10 @@ def _stem_of(program: Program) -> str:
 
 def _kernel_stem(name: str, code: str) -> str:
     return f"kernel-{name}-{code or 'any'}"
+
+
+def _nest_stem(text: str) -> str:
+    return "nest-" + sha256(text.encode()).hexdigest()[:24]
 
 
 def _name(stem: str, source: str) -> str | None:

@@ -3,26 +3,29 @@
 In: a recipe. Out: a callable: ndarrays in the order of the inputs -> ndarrays in the structure of the outputs.
 Holds: everything downstream of the inputs is computed afresh at each call, whatever is known already; what does not
 depend on them is a constant of the program. Sizes are read off the arrays at each call; what is decided for them is
-kept for the next. However long the computation, a call is one call of machine code. Any thread may call.
+kept for the next. However long the computation, a call is one call of machine code; where its own results decide sizes,
+one for each stage between two decisions. Any thread may call.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from nbgraph.codegen import full_text
 from nbgraph.engine.binding import as_input, bind_sizes, telling
 from nbgraph.engine.direct import Direct
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.pieces import Pieces, pieces_for
 from nbgraph.engine.quick import Quick, never
-from nbgraph.engine.recipe import Recipe, recipe_for
+from nbgraph.engine.recipe import Recipe, is_decided, recipe_for
 from nbgraph.engine.replay import Replay, bind_calls, fit
-from nbgraph.engine.tape import Tape, runs_of
+from nbgraph.engine.stages import Plan, Staged, stages_of
+from nbgraph.engine.tape import Call, Tape, runs_of
 from nbgraph.errors import BindingError, OutOfMemoryError
 from nbgraph.pretty import fragment_text
 from nbgraph.ssa import Program
@@ -33,8 +36,6 @@ Array = np.ndarray[Any, Any]
 
 #: For so many sizes a program keeps what it decided.
 _KEPT = 16
-#: What runs a program at some sizes; None for other arrays.
-_Plan = Callable[[tuple[Any, ...]], "list[Array] | None"]
 
 
 class CompiledProgram:
@@ -49,16 +50,20 @@ class CompiledProgram:
 
     def __init__(self, engine: Any, recipe: Recipe) -> None:
         self.engine, self.recipe = engine, recipe
-        self._tape = Tape(recipe)
-        self.programs: list[Program] = self._tape.programs
+        self._stages = stages_of(recipe) if is_decided(recipe) else []
+        self._tapes = {r: Tape(r) for r in dict.fromkeys(stage.recipe for stage in self._stages)}
+        tapes = list(self._tapes.values()) or [Tape(recipe)]
+        self._tape = tapes[0]
+        self.programs: list[Program] = list(dict.fromkeys(p for tape in tapes for p in tape.programs))
         for p in self.programs:
             engine.see(p.fragment)
             engine.native.compile(p)
-        engine.native.objects.make_kernel("builtin" if len(self._tape.calls) == 1 else "replay", "")
+        for kernel in {"builtin" if len(tape.calls) == 1 else "replay" for tape in tapes}:
+            engine.native.objects.make_kernel(kernel, "")
         self._arrange = _arranger(recipe.structure)
-        self._plans: dict[tuple[TensorType, ...], _Plan] = {}
+        self._plans: dict[tuple[TensorType, ...], Plan] = {}
         self._quick: Any = never  # a builtin function of arrays, where what was run last is one
-        self._last: _Plan = never
+        self._last: Plan = never
 
     def __call__(self, *arrays: Any) -> Any:
         outs = self._quick(*arrays)
@@ -97,10 +102,17 @@ class CompiledProgram:
         assert outs is not None
         return outs
 
-    def _plan(self, types: tuple[TensorType, ...], sizes: Mapping[Any, int]) -> _Plan:
+    def _plan(self, types: tuple[TensorType, ...], sizes: Mapping[Any, int]) -> Plan:
         """How it is run at these sizes."""
-        native, tape, constants = self.engine.native, self._tape, self.recipe.constants
-        known = [*types, *map(type_of_array, constants)]
+        if self._stages:
+            return Staged(self._stages, self._tapes, self.recipe, types, sizes, self._plan_of)
+        return self._plan_of(self._tape, self.recipe.constants, types, sizes)
+
+    def _plan_of(
+        self, tape: Tape, constants: Sequence[Array], types: tuple[TensorType, ...], sizes: Mapping[Any, int]
+    ) -> Plan:
+        """How a tape is run at these sizes."""
+        native, known = self.engine.native, [*types, *map(type_of_array, constants)]
         if len(tape.calls) == 1:
             (bound,), _ = bind_calls(tape, known, sizes)
             pieces = pieces_for(self.engine, bound)
@@ -116,8 +128,8 @@ class CompiledProgram:
 
     @property
     def source(self) -> str:
-        """The generated Python of every fragment."""
-        return "\n\n".join(self.engine.native.codes[p].machine.source.text for p in self.programs)
+        """The generated Python of every fragment; after it, nests that are functions of their own."""
+        return "\n\n".join(full_text(self.engine.native.codes[p].machine.source) for p in self.programs)
 
     @property
     def key(self) -> str:
@@ -127,12 +139,18 @@ class CompiledProgram:
     def __str__(self) -> str:
         number = {p: k for k, p in enumerate(self.programs)}
         parts = [fragment_text(p.body, f"program {k}") for p, k in number.items()]
-        if len(self._tape.calls) > 1:
-            parts += _calls_text([number[call.program] for call in self._tape.calls])
+        calls = self._calls()
+        if len(calls) > 1:
+            parts += _calls_text([number[call.program] for call in calls])
         return "\n".join(parts)
 
     def __repr__(self) -> str:
-        return f"<CompiledProgram of {len(self._tape.calls)} calls, {len(self.programs)} fragments>"
+        return f"<CompiledProgram of {len(self._calls())} calls, {len(self.programs)} fragments>"
+
+    def _calls(self) -> list[Call]:
+        """Every call, in the order in which they run."""
+        tapes = [self._tapes[stage.recipe] for stage in self._stages] or [self._tape]
+        return [call for tape in tapes for call in tape.calls]
 
     def __reduce__(self) -> Any:
         return _rebuild, (self.engine.jit, self.recipe)

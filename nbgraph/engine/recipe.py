@@ -3,24 +3,26 @@
 In: output nodes, input nodes (leaves, placeholders, or values in the middle). Out: a `Recipe`, which pickles.
 Holds: everything downstream of the inputs is a step; what does not depend on them is a constant. A short computation
 becomes one fragment; a long one stays a list of calls, so that code never grows with it. Making one costs the same
-for every step.
+for every step. A size that a value of the program decides is named by that value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nbgraph.decided import names_of
+from nbgraph.decided import ALIVE, names_of
 from nbgraph.derive import vjp
-from nbgraph.dims import DimExpr
+from nbgraph.dims import DimExpr, dim, substitute, symbols
+from nbgraph.engine.afresh import afresh
 from nbgraph.errors import BindingError, DifferentiationError
 from nbgraph.fragment import Fragment, FragmentBuilder, live_instrs, size_at
 from nbgraph.op import REGISTRY
 from nbgraph.parts import plain_call
 from nbgraph.path import Path, key_of
+from nbgraph.settle import names_below
 from nbgraph.trace import LOCK, Node, Placeholder
 from nbgraph.trees import flatten
 from nbgraph.types import Size, TensorType, type_of_array
@@ -49,6 +51,15 @@ class Step(NamedTuple):
     slots: tuple[int, ...]
 
 
+class Computed(NamedTuple):
+    """The name of a size that a value of the program is."""
+
+    value: int
+
+    def __repr__(self) -> str:
+        return f"r{self.value}"
+
+
 class Recipe(NamedTuple):
     """A program without its machine code: everything that pickles."""
 
@@ -69,20 +80,16 @@ def recipe_for(engine: Any, outputs: Any, inputs: Any) -> Recipe:
     if len({key_of(n) for n in ins}) != len(ins):
         names = ", ".join(_name(n, k) for k, n in enumerate(ins))
         raise BindingError("an input is given twice", operation="compile", got=names, wanted="different inputs")
+    if ALIVE:
+        outs, ins = afresh(outs, ins)
     recipe = _record(engine, outs, ins, structure)
-    return _merged(recipe) if _is_short(recipe) else recipe
+    return recipe if is_decided(recipe) else merged_if_short(recipe)
 
 
 def _record(engine: Any, outs: Sequence[Node], ins: Sequence[Node], structure: Any) -> Recipe:
     """The calls between, over value numbers."""
     with LOCK:  # what a node is known by changes where a call takes the place of others
         arguments, constants, steps, results = _between(outs, ins)
-    if names_of(w for step in steps for w in step.words):
-        raise BindingError(
-            "a size is decided by the data of the inputs",
-            operation="compile",
-            hint="evaluate with bindings={placeholder: array}, which finds it each time; or compile what lies between",
-        )
     return Recipe(arguments, _constant_values(engine, constants), steps, results, structure)
 
 
@@ -91,16 +98,19 @@ def _between(
 ) -> tuple[tuple[Argument, ...], list[Node], tuple[Step, ...], tuple[int, ...]]:
     """Arguments, constants, steps and the numbers of the outputs."""
     path = _path(outs, ins)
-    path.steps = [*_sized(path, outs), *path.steps]
+    deciding = [name.node for name in names_below(outs)] if ALIVE else []
+    if deciding:
+        path = _path([*outs, *deciding], ins)
+    path.steps = [*_sized(path, [*outs, *deciding]), *path.steps]
     arguments = tuple(Argument(n.type, _name(n, k)) for k, n in enumerate(ins))
     made = {key_of(n) for n in ins}
     for step in path.steps:
         made.update(key for _, key in step.outs)
     outside = [i for step in path.steps for i, key in zip(step.inputs, step.keys, strict=True) if key not in made]
-    outside += [o for o in outs if key_of(o) not in made]
+    outside += [o for o in (*outs, *deciding) if key_of(o) not in made]
     constants = list({key_of(i): i for i in outside}.values())
     numbers = {key_of(n): k for k, n in enumerate([*ins, *constants])}
-    wanted = {key for step in path.steps for key in step.keys} | {key_of(o) for o in outs}
+    wanted = {key for step in path.steps for key in step.keys} | {key_of(o) for o in (*outs, *deciding)}
     steps, n = [], len(numbers)
     for step in path.steps:
         fresh = [(s, key) for s, key in step.outs if key in wanted and key not in numbers]
@@ -114,7 +124,20 @@ def _between(
         steps.append(Step(step.fragment if step.kind == "call" else None, sources, tuple(step.words), slots))
         numbers.update({key: n + k for k, (_, key) in enumerate(fresh)})
         n += len(fresh)
-    return arguments, constants, tuple(steps), tuple(numbers[key_of(o)] for o in outs)
+    return arguments, constants, tuple(_named_by_value(steps, numbers)), tuple(numbers[key_of(o)] for o in outs)
+
+
+def _named_by_value(steps: Sequence[Step], numbers: Mapping[Any, int]) -> list[Step]:
+    """The steps, in which sizes that data decide are named by the numbers of the values that they are."""
+    names: dict[Any, Size] = {
+        name: dim(Computed(numbers[key_of(name.node)])) for name in names_of(w for s in steps for w in s.words)
+    }
+    return [s._replace(words=tuple([substitute(w, names) for w in s.words])) for s in steps] if names else list(steps)
+
+
+def is_decided(recipe: Recipe) -> bool:
+    """Whether values of the program decide sizes."""
+    return any(type(name) is Computed for step in recipe.steps for w in step.words for name in symbols(w))
 
 
 def _path(outs: Sequence[Node], ins: Sequence[Node]) -> Path:
@@ -157,6 +180,11 @@ def _constant_values(engine: Any, nodes: Sequence[Node]) -> tuple[Array, ...]:
 
 def _name(node: Node, position: int) -> str:
     return node.call.name if type(node.call) is Placeholder else f"input {position}"
+
+
+def merged_if_short(recipe: Recipe) -> Recipe:
+    """The recipe, as one fragment if it is short."""
+    return _merged(recipe) if _is_short(recipe) else recipe
 
 
 def _is_short(recipe: Recipe) -> bool:
@@ -206,7 +234,7 @@ class _Merger:
 
     def _word(self, w: Size) -> Size:
         """A word of a step in the builder's symbols: sizes by name as they are, numbers as run-time words."""
-        if isinstance(w, DimExpr):
+        if isinstance(w, DimExpr) and symbols(w) <= self.named.keys():
             return size_at(w, self.named)
         made = self.builder.word()
         self.meaning[made.symbol] = w

@@ -122,10 +122,10 @@ def report(rows: list[dict[str, float]]) -> None:
 def draw(figure: Any, chi: int, steps: int) -> None:
     """U and C at 51 temperatures beside Onsager's, with chi and its double, or its half if that is above 8.
 
-    Two threads share the temperatures. Nearly all of the time is LAPACK's and BLAS', so nothing is compiled.
+    Two threads share the temperatures, and what is compiled for them.
     """
     T, fine = np.linspace(1.5, 3.5, 51), np.linspace(1.5, 3.5, 801)
-    sizes, engine = (chi, 2 * chi) if chi <= 8 else (chi // 2, chi), nbg.Engine(jit="never")
+    sizes, engine = (chi, 2 * chi) if chi <= 8 else (chi // 2, chi), nbg.Engine()
     with progress("plot", 2 * len(T)) as advance, ThreadPoolExecutor(2) as threads:
 
         def at(size: int, t: float) -> dict[str, float]:

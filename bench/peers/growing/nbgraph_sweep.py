@@ -1,4 +1,4 @@
-"""nbgraph: plain functions; the rank is a tensor."""
+"""nbgraph: plain functions, or jitted as JAX's are; the rank is a tensor."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ def available() -> str | None:
 
 
 @cache
-def engine(jit: str) -> Any:
+def engine(jit: str, jitted: bool = False) -> Any:
     """One engine a process, as a program would have."""
     import nbgraph as nbg
 
     return nbg.Engine(jit=jit)
 
 
-def make(n: int, K: int, data: Any, jit: str = "auto") -> Any:
+def make(n: int, K: int, data: Any, jit: str = "auto", jitted: bool = False) -> Any:
     import nbgraph as nbg
 
-    eng, w = engine(jit), nbg.constant(sweep.W)
+    eng, w = engine(jit, jitted), nbg.constant(sweep.W)
     solve, *grow = (partial(getattr(sweep, name), nbg, w) for name in ("solve", "grow_left", "grow_right"))
+    factors: Any = partial(sweep.factors, nbg)
+    if jitted:
+        solve, factors, *grow = map(nbg.jit, (solve, factors, *grow))
 
     def split(x: Any, chi: int, right: bool) -> tuple[Any, Any]:
-        U, S, V = sweep.factors(nbg, x)
+        U, S, V = factors(x)
         rank = nbg.minimum((S / S[0] > sweep.SMALLEST).sum(), chi)
         a, s, t, b = x.shape
         left, weights, other = nbg.truncate(U, rank, 1), nbg.truncate(S, rank), nbg.truncate(V, rank)
@@ -50,6 +53,6 @@ def make(n: int, K: int, data: Any, jit: str = "auto") -> Any:
     return run
 
 
-def remark(jit: str = "auto") -> str:
-    s = engine(jit).stats()
+def remark(jit: str = "auto", jitted: bool = False) -> str:
+    s = engine(jit, jitted).stats()
     return f"{s.compiled} compiled ({s.compile_seconds:.1f} s); calls: {s.hits} compiled, {s.interpreted} interpreted"

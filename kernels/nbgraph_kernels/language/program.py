@@ -32,18 +32,19 @@ def intrinsic(emit: Callable[..., Any]) -> Any:
 class Helper:
     """A function that other functions may call by position."""
 
-    __slots__ = ("flags", "function", "noalias")
+    __slots__ = ("apart", "flags", "function", "noalias")
 
-    def __init__(self, function: Any, flags: tuple[str, ...], noalias: bool) -> None:
-        self.function, self.flags, self.noalias = function, flags, noalias
+    def __init__(self, function: Any, flags: tuple[str, ...], noalias: bool, apart: bool) -> None:
+        self.function, self.flags, self.noalias, self.apart = function, flags, noalias, apart
 
 
-def helper(function: Callable[..., Any], fastmath: Any = (), noalias: bool = False) -> Any:
+def helper(function: Callable[..., Any], fastmath: Any = (), noalias: bool = False, apart: bool = False) -> Any:
     """Decorator: a function that compiled functions may call; `fastmath`, LLVM's flags by name, holds inside it.
 
     `noalias` promises that no two of its pointers lead to the same memory, so that it vectorises without checks.
+    `apart`: it stays a function, which compiles once wherever it is called.
     """
-    return Helper(function, tuple(sorted(fastmath)), noalias)
+    return Helper(function, tuple(sorted(fastmath)), noalias, apart)
 
 
 class Compiled:
@@ -99,4 +100,6 @@ class Program:
             code = code_of(helper.function)
             found = self._helpers[key] = walked(self, code, arguments, helper.flags, helper.noalias)
             found.function.linkage = "internal"
+            if helper.apart:
+                found.function.attributes.add("noinline")
         return found
