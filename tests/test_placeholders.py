@@ -453,3 +453,20 @@ def test_a_size_counts_from_the_end() -> None:
         given = {x: array(n, 3), y: array(n)}
         close(last.eval(bindings=given), given[x][:, 0])
         close(one.eval(bindings=given), given[x][0, 0])
+
+
+@pytest.mark.parametrize("how", ["compiled", "differentiated"])
+def test_what_needs_no_placeholder_has_a_value_whatever_it_was_sealed_with(how: str) -> None:
+    engine = nbg.Engine(jit="never")
+    c, x = nbg.TracedTensor.from_tensor([0.0, 1.0]), nbg.TracedTensor.placeholder(("n",), "float64", "x")
+    y = nbg.exp(c)
+    z = x * y.sum()
+    if how == "compiled":
+        engine.compile([z], [x])
+    else:
+        z.sum().grad(c)
+    np.testing.assert_allclose(y.eval(engine), np.exp([0.0, 1.0]))
+    assert y.data is not None
+    with pytest.raises(nbg.errors.BindingError, match="'x' is not bound"):
+        z.eval(engine)
+    np.testing.assert_allclose(z.sum().grad(c).eval(engine, bindings={x: np.ones(3)}), 3 * np.exp([0.0, 1.0]))

@@ -35,9 +35,10 @@ from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import BASE, Account, Ledger
-from nbgraph.errors import BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
+from nbgraph.errors import BindingError, BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
+from nbgraph.opened import region_of
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.resolve import is_computed_once, saved_slots
@@ -336,12 +337,31 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
             if any(v is None for v in values):
                 if ALIVE:
                     settle(nodes, engine)
-                values = _evaluate_open(nodes, engine)
+                values = _evaluate_unbound(nodes, engine)
     except MemoryError as error:
         raise OutOfMemoryError.of(error) from error
     for a in values:
         a.setflags(write=False)
     return values
+
+
+def _evaluate_unbound(nodes: Sequence[Node], engine: Engine) -> list[Array]:
+    """Without bindings: where a placeholder is in the way, operation by operation, since it may be needed by others of
+    a call alone."""
+    try:
+        return _evaluate_open(nodes, engine)
+    except BindingError as error:
+        apart = region_of(nodes, 0)[1]
+        if all(a is b for a, b in zip(nodes, apart, strict=True)):
+            raise
+        try:
+            values = _evaluate_open(apart, engine)
+        except BindingError:
+            raise error from None
+        with LOCK:
+            for node, a in zip(nodes, values, strict=True):
+                node.data = a if node.data is None else node.data
+        return [n.data for n in nodes]
 
 
 def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8) -> list[Array]:
