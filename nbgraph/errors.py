@@ -48,6 +48,11 @@ _EXAMPLES = os.path.join(_HOME, "examples") + os.sep
 _KERNELS = f"{os.sep}nbgraph_kernels{os.sep}"
 #: Where code lies that is called for what it computes.
 _LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(np.__file__), "<frozen", "<__array_function__")
+#: Modules that work on the graph: what goes wrong there is a fault of the library's.
+_INNER = {
+    *("batch", "chains", "interpreter", "native", "pairs", "routes", "runners", "schedule", "series", "straight"),
+    *("derive", "inline", "match", "parts", "path", "picks", "plans", "repeats", "roll", "seal", "stretch", "turns"),
+}
 #: What the code that the library generates gives for its file.
 GENERATED = "<nbgraph>"
 
@@ -240,14 +245,18 @@ def _of_bare(error: Exception, function: Callable[..., object]) -> NbgraphError:
     )
 
 
-def _is_the_users(error: Exception) -> bool:
-    """Whether it came out of a function that was called back: a frame below the function's own is no library's."""
+def _is_no_arguments(error: Exception) -> bool:
+    """Whether no argument is to blame: it came out of a function that was called back (a frame below the function's own
+    is no library's), or from where nothing is left of arguments but the graph."""
     trace = error.__traceback__ and error.__traceback__.tb_next  # after the wrapper's
+    inside = ""
     while trace is not None and (trace := trace.tb_next) is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not (is_ours(file) or file.startswith(_LIBRARIES)):
+        if is_ours(file):
+            inside = os.path.basename(file).removesuffix(".py")
+        elif not file.startswith(_LIBRARIES):
             return True
-    return False
+    return inside in _INNER
 
 
 def _parameters(function: Callable[..., object]) -> str:
@@ -278,13 +287,13 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except (ShapeError, DtypeError, BoundsError) as error:
-            if not _is_the_users(error):
+            if not _is_no_arguments(error):
                 error.operation = function.__name__
             raise
         except NbgraphError:
             raise
         except _BARE as error:
-            if _is_the_users(error):
+            if _is_no_arguments(error):
                 raise
             raise _of_bare(error, function) from error
 
@@ -311,7 +320,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         except NbgraphError:
             raise
         except _BARE as error:
-            if _is_the_users(error):
+            if _is_no_arguments(error):
                 raise
             raise _of_bare(error, function) from error
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
+from nbgraph import derive
 from nbgraph.errors import NbgraphError
 
 
@@ -95,3 +96,11 @@ def test_errors_of_what_the_user_gave_are_the_users():
         assert not isinstance(caught.value, NbgraphError)
     with pytest.raises(NbgraphError, match=r"^sum: axis"):
         nbg.apply_along_axis(lambda v: nbg.sum(v, axis=5), 0, MATRIX)
+
+
+def test_a_fault_of_the_librarys_does_not_look_like_the_users(monkeypatch):
+    monkeypatch.setattr(derive, "sum_of", None)
+    x = nbg.TracedTensor.from_tensor(2.0)
+    with pytest.raises(TypeError, match="not callable") as caught:
+        nbg.grad(lambda x: nbg.sin(x) * x)(x)
+    assert not isinstance(caught.value, NbgraphError)
