@@ -30,6 +30,7 @@ OPERATIONS = {
 }
 leaves = st.sampled_from(NAMES).map(lambda name: ("dim", name)) | st.integers(-6, 6)
 trees = st.recursive(leaves, lambda t: st.tuples(st.sampled_from(sorted(OPERATIONS)), t, t), max_leaves=10)
+extrema = leaves | st.tuples(st.sampled_from(["min", "max"]), leaves, leaves)
 environments = st.fixed_dictionaries({name: st.integers(0, 9) for name in NAMES})
 
 
@@ -112,6 +113,12 @@ def test_canonical_laws(x, y, z, env):
     assert dim_min(a, b) == dim_min(b, a)
     assert dim_max(a, a) == a == dim_min(a, a)
     assert dim_min(a, dim_min(b, a)) == dim_min(a, b)
+
+
+@settings(deadline=None)
+@given(extrema, extrema, environments)
+def test_extrema_absorb(x, y, env):
+    (a, _), (b, _) = (size_and_value(tree, env) for tree in (x, y))
     assert dim_min(a, dim_max(a, b)) == a == dim_max(a, dim_min(a, b))
 
 

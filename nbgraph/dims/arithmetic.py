@@ -97,13 +97,19 @@ def dim_max(*sizes: Size) -> Size:
 def extremum(kind: str, sizes: Iterable[Size]) -> Size:
     """min or max: flat, sorted, without the operands that the others cover."""
     kept = list(dict.fromkeys(_flat(kind, sizes)))
-    for size in tuple(kept):
+    for size in sorted(kept, key=_depth, reverse=True):  # else 1 goes from max(n, 1, min(2, max(n, 1))), the rest stays
         others = [other for other in kept if other is not size]
         if others and is_covered(kind, size, others):
             kept = others
     if not kept:
         raise TypeError(f"dim_{kind} expected at least one size")
     return kept[0] if len(kept) == 1 else wrap(atom_of(kind, *sorted(kept, key=size_key)))
+
+
+def _depth(size: Size) -> int:
+    """How many extrema a size is nested of."""
+    atom = only_atom(size)
+    return 0 if atom is None or atom.kind not in (MIN, MAX) else 1 + max(map(_depth, atom.args))
 
 
 def is_covered(kind: str, size: Size, others: Sequence[Size]) -> bool:
