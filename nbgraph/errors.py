@@ -282,22 +282,7 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
     nbgraph.errors.ShapeError: double: wrong rank: operand 0
     """
 
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except (ShapeError, DtypeError, BoundsError) as error:
-            if not _is_no_arguments(error):
-                error.operation = function.__name__
-            raise
-        except NbgraphError:
-            raise
-        except _BARE as error:
-            if _is_no_arguments(error):
-                raise
-            raise _of_bare(error, function) from error
-
-    return call
+    return _naming(function, renames=True)
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
@@ -313,11 +298,17 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
     first it is called first(x)
     """
 
+    return _naming(function, renames=False)
+
+
+def _naming(function: Callable[P, R], renames: bool) -> Callable[P, R]:
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except NbgraphError:
+        except NbgraphError as error:
+            if renames and isinstance(error, ShapeError | DtypeError | BoundsError) and not _is_no_arguments(error):
+                error.operation = function.__name__
             raise
         except _BARE as error:
             if _is_no_arguments(error):
