@@ -302,6 +302,9 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _naming(function: Callable[P, R], renames: bool) -> Callable[P, R]:
+    """The function with bare errors named, and if it `renames`, named ones told as its own. (It adds some 0.6 µs to a
+    call: what is recorded thousands of times keeps its common case outside.)"""
+
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:

@@ -30,7 +30,6 @@ _WHOLE: dict[TensorType, Op] = {}
 _WHOLE_LIMIT = 4096
 
 
-@named
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     """The norm of a vector, of a matrix (two axes), or of all elements.
 
@@ -41,8 +40,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     >>> norm([3.0, 4.0]).item()
     5.0
     """
-    if ord is None and axis is None and not keepdims and isinstance(x, Node) and x.type in _WHOLE:
+    if ord is None and axis is None and keepdims is False and isinstance(x, Node) and x.type in _WHOLE:
         return record1(_WHOLE[x.type], x)  # the common case, without looking further
+    return _named_norm(x, ord, axis, keepdims)
+
+
+def _any_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> TracedTensor:
     x = to_inexact(operand(x))
     axes = _norm_axes(x, ord, axis)
     if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):
@@ -54,6 +57,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     if len(axes) == 2 and ord in (2, -2, "nuc"):
         return _spectral_norm(x, ord, axes, keepdims)
     raise _no_order(ord, axes)
+
+
+_any_norm.__name__ = norm.__name__  # what its errors say
+_named_norm = named(_any_norm)
 
 
 def _norm_axes(x: TracedTensor, ord: Any, axis: Any) -> tuple[int, ...]:
