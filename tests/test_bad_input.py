@@ -382,10 +382,10 @@ def test_interrupted_at_any_moment(jit):
     """An interrupt during recording, sealing, compiling or running: what was computed stays, the rest is computed."""
     p = leaf(3)
     want = np.sqrt([1.0, 2.0, 3.0])
-    rng, interrupts = np.random.default_rng(0), 0
-    rounds = 0
+    rng, interrupts, rounds = np.random.default_rng(0), 0, 0
     while interrupts < 6 or rounds < (40 if jit == "never" else 12):  # how many come in time is the machine's affair
         rounds += 1
+        assert rounds < 1000, "no interrupt arrives"
         engine, x = Engine(jit=jit), nbg.ones(3)
         steps = [x]
         for delay in (*rng.uniform(0.0002, 0.01 if jit == "never" else 0.15, 3), None):
