@@ -24,6 +24,7 @@ from nbgraph.engine import Engine
 from nbgraph.engine.core import value
 from nbgraph.errors import BindingError, BoundsError, ShapeError, guarded, is_ours, user_frame
 from nbgraph.jit import is_tracing
+from nbgraph.loops import none_here
 from nbgraph.parts import Part, ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.trace import LOCK, Dropped, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of
@@ -177,7 +178,8 @@ class _Again:
             leaves[k] = node
         given, named = unflatten(self.tree, leaves)
         start = _next_seq()
-        found, tree = flatten(self.f(*given, **named))
+        with none_here():
+            found, tree = flatten(self.f(*given, **named))
         return found, tree, start
 
     def _sealed(self, made: Sequence[Node], start: int, args: Sequence[Node]) -> list[Node]:

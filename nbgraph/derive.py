@@ -19,9 +19,10 @@ from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError
 from nbgraph.fragment import Fragment
+from nbgraph.loops import LoopCall
 from nbgraph.path import Key, Path, Step, key_of, seal
 from nbgraph.plans import Plan, jvp_plan, vjp_plan
-from nbgraph.repeats import Run, repeat, result, slot_node, type_at
+from nbgraph.repeats import LoopRun, repeat, result, slot_node, type_at
 from nbgraph.settle import settle
 from nbgraph.stretch import EACH, SAME
 from nbgraph.trace import (
@@ -40,20 +41,28 @@ _TRIES = 3
 
 def _derived_call(step: Step, plan: Plan, given: Mapping[tuple[str, int], Node]) -> FragmentCall:
     """A call of a derived fragment, its inputs gathered from where the plan says."""
-    call, slot_map = step.origin
     inputs = []
     for source in plan.sources:
         kind, which = source
         if kind == "input":
             inputs.append(step.inputs[which])
         elif kind == "saved":
-            inputs.append(slot_node(call, which if slot_map is None else slot_map[which]))
+            inputs.append(_value_at(step, which))
         else:
             inputs.append(given[source])
     words = plan.words_at(step.fragment, tuple([i.type for i in step.inputs]), step.words) if plan.words else ()
     derived = FragmentCall(plan.fragment, tuple(inputs), words, None)
+    call, slot_map = step.origin
     derived.origin = (call if slot_map is None else None, plan)
     return derived
+
+
+def _value_at(step: Step, slot: int) -> Node:
+    """A value of what a step stands for."""
+    of, place = step.origin
+    if type(of) is LoopCall:
+        return of.value(slot, place) if slot >= len(step.inputs) else step.inputs[slot]
+    return slot_node(of, slot if place is None else place[slot])
 
 
 def _result(call: FragmentCall, slot: int, like: Any, active: bool) -> Node:
@@ -167,44 +176,51 @@ def _apply(step: Step, plan: Plan, taken: Mapping[int, Node], mask: Sequence[int
             cts.setdefault(step.keys[k], []).append(node)
 
 
-def _pull_back_run(path: Path, run: Run, cts: dict[Key, list[Node]]) -> None:
+def _pull_back_run(path: Path, run: Any, cts: dict[Key, list[Node]]) -> None:
     """Moves the cotangents of a run's newest call to the operands of its oldest, and to those that stay the same.
 
     Call by call, until the cotangents of one call are those that go on; then the rest at once.
     """
     used, carried = run.used, set(run.carried)
-    for k, call in enumerate(run.calls):
-        rest = run.calls[k:]
+    for k in range(run.steps):
         # What the newest calls do not settle, none of the others will.
-        if k < _TRIES and len(rest) >= repeats.SHORTEST and _pull_back_at_once(path, run, rest, cts):
+        if k < _TRIES and run.steps - k >= repeats.SHORTEST and _pull_back_at_once(path, run, k, cts):
             return
-        if k + 1 < len(run.calls):
-            path.active.update((id(run.calls[k + 1]), s) for s in carried)
-        for step in path.fragment_steps(call, used):
+        if k == _TRIES and type(run) is LoopRun:
+            run = path.opened(run, k, cts)
+            used = carried | run.beside
+        if k + 1 < run.steps:
+            path.active.update(run.key(s, k + 1) for s in carried)
+        if type(run) is LoopRun:
+            for s in run.totals:
+                cts.setdefault(run.key(s, k), []).extend(cts.get(run.total_key(s), ()))
+        for step in path.steps_at(run, k, used | run.totals):
             _pull_back(path, step, cts)
         used = carried | run.beside
 
 
-def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts: dict[Key, list[Node]]) -> bool:
-    """Does it if the cotangents of the newest call are just those that every other call will have."""
-    newest, oldest = calls[0], calls[-1]
-    given = {s: sum_of(cts[id(newest), s]) for s in run.carried if (id(newest), s) in cts}
+def _pull_back_at_once(path: Path, run: Any, k: int, cts: dict[Key, list[Node]]) -> bool:
+    """Does it from call k on if its cotangents are just those that every other call will have."""
+    rest = run.without(k)
+    newest = {s: rest.key(s) for s in {*run.carried, *run.used}}
+    given = {s: sum_of(cts[newest[s]]) for s in run.carried if newest[s] in cts}
+    besides = {s: [key for key in rest.keys(s) if key in cts] for s in run.beside}
+    totals = {s: cts[run.total_key(s)] for s in run.totals if run.total_key(s) in cts}
     if not given:
-        return not any((id(newest), s) in cts for s in run.used) and not any(
-            (id(c), s) in cts for s in run.beside for c in calls
-        )
-    of_each = {s: [cts[id(c), s] for c in calls if (id(c), s) in cts] for s in run.beside}
-    of_each = {s: found for s, found in of_each.items() if s not in given or len(found) > 1}
-    each = {s: _one_or_all([sum_of(nodes) for nodes in found]) for s, found in of_each.items() if found}
+        return not totals and not any(newest[s] in cts for s in run.used) and not any(besides.values())
+    besides = {s: keys for s, keys in besides.items() if s not in given or len(keys) > 1}
+    each = {s: _one_or_all([sum_of(cts[key]) for key in keys]) for s, keys in besides.items() if keys}
+    given.update({s: _nothing(given[s]) for s in each.keys() & given.keys()})
+    each.update({s: [sum_of(nodes)] for s, nodes in totals.items()})
     beside = tuple(sorted(each.keys() & given.keys()))
-    given.update({s: _nothing(given[s]) for s in beside})
-    others = run.used - given.keys() - each.keys() if newest is run.calls[0] else ()
-    partly = any(len(found) not in (0, len(calls)) for found in of_each.values())
-    if partly or any((id(newest), s) in cts for s in others):
+    others = run.used - given.keys() - each.keys() if k == 0 else ()
+    partly = any(len(keys) not in (0, rest.steps) for keys in besides.values())
+    if partly or any(newest[s] in cts for s in others):
         return False
-    mask = tuple([p for p, i in enumerate(newest.inputs) if i.type.inexact and _is_active(path, calls, run.pattern, p)])
+    types = rest.types
+    mask = tuple([p for p, t in enumerate(types) if t.inexact and _is_active(path, rest, p)])
     together = _together(run.pattern, mask)
-    plan = vjp_plan(newest.fragment, tuple(sorted({*given, *each})), mask, beside, together)
+    plan = vjp_plan(rest.fragment, tuple(sorted({*given, *each})), mask, beside, together)
     results = {p: plan.results[p] for p in mask if p in plan.results}
     going: dict[int, set[int]] = {kind: set() for kind in (SAME, EACH)}
     for p, slot in results.items():
@@ -214,13 +230,13 @@ def _pull_back_at_once(path: Path, run: Run, calls: Sequence[FragmentCall], cts:
     apart = [set(links.values()), going[SAME], going[EACH]]
     if links.keys() != given.keys() or len(apart[0]) != len(links) or len(set().union(*apart)) != sum(map(len, apart)):
         return False
-    call = repeat(run, calls, plan, links, given, each, going[SAME], going[EACH])
+    call = repeat(run, rest, plan, links, given, each, going[SAME], going[EACH])
     for p, slot in results.items():
-        for k, of in enumerate(calls if run.pattern[p] == EACH else [oldest]):
-            key = key_of(of.inputs[p])
+        own = run.pattern[p] == EACH
+        for step, node in enumerate(rest.column(p) if own else rest.oldest[p : p + 1]):
+            key = key_of(node)
             if key in path.active:
-                place = (slot, k) if run.pattern[p] == EACH else slot
-                cts.setdefault(key, []).append(result(call, place, newest.inputs[p].type))
+                cts.setdefault(key, []).append(result(call, (slot, step) if own else slot, types[p]))
     return True
 
 
@@ -245,11 +261,12 @@ def _one_or_all(nodes: list[Node]) -> list[Node]:
     return nodes[:1] if len(set(map(id, nodes))) == 1 else nodes
 
 
-def _is_active(path: Path, calls: Sequence[FragmentCall], pattern: Sequence[int], p: int) -> bool:
+def _is_active(path: Path, run: Any, p: int) -> bool:
     """Whether operand p depends on a node differentiated by, in any of the calls."""
-    if pattern[p] >= 0:
+    kind = run.pattern[p]
+    if kind >= 0:
         return True
-    operands = [c.inputs[p] for c in (calls if pattern[p] == EACH else calls[:1])]
+    operands = run.column(p) if kind == EACH else run.oldest[p : p + 1]
     return any(key_of(x) in path.active for x in operands if x.active)
 
 

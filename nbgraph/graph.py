@@ -16,6 +16,7 @@ from typing import Any
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr
 from nbgraph.keys import Derived, GlobalOpKey, GlobalValKey, Input, Linear
 from nbgraph.linearize import differentiate
+from nbgraph.loops import TOTAL, LoopCall
 from nbgraph.materialize import MaterializedGraph, close, materialize_merge
 from nbgraph.pretty import fragment_dot
 from nbgraph.resolve import LinearFragment, ResolvedView, resolve
@@ -79,7 +80,8 @@ def _sealed_calls(roots: Sequence[Node]) -> list[FragmentCall | RepeatCall]:
             found[id(call)] = call
             stack.extend(i.call for i in call.inputs if i.op is None and i.call is not None)
     calls: list[tuple[Any, int]] = [(c, 1) for c in found.values() if type(c) is FragmentCall]
-    calls += [(c, len(c.calls)) for c in found.values() if type(c) is RepeatCall]
+    calls += [(c, c.rest.steps) for c in found.values() if type(c) is RepeatCall]
+    calls += [(c, c.n) for c in found.values() if type(c) is LoopCall]
     return [c for c, times in sorted(calls, key=lambda pair: pair[0].seq) for _ in range(times)]
 
 
@@ -125,6 +127,9 @@ def _projected(pack: Any, node: Node) -> GlobalValKey:
 
 
 def _outside_key(node: Node) -> Input:
+    if type(node.call) is LoopCall:
+        slot, k = node.slot
+        return Input(("total", node.call.seq, slot) if k == TOTAL else ("call", node.call.seq + k, slot), node.type)
     if node.call is not None:
         return Input(("call", node.call.seq, node.slot), node.type)
     if node.slot == SCALAR:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nbgraph.derive import seal, vjp
 from nbgraph.fragment import size_at
+from nbgraph.loops import LoopCall
 from nbgraph.op import REGISTRY
 from nbgraph.parts import ReplayCall, plain_call
 from nbgraph.picks import PickCall, PlaceCall
@@ -32,7 +33,7 @@ from nbgraph.trace import (
 from nbgraph.types import are_lasting
 
 _seq = attrgetter("seq")
-_INSIDE = (FragmentCall, JoinCall, SplitCall, PickCall, PlaceCall, SumCall, AliasCall, RepeatCall, ReplayCall)
+_INSIDE = (FragmentCall, LoopCall, JoinCall, SplitCall, PickCall, PlaceCall, SumCall, AliasCall, RepeatCall, ReplayCall)
 
 
 def region_of(outputs: Sequence[Node], start: int) -> tuple[list[Node], list[Node]]:

@@ -17,6 +17,7 @@ import numpy as np
 from nbgraph import joins, picks
 from nbgraph.decided import ALIVE, names_of, undecided
 from nbgraph.errors import DifferentiationError
+from nbgraph.loops import LoopCall, dissolve
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.repeats import unroll
 from nbgraph.seal import commit, draft
@@ -164,7 +165,7 @@ def _or_zeros(node: Node | None, like: Node) -> Node:
 
 def plain_call(node: Node, vjp: Vjp, parts: bool = False) -> Any:
     """The call that a node is of, after taking apart what stands for many calls; with `parts`, a part, a
-    join, slices and what they are put together to as such."""
+    join, slices and what they are put together to, and a loop, as such."""
     if type(node.call) is JoinCall and not parts:
         joins.expand(node)
     elif type(node.call) is SplitCall:
@@ -175,6 +176,8 @@ def plain_call(node: Node, vjp: Vjp, parts: bool = False) -> Any:
         picks.expand_place(node)
     elif type(node.call) is RepeatCall:
         unroll(node.call)
+    elif type(node.call) is LoopCall and not (parts and node.call.calls is None):
+        dissolve(node.call)
     elif type(node.call) is ReplayCall:
         node.call.expand(vjp)
     call = node.call

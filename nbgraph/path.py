@@ -8,6 +8,7 @@ Calls of several fragments by turns become calls of one on the way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from operator import attrgetter
@@ -16,10 +17,11 @@ from typing import Any
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
+from nbgraph.loops import TOTAL, LoopCall, dissolve
 from nbgraph.parts import Part, Vjp, plain_call
 from nbgraph.picks import PickCall, PlaceCall, is_pick, take
 from nbgraph.plans import Piece, cut_at
-from nbgraph.repeats import SHORTEST, Run, call_environment, run_from, slot_node
+from nbgraph.repeats import SHORTEST, LoopRun, Run, call_environment, run_from, slot_node
 from nbgraph.seal import commit, draft
 from nbgraph.settle import settle
 from nbgraph.trace import LOCK, AliasCall, Dropped, FragmentCall, JoinCall, Node, SumCall
@@ -32,7 +34,7 @@ Key = tuple[int, Any]
 def key_of(node: Node) -> Key:
     """Identity of a value in the graph of calls: (call, slot), or the leaf itself."""
     call = node.call
-    if type(call) is FragmentCall or type(call) is PickCall:
+    if type(call) is FragmentCall or type(call) is PickCall or type(call) is LoopCall:
         return id(call), node.slot
     return (id(node), -1) if call is None or type(call) is Dropped else (id(call), -1)
 
@@ -61,7 +63,7 @@ class Step:
     """A call on the path: (a piece of) a fragment call, a sum, an alias, a join, a checkpointed part; or a run.
 
     `outs` pairs its slots, those that somebody uses, with keys (equal values of a piece share a slot); `origin` is the
-    call and, for a piece, which slot of the call each of its own is.
+    call and, for a piece, which slot of the call each of its own is; for a row of a loop the loop and its number.
     """
 
     __slots__ = ("fragment", "inputs", "keys", "kind", "origin", "outs", "words")
@@ -89,6 +91,8 @@ class Path:
         seal([n for n in (*outputs, *wrt) if n.op is not None])
         for w in (*wrt, *ends):  # before it is known by what it is a value of
             plain_call(w, vjp, self.runs)
+            if type(w.call) is LoopCall:
+                dissolve(w.call)
         self.wrt = {key_of(w): w for w in wrt}
         self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
         for w in (*wrt, *ends):
@@ -117,9 +121,14 @@ class Path:
         while self._waiting:
             _, key = heappop(self._waiting)
             call, node, used = self._found[key]
-            run = self._run(call, used) if self.runs and id(call) not in self.here else None
+            if type(call) is LoopCall:
+                run: Any = self._loop(call, used)
+                if run is None:
+                    continue
+            else:
+                run = self._run(call, used) if self.runs and id(call) not in self.here else None
             ordered.append((call if run is None else run, node, used))
-            self._visit(call.inputs if run is None else (*run.calls[-1].inputs, *run.each))
+            self._visit(call.inputs if run is None else (*run.oldest, *run.each))
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
                 # What it was derived from it depends on, if only by an exact zero.
                 self._visit(call.origin[0].inputs)
@@ -133,12 +142,13 @@ class Path:
         if len(parts) < 2 * SHORTEST:
             return False
         nodes: dict[int, dict[int, Node]] = {id(c): {} for c in parts}
-        for used in (outputs, *(call.inputs for call, _, _ in calls if type(call) is not Run)):
+        for used in (outputs, *(call.inputs for call, _, _ in calls if type(call) not in _RUNS)):
             for node in used:
                 if id(node.call) in nodes:
                     nodes[id(node.call)][id(node)] = node
-        for run in (call for call, _, _ in calls if type(call) is Run):
-            for node in (i for c in run.calls for i in c.inputs if id(i.call) in nodes):
+        for run in (call for call, _, _ in calls if type(call) in _RUNS):
+            operands = run.loop.inputs if type(run) is LoopRun else (i for c in run.calls for i in c.inputs)
+            for node in (i for i in operands if id(i.call) in nodes):
                 nodes[id(node.call)][id(node)] = node
         return fuse(sorted(parts, key=_seq), {key: list(found.values()) for key, found in nodes.items()})
 
@@ -153,11 +163,47 @@ class Path:
             if type(call) is Dropped:
                 self._dropped(node)
                 continue
-            entry = self._found.get(id(call))
-            if entry is None:
-                entry = self._found[id(call)] = (call, node, set())
-                heappush(self._waiting, (-call.seq, id(call)))
-            entry[2].add(node.slot)
+            self._entry(call, node)[2].add(node.slot)
+
+    def _entry(self, call: Any, node: Node) -> tuple[Any, Node, set[Any]]:
+        """What is known of a call, which waits from now on."""
+        entry = self._found.get(id(call))
+        if entry is None:
+            entry = self._found[id(call)] = (call, node, set())
+            heappush(self._waiting, (-call.seq, id(call)))
+        return entry
+
+    def _loop(self, loop: LoopCall, used: set[Any]) -> LoopRun | None:
+        """A loop as a run, if others than the next row use the same slots of every row; else it becomes its calls,
+        which wait."""
+        self.kept.append(loop)
+        newest = loop.n - 1
+        totals = frozenset(slot for slot, k in used if k == TOTAL)
+        last = {slot for slot, k in used if k == newest}
+        beside = Counter(slot for slot, k in used if TOTAL < k < newest)
+        if loop.n >= SHORTEST and all(times == newest for times in beside.values()) and not totals & beside.keys():
+            return LoopRun(loop, loop.n, last, set(beside), totals)
+        sums = [node for node in loop.living() if node.slot in used and node.slot[1] == TOTAL]
+        calls = dissolve(loop)
+        self._visit(sums)
+        for slot, k in used:
+            if k != TOTAL:
+                self._entry(calls[k], calls[k].inputs[0])[2].add(slot)
+        return None
+
+    def opened(self, run: LoopRun, done: int, cts: dict[Key, Any]) -> Run:
+        """A run of a loop that cannot be pulled back at once, as one of calls, of which so many are done."""
+        calls = run.calls
+        for slot in {*run.used, *run.carried, *run.beside}:
+            for call, key in zip(calls, run.keys(slot), strict=True):
+                if key in cts:
+                    cts[id(call), slot] = cts.pop(key)
+                if key in self.active:
+                    self.active.add((id(call), slot))
+        for slot in run.totals:
+            for call in calls[done:] if run.total_key(slot) in cts else ():
+                cts.setdefault((id(call), slot), []).extend(cts[run.total_key(slot)])
+        return Run(calls, run.pattern, run.used, run.beside | run.totals)
 
     def _run(self, call: Any, used: set[int]) -> Run | None:
         """The run that ends with a call: older ones that nothing else waits for, of which others use the same slots.
@@ -203,10 +249,11 @@ class Path:
         """Steps for calls, each with a node of it and the slots that are used."""
         steps: list[Step] = []
         for call, node, used in calls:
-            if type(call) is Run:
-                outs = [(s, (id(call.calls[0]), s)) for s in call.used]
-                outs += [(s, (id(c), s)) for c in call.calls[1:] for s in call.beside]
-                step = Step("run", (*call.calls[-1].inputs, *call.each), outs)
+            if type(call) in _RUNS:
+                outs = [(s, call.key(s)) for s in call.used]
+                outs += [(s, key) for s in call.beside for key in call.keys(s, 1)]
+                outs += [(s, call.total_key(s)) for s in call.totals]
+                step = Step("run", (*call.oldest, *call.each), outs)
                 step.origin = call
                 steps.append(step)
             elif type(call) is FragmentCall:
@@ -226,6 +273,16 @@ class Path:
             step.fragment, step.words, step.origin = f, call.words, (call, None)
             return [step]
         return [self._piece_step(call, piece) for piece in cut_at(f, cuts, tuple(sorted(used)))]
+
+    def steps_at(self, run: Any, k: int, used: set[int]) -> list[Step]:
+        """Call k of a run as steps."""
+        if type(run) is Run:
+            return self.fragment_steps(run.calls[k], used)
+        rest = run.without(k)
+        step = Step("call", rest.newest, [(s, rest.key(s)) for s in used])
+        step.fragment, step.words, step.origin = rest.fragment, rest.loop.words, (rest.loop, rest.steps - 1)
+        self.kept += step.inputs
+        return [step]
 
     def _piece_step(self, call: FragmentCall, piece: Piece) -> Step:
         inputs = [call.inputs[k] if kind == "input" else slot_node(call, k) for kind, k in piece.sources]
@@ -254,6 +311,7 @@ class Path:
         return tuple([k for k, key in enumerate(step.keys) if key in active and inputs[k].type.inexact])
 
 
+_RUNS = (Run, LoopRun)
 #: The kinds of steps of other calls than those of fragments.
 _KINDS = {Part: "part", JoinCall: "join", PickCall: "pick", PlaceCall: "place", SumCall: "sum", AliasCall: "sum"}
 

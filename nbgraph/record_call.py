@@ -17,12 +17,19 @@ from typing import Any
 from nbgraph.captures import Guards
 from nbgraph.derive import seal
 from nbgraph.errors import GENERATED
+from nbgraph.loops import AFTER, PAUSE, LoopCall, Traced, begin
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import FragmentCall, Node, Pack, _next_seq, site_of
 from nbgraph.trees import TreeDef, unflatten
+from nbgraph.types import TensorType
 
 Recorder = Callable[..., Any]
 _seq = attrgetter("seq")
+_CALLS = frozenset({FragmentCall, LoopCall})
+#: So many arguments are looked at for a call before.
+_ASKED = 8
+#: Stands for the line that gives the results, which is known last.
+_RETURN = "<return>"
 #: What a recorder gives where the function has to be traced again.
 STALE: Any = type("Stale", (), {"__repr__": lambda _: "STALE"})()
 
@@ -81,41 +88,84 @@ class _Writer:
         self.names.update(new=object.__new__, FragmentCall=FragmentCall, Tensor=TracedTensor, seal=seal)
         self.names.update(next_seq=_next_seq, ref=weakref.ref)
         sizes = [size for node in region for size in node.sizes]
-        sites = [(plan.slots[k], site) for k in plan.fallible if (site := site_of(region[k]))]
+        words = tuple([sizes[j] for j in plan.words])
+        sites = [(plan.slots[k], site) for k in plan.fallible if (site := site_of(region[k]))] or None
+        made = self._made(plan, region, outside, results)
         fields = {
             "fragment": self.constant(plan.fragment),
             "inputs": f"({', '.join(inputs)}{',' if inputs else ''})",
-            "words": self.constant(tuple(sizes[j] for j in plan.words)),
-            "sites": self.constant(sites or None),
+            "words": self.constant(words),
+            "sites": self.constant(sites),
             "active": " or ".join(active) or "False",
             "kind": "0",
+            "after": "0",
         }
+        if made and all(n.type.concrete for n in outside) and all(type(w) is int for w in words):
+            self._loop(Traced(plan.fragment, words, sites, made, {}), inputs)
+            fields["after"] = "after"
         self.lines.append("call = new(FragmentCall)")
         self.lines += [f"call.{name} = {value}" for name, value in fields.items()]
         self.lines.append("call.saved = call.origin = None")
-        self._results(plan, region, outside, inputs, results)
+        self._results(made, inputs)
 
-    def _results(
-        self, plan: Any, region: Sequence[Node], outside: Sequence[Node], inputs: Sequence[str], results: Sequence[Node]
-    ) -> None:
+    def _made(
+        self, plan: Any, region: Sequence[Node], outside: Sequence[Node], results: Sequence[Node]
+    ) -> tuple[tuple[int, TensorType, tuple[int, ...]], ...]:
+        """The results that the call makes, see `Traced`; they get names."""
         position = {id(node): k for k, node in enumerate(region)}
         reach = _reach(region, outside)
-        waiting: list[str] = []
+        made: list[tuple[int, TensorType, tuple[int, ...]]] = []
         # In the order in which they come about, so that creation numbers tell what may depend on what.
         for node in sorted({r for r in results if id(r) in position}, key=_seq):
-            k, r = position[id(node)], f"r{len(waiting)}"
-            waiting.append(f"({plan.slots[k]}, ref({r}))")
-            self.known[id(node)] = r
-            reached = dict.fromkeys(x for i, x in enumerate(inputs) if reach[k] >> i & 1 and self._may_be_active(x))
+            k = position[id(node)]
+            self.known[id(node)] = f"r{len(made)}"
+            made.append((plan.slots[k], node.type, tuple([i for i in range(len(outside)) if reach[k] >> i & 1])))
+        return tuple(made)
+
+    def _loop(self, traced: Traced, inputs: Sequence[str]) -> None:
+        """Lines that find the call before, of which this one is another row (`nbgraph.loops`)."""
+        calls, fragment, of = (self.constant(x) for x in (_CALLS, traced.fragment, traced))
+        self.names.update(LoopCall=LoopCall, begin=begin)
+        arguments = [x for x in dict.fromkeys(inputs) if x in self.arguments][:_ASKED]
+        for depth, x in enumerate(arguments):
+            indent = "  " * depth
+            self.lines += [
+                f"{indent}before = {x}.call",
+                f"{indent}if before.__class__ not in {calls} or before.fragment is not {fragment}:",
+            ]
+        self.lines.append("  " * len(arguments) + "before = None")
+        given = ", ".join(inputs)
+        self.lines += [
+            "after, out = 0, None",
+            "if before is None: pass",
+            "elif before.__class__ is LoopCall:",
+            f"  if before.of is not {of} or not before.waits: pass",
+            f"  elif before.tip: out = before.extend(before, {given})",
+            f"  elif before.n == before.room - 1: out = begin({of}, before, ({given},))",
+            "elif before.nodes is not None:",
+            "  after = before.after + 1",
+            f"  if after == {AFTER}:",
+            f"    out, after = begin({of}, before, ({given},)), {-PAUSE}",
+            "if out is not None:",
+            f"  {''.join(f'r{j}, ' for j in range(len(traced.results)))} = out",
+            f"  {_RETURN}",
+        ]
+
+    def _results(self, made: Sequence[Any], inputs: Sequence[str]) -> None:
+        waiting: list[str] = []
+        for slot, t, reach in made:
+            r = f"r{len(waiting)}"
+            waiting.append(f"({slot}, ref({r}))")
+            reached = dict.fromkeys(inputs[i] for i in reach if self._may_be_active(inputs[i]))
             active = " or ".join(f"{x}.active" for x in reached) or "False"
             self.lines += [
                 f"{r} = new(Tensor)",
                 f"{r}.op = {r}.data = None",
                 f"{r}.inputs = {r}.sizes = ()",
-                f"{r}.type = {self.constant(node.type)}",
+                f"{r}.type = {self.constant(t)}",
                 f"{r}.active = {active}",
                 f"{r}.call = call",
-                f"{r}.slot = {plan.slots[k]}",
+                f"{r}.slot = {slot}",
                 f"{r}.seq = next_seq()",
             ]
         self.lines += [f"call.nodes = [{', '.join(waiting)}]", "call.seq = next_seq()"]
@@ -129,8 +179,8 @@ class _Writer:
         if self.guards.lines:
             lines += ["  try:", *(f"    {line}" for line in self.guards.lines)]
             lines.append("  except (AttributeError, KeyError, IndexError, TypeError, ValueError): return STALE")
-        lines += [f"  {line}" for line in self.lines]
-        lines.append(f"  return {shown}")
+        lines += [f"  {line}" for line in [*self.lines, _RETURN]]
+        lines = [line.replace(_RETURN, f"return {shown}") for line in lines]
         exec(compile("\n".join(lines), GENERATED, "exec"), self.names)
         made: Recorder = self.names["record"]
         return made

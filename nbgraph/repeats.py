@@ -15,11 +15,12 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from nbgraph.fragment import Fragment, size_at
+from nbgraph.loops import TOTAL, LoopCall, dissolve
 from nbgraph.plans import Plan
 from nbgraph.resolve import saved_slots
 from nbgraph.stretch import EACH, Columns, pattern_of, stretch_from
 from nbgraph.trace import FragmentCall, Node, RepeatCall, SumCall, new_node
-from nbgraph.types import Size, TensorType, type_of_array
+from nbgraph.types import Shape, Size, TensorType, type_of_array
 
 _call, _slot, _seq, _active = (attrgetter(name) for name in ("call", "slot", "seq", "active"))
 #: Shorter runs are pulled back call by call.
@@ -35,6 +36,30 @@ class Run(NamedTuple):
     pattern: tuple[int, ...]
     used: set[int]
     beside: set[int]
+    #: The slots of which there is a sum over all calls.
+    totals: frozenset[int] = frozenset()
+
+    @property
+    def steps(self) -> int:
+        return len(self.calls)
+
+    @property
+    def fragment(self) -> Fragment:
+        return self.calls[0].fragment
+
+    @property
+    def types(self) -> list[TensorType]:
+        """The types of a call's operands."""
+        return [i.type for i in self.calls[0].inputs]
+
+    @property
+    def newest(self) -> tuple[Node, ...]:
+        """The operands of the newest call."""
+        return self.calls[0].inputs
+
+    @property
+    def oldest(self) -> tuple[Node, ...]:
+        return self.calls[-1].inputs
 
     @property
     def each(self) -> list[Node]:
@@ -46,6 +71,111 @@ class Run(NamedTuple):
     def carried(self) -> list[int]:
         """The slots that go from call to call."""
         return [slot for slot in self.pattern if slot >= 0]
+
+    def column(self, p: int) -> list[Node]:
+        """Operand p of every call."""
+        return [c.inputs[p] for c in self.calls]
+
+    def key(self, slot: int, k: int = 0) -> Any:
+        """What a value of call k is known by."""
+        return id(self.calls[k]), slot
+
+    def keys(self, slot: int, first: int = 0) -> list[Any]:
+        """The same of every call from `first` on."""
+        return [(id(c), slot) for c in self.calls[first:]]
+
+    @property
+    def words(self) -> list[Any]:
+        """The words of each call, where they differ."""
+        words = [c.words for c in self.calls]
+        return words if any(w != words[0] for w in words) else []
+
+    @property
+    def newest_words(self) -> Shape:
+        return self.calls[0].words
+
+    def call(self, k: int) -> Any:
+        """What a failure of call k is named by."""
+        return self.calls[k]
+
+    def without(self, k: int) -> Run:
+        """The run without its k newest calls."""
+        return self._replace(calls=self.calls[k:]) if k else self
+
+
+class LoopRun(NamedTuple):
+    """The rows of a loop up to number `steps`, as a `Run`."""
+
+    loop: LoopCall
+    steps: int
+    used: set[int]
+    beside: set[int]
+    totals: frozenset[int]
+
+    @property
+    def pattern(self) -> tuple[int, ...]:
+        return self.loop.pattern
+
+    @property
+    def fragment(self) -> Fragment:
+        return self.loop.fragment
+
+    @property
+    def calls(self) -> list[FragmentCall]:
+        """The rows as calls, newest first: the loop is dissolved."""
+        return dissolve(self.loop)[: self.steps][::-1]
+
+    @property
+    def types(self) -> list[TensorType]:
+        return [i.type for i in self.loop.first]
+
+    @property
+    def newest(self) -> tuple[Node, ...]:
+        k, carried = self.steps - 1, self.loop.carried if self.steps > 1 else ()
+        return self.loop.operands(k, {slot: self.loop.value(slot, k - 1) for slot in carried})
+
+    @property
+    def oldest(self) -> tuple[Node, ...]:
+        return self.loop.first
+
+    @property
+    def each(self) -> list[Node]:
+        columns = self.loop.columns.values()
+        return [node for column in columns if column[0].active for node in column[1 : self.steps]]
+
+    @property
+    def carried(self) -> list[int]:
+        return [slot for slot in self.loop.pattern if slot >= 0]
+
+    def column(self, p: int) -> list[Node]:
+        """Operand p of every row, which has it of its own or has the same."""
+        columns = self.loop.columns
+        return columns[p][: self.steps][::-1] if p in columns else [self.loop.first[p]] * self.steps
+
+    def key(self, slot: int, k: int = 0) -> Any:
+        return id(self.loop), (slot, self.steps - 1 - k)
+
+    def keys(self, slot: int, first: int = 0) -> list[Any]:
+        place = id(self.loop)
+        return [(place, (slot, k)) for k in range(self.steps - 1 - first, -1, -1)]
+
+    def total_key(self, slot: int) -> Any:
+        """What the sum of a result over all rows is known by."""
+        return id(self.loop), (slot, TOTAL)
+
+    @property
+    def words(self) -> list[Any]:
+        return []
+
+    @property
+    def newest_words(self) -> Shape:
+        return self.loop.words
+
+    def call(self, k: int) -> Any:
+        return self.loop
+
+    def without(self, k: int) -> LoopRun:
+        return self._replace(steps=self.steps - k)
 
 
 def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) -> Run | None:
@@ -130,8 +260,8 @@ def _youngest_below(node: Node, inside: Container[int]) -> int:
 
 
 def repeat(
-    run: Run,
-    calls: Sequence[FragmentCall],
+    run: Any,
+    rest: Any,
     plan: Plan,
     links: dict[int, int],
     given: Mapping[int, Node],
@@ -139,10 +269,10 @@ def repeat(
     sums: Iterable[int],
     apart: Iterable[int],
 ) -> RepeatCall:
-    """The backward pass of calls of a run as one call; `given` are the cotangents of their newest, by slot; `each`
+    """The backward pass of the `rest` of a run as one call; `given` are the cotangents of its newest, by slot; `each`
     those that every call has of its own, or the one that all of them have, besides what comes from the call after it.
     """
-    return RepeatCall(run, calls, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
+    return RepeatCall(run, rest, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
 
 
 def result(call: RepeatCall, slot: Any, t: TensorType) -> Node:
@@ -241,7 +371,7 @@ def _value(step: FragmentCall, slot: int, t: TensorType) -> Node:
 
 def _type_of_sum(call: RepeatCall, slot: int) -> TensorType:
     position = next(p for p, made in call.plan.results.items() if made == slot)
-    t: TensorType = call.calls[0].inputs[position].type
+    t: TensorType = call.rest.newest[position].type
     return t
 
 

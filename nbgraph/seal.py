@@ -22,6 +22,7 @@ from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, size_at
 from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
 from nbgraph.roll import cut, kinds_before
+from nbgraph.totals import totalled
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection, site_of
 from nbgraph.types import Size, TensorType
 from nbgraph.verify import verify
@@ -105,7 +106,7 @@ def draft(targets: Sequence[Node]) -> list[Draft]:
         found = recognise(targets[0])
         if found is not None:
             return [draft_of(found)]
-    region = _open_region(targets)
+    region = totalled(_open_region(targets))
     if not region:
         return []
     signature = _sign(region)

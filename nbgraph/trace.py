@@ -40,6 +40,7 @@ CX = Sizes()
 _active = attrgetter("active")
 _numbers = itertools.count(1)
 _next_seq = _numbers.__next__
+_TYPES = TensorType._table
 _INFERRED: dict[Any, Any] = {}
 _INFERRED_LIMIT = 20_000
 
@@ -86,12 +87,13 @@ class FragmentCall:
     `active` says whether a differentiable leaf can be reached, so that history is kept. `nodes` lists weakly which
     node stands for which slot while the call has not run; `saved` holds results that must not be computed twice
     (`Op.unique`); `origin` says what a derived call was derived from; `sites` are the user's lines of operations that
-    may fail.
+    may fail; `after` counts the calls of the same trace before it that had not run (`nbgraph.loops`).
     """
 
     __slots__ = (
         "__weakref__",
         "active",
+        "after",
         "fragment",
         "inputs",
         "kind",
@@ -110,7 +112,7 @@ class FragmentCall:
         self.nodes: list[tuple[int, weakref.ref[Node]]] | None = None
         self.saved: Saved | None = None
         self.origin: Any = None  # of a derived call: (call, plan), the call None if it was only a piece
-        self.kind = 0  # see `nbgraph.roll`
+        self.kind = self.after = 0  # see `nbgraph.roll`, `nbgraph.loops`
 
     def kept(self, slot: int) -> Any:
         """The value of a slot if it is among the saved ones."""
@@ -126,7 +128,7 @@ def call_that_ran(
     made = object.__new__(FragmentCall)
     made.fragment, made.inputs, made.words, made.sites = fragment, inputs, words, sites
     made.active, made.seq, made.nodes, made.saved, made.origin = active, _next_seq(), None, saved, None
-    made.kind = kind
+    made.kind, made.after = kind, 0
     return made
 
 
@@ -178,9 +180,10 @@ class SplitCall:
 class RepeatCall:
     """The backward pass through many calls of one loop, as one call: a derived fragment applied once for each of them.
 
-    `calls` are those calls, newest first, of the `run` that was found (`nbgraph.repeats.Run`). `plan` says where an
-    input of the fragment comes from: inputs and saved values from each call in turn, cotangents from the step before:
-    that of slot s is the step's result `links[s]`; the first ones are the first of `inputs`, in the order of `links`.
+    `calls` are those calls, newest first: the `rest` of the `run` that was found (`nbgraph.repeats.Run`). `plan` says
+    where an input of the fragment comes from: inputs and saved values from each call in turn, cotangents from the step
+    before: that of slot s is the step's result `links[s]`; the first ones are the first of `inputs`, in the order of
+    `links`.
     Other cotangents come from outside, one for each step, or one for all: `each`, by slot; of a slot that is linked too
     they are added. Results that `sums` lists are added up over all steps; of those that `apart` lists every step has
     its own (slot and step are their place); the others are those of the last step. `nodes` lists weakly which node
@@ -190,13 +193,13 @@ class RepeatCall:
     __slots__ = (
         "active",
         "apart",
-        "calls",
         "each",
         "inputs",
         "links",
         "nodes",
         "numbers",
         "plan",
+        "rest",
         "run",
         "seq",
         "sums",
@@ -205,7 +208,7 @@ class RepeatCall:
     def __init__(
         self,
         run: Any,
-        calls: Sequence[FragmentCall],
+        rest: Any,
         plan: Any,
         links: dict[int, int],
         given: Sequence[Node],
@@ -213,12 +216,12 @@ class RepeatCall:
         sums: Sequence[int],
         apart: Sequence[int],
     ) -> None:
-        self.run, self.calls, self.plan, self.links = run, tuple(calls), plan, links
+        self.run, self.rest, self.plan, self.links = run, rest, plan, links
         self.sums, self.apart = tuple(sums), tuple(apart)
         self.each = dict(each)
-        self.inputs = (*given, *itertools.chain.from_iterable(each.values()), *self.calls[0].inputs)
+        self.inputs = (*given, *itertools.chain.from_iterable(each.values()), *rest.newest)
         self.active = True
-        self.numbers = reserved(len(self.calls) + len(self.sums) + 1)
+        self.numbers = reserved(rest.steps + len(self.sums) + 1)
         self.seq = self.numbers[-1]
         self.nodes: list[tuple[Any, weakref.ref[Node]]] = []
 
@@ -226,6 +229,12 @@ class RepeatCall:
     def fragment(self) -> Fragment:
         """The fragment of a step."""
         made: Fragment = self.plan.fragment
+        return made
+
+    @property
+    def calls(self) -> list[FragmentCall]:
+        """The calls that are pulled back, newest first."""
+        made: list[FragmentCall] = self.rest.calls
         return made
 
 
@@ -307,6 +316,12 @@ def set_handle(cls: type[Node]) -> None:
     _handle = cls
 
 
+def handle() -> type[Node]:
+    """The class of the nodes that users hold."""
+    found: type[Node] = _handle
+    return found
+
+
 def new_node(t: TensorType, active: bool, cls: Any = None) -> Node:
     """A node with no history and no value yet."""
     made = object.__new__(cls or _handle)
@@ -336,12 +351,13 @@ def array_constant(value: np.ndarray[Any, Any]) -> Node:
     code = CODES.get(value.dtype)
     if code is None or not value.flags.writeable:
         return constant_of(value)
-    data = memory.copy(value)
-    data.setflags(write=False)
+    data = value.copy() if value.nbytes < memory.SMALLEST else memory.copy(value)
+    data.setflags(False)  # type: ignore[call-arg]  # by position: a keyword costs twice as much
+    shape = value.shape
     made = object.__new__(_handle)
     node: Node = made
     node.op, node.inputs, node.sizes = None, (), ()
-    node.type, node.active, node.data = TensorType(code, value.shape), False, data
+    node.type, node.active, node.data = _TYPES.get((code, shape)) or TensorType(code, shape), False, data
     node.call, node.slot, node.seq = None, 0, _next_seq()
     return node
 

@@ -21,8 +21,9 @@ import numpy as np
 from nbgraph import memory, repeats
 from nbgraph.engine import interpreter
 from nbgraph.engine.native import placed_for
-from nbgraph.engine.series import Kept, Table, all_rows
+from nbgraph.engine.series import Kept, Table, all_rows, row
 from nbgraph.engine.straight import Loop
+from nbgraph.loops import TOTAL, LoopCall
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
 from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, fitting, pattern_of, stretch_from
@@ -33,24 +34,90 @@ _seq = attrgetter("seq")
 
 
 class Chain:
-    """Calls, oldest first. `pattern`: for each operand SAME, EACH, or the slot of the call before.
+    """Calls, oldest first, or the rows of a loop (then `calls` is empty). `pattern`: for each operand SAME, EACH, or
+    the slot of the call before.
 
-    `inputs` are the operands from outside; calls in `free` make some of them, and run before. Once it ran,
-    `series[slot]` holds a value of each call: rows of an array, or a list; and, if machine code ran all of it,
-    `operands[p]` has operand p of each call, where it changes, likewise.
+    `first` are the operands of the oldest call, `columns` those that each call has of its own, by position; `inputs`
+    all of them; calls in `free` make some of them, and run before. Once it ran, `series[slot]` holds a value of each
+    call: rows of an array, or a list; and, if machine code ran all of it, `operands[p]` has operand p of each call,
+    where it changes, likewise; of a loop it always has all of them.
     """
 
-    __slots__ = ("_kept", "active", "calls", "fragment", "free", "inputs", "operands", "pattern", "seq", "series")
+    __slots__ = (
+        "_kept",
+        "active",
+        "calls",
+        "columns",
+        "first",
+        "fragment",
+        "free",
+        "n",
+        "oldest_words",
+        "operands",
+        "pattern",
+        "seq",
+        "series",
+        "sites",
+        "words",
+    )
+    #: A chain of a loop stands for its rows where failures are named.
+    origin = None
 
-    def __init__(self, calls: Sequence[FragmentCall], pattern: tuple[int, ...], free: Sequence[Any]) -> None:
-        self.calls, self.pattern, self.free = tuple(calls), pattern, free
-        first = self.calls[0]
-        self.fragment, self.seq, self.active = first.fragment, first.seq, first.active
-        each = [p for p, kind in enumerate(pattern) if kind == EACH]
-        self.inputs = (*first.inputs, *(c.inputs[p] for p in each for c in self.calls[1:]))
+    def __init__(self, first: FragmentCall | LoopCall, n: int, pattern: tuple[int, ...]) -> None:
+        self.fragment, self.seq, self.active, self.sites = first.fragment, first.seq, first.active, first.sites
+        self.n, self.pattern = n, pattern
+        self.first: tuple[Node, ...] = ()
+        self.columns: dict[int, list[Node]] = {}
+        self.calls: tuple[FragmentCall, ...] = ()
+        self.free: Sequence[Any] = ()
+        #: The words of the oldest call; and those of each, where they differ.
+        self.oldest_words, self.words = first.words, list[Any]()
         self.series: dict[int, Any] = {}
         self.operands: dict[int, Any] = {}
         self._kept: Any = None
+
+    @classmethod
+    def of_calls(cls, calls: Sequence[FragmentCall], pattern: tuple[int, ...], free: Sequence[Any]) -> Chain:
+        """The chain of calls, oldest first."""
+        made = cls(calls[0], len(calls), pattern)
+        made.calls, made.free, made.first = tuple(calls), free, calls[0].inputs
+        each = [p for p, kind in enumerate(pattern) if kind == EACH]
+        made.columns = {p: [c.inputs[p] for c in calls] for p in each}
+        words = [c.words for c in calls]
+        made.words = words if any(w != words[0] for w in words) else []
+        return made
+
+    @classmethod
+    def of_loop(cls, loop: LoopCall) -> Chain:
+        """The chain of a loop's rows."""
+        made = cls(loop, loop.n, loop.pattern)
+        made.first, made.columns = loop.first, {p: nodes[: loop.n] for p, nodes in loop.columns.items()}
+        return made
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return (*self.first, *(node for column in self.columns.values() for node in column[1:]))
+
+    def call(self, k: int) -> Any:
+        """What a failure of call k is named by."""
+        return self.calls[k] if self.calls else self
+
+    def at(self, slot: int, k: int) -> Array:
+        """A value of call k, or the sum of a scalar over all calls, one after another."""
+        if k != TOTAL:
+            return row(self.series[slot], k)
+        total: Array = np.add.accumulate(np.array(self.series[slot]))[-1, ...].copy()
+        return total
+
+    def value(self, slot: int, k: int) -> Array | None:
+        """A value of a row, if it was kept."""
+        return row(self.series[slot], k) if slot in self.series else None
+
+    def keep(self) -> None:
+        """Forgets what neither goes from row to row nor into a derivative."""
+        kept = {*self.pattern, *self._kept_series()[0]}
+        self.series = {slot: values for slot, values in self.series.items() if slot in kept}
+        self.first, self.columns = (), dict[int, list[Node]]()
 
     def saved_at(self, k: int) -> Any:
         """What call k keeps for its derivative, as `FragmentCall.saved`."""
@@ -59,8 +126,8 @@ class Chain:
 
     def all_saved(self) -> list[Any]:
         """The same of every call."""
-        n, (slots, series) = len(self.calls), self._kept_series()
-        return [(slots, Kept(series, k)) for k in range(n)] if slots else [None] * n
+        slots, series = self._kept_series()
+        return [(slots, Kept(series, k)) for k in range(self.n)] if slots else [None] * self.n
 
     def _kept_series(self) -> Any:
         if self._kept is None:
@@ -95,7 +162,7 @@ def chain_from(
     calls = stretch_from(
         call, pattern, maker, makers, lambda c: c.origin is None and c.active == call.active and waits(c), apart
     )
-    return Chain(calls[::-1], pattern, free) if len(calls) >= repeats.SHORTEST else None
+    return Chain.of_calls(calls[::-1], pattern, free) if len(calls) >= repeats.SHORTEST else None
 
 
 def chain_along(
@@ -113,7 +180,7 @@ def chain_along(
     columns = columns_of(calls[:n])
     n = fitting(calls[:n], columns, pattern, makers)  # not where a value that goes from call to call is known by now
     n, free = _apart(calls[:n], columns, pattern, makers, is_free)
-    return Chain(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
+    return Chain.of_calls(calls[:n][::-1], pattern, free) if n >= repeats.SHORTEST else None
 
 
 def _apart(
@@ -152,20 +219,14 @@ class _Running:
 
     def __init__(self, chain: Chain, wanted: Iterable[int], arrays: Sequence[Array]) -> None:
         self.chain, self.slots = chain, sorted(wanted)
-        first = chain.calls[0]
-        n, steps = len(first.inputs), len(chain.calls)
+        n, rest = len(chain.first), chain.n - 1
         self.first = list(arrays[:n])
-        rest = iter(arrays[n:])
-        self.each = {
-            p: [self.first[p], *(next(rest) for _ in range(steps - 1))]
-            for p, kind in enumerate(chain.pattern)
-            if kind == EACH
-        }
+        starts = [n + j * rest for j in range(len(chain.columns))]
+        self.each = {p: [self.first[p], *arrays[k : k + rest]] for p, k in zip(chain.columns, starts, strict=True)}
         self.program = program_for(chain.fragment, frozenset(self.slots))
-        self.bound: Bound = self.program.bind(tuple([i.type for i in first.inputs]), first.words)
+        self.bound: Bound = self.program.bind(tuple([i.type for i in chain.first]), chain.oldest_words)
         self.values: dict[int, list[Array]] = {s: [] for s in self.slots}
-        #: The words of each call, where they differ.
-        self.words = [c.words for c in chain.calls] if any(c.words != first.words for c in chain.calls) else []
+        self.words = chain.words
 
     def operand(self, p: int, k: int) -> Array:
         """Operand p of call k, whose predecessors have run."""
@@ -174,11 +235,18 @@ class _Running:
             return self.each[p][k]
         return self.first[p] if kind == SAME or k == 0 else self.values[kind][k - 1]
 
+    def column(self, p: int) -> Any:
+        """Operand p of each call, after all of them ran; one array in a tuple if it is the same in all."""
+        kind = self.chain.pattern[p]
+        if kind == SAME:
+            return (self.first[p],)
+        return self.each[p] if kind == EACH else [self.first[p], *all_rows(self.chain.series[kind])[:-1]]
+
 
 def run_chain(engine: Any, chain: Chain, wanted: Iterable[int], arrays: Sequence[Array]) -> None:
     """Fills the series of a chain from the arrays of its inputs."""
     run = _Running(chain, wanted, arrays)
-    done, steps = 0, len(chain.calls)
+    done, steps = 0, chain.n
     while done < steps and not engine.ready(run.program, steps - done):
         until = done + engine.stretch(run.program, done, steps - done)
         _interpret(engine, run, range(done, until))
@@ -190,8 +258,11 @@ def run_chain(engine: Any, chain: Chain, wanted: Iterable[int], arrays: Sequence
                 run.values[slot].extend(all_rows(rows))
         else:
             chain.series = series
-            return
-    chain.series = dict(run.values)
+    if not chain.series:
+        chain.series = dict(run.values)
+    if not chain.calls:
+        others = set(range(len(run.first))) - chain.operands.keys()
+        chain.operands.update({p: run.column(p) for p in others})
 
 
 def _interpret(engine: Any, run: _Running, steps: range) -> None:
@@ -211,7 +282,7 @@ def _interpret(engine: Any, run: _Running, steps: range) -> None:
         Loop(tuple(p for p, _ in moving), tuple(links), tuple(kept), bool(run.words)),
         zip(*columns, strict=True) if columns else repeat((), len(steps)),
         [run.values[slot].append for slot in run.slots],
-        lambda k, failure: failure.named(run.chain.calls[steps[k]]),
+        lambda k, failure: failure.named(run.chain.call(steps[k])),
     )
     engine.count_interpreted(run.program, time.perf_counter() - start, len(steps))
 
@@ -219,7 +290,7 @@ def _interpret(engine: Any, run: _Running, steps: range) -> None:
 def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
     """The calls from `start` on, by machine code; their values as rows of an array for each slot."""
     code, bound = native.codes[run.program], run.bound
-    placed, steps = placed_for(code, bound), len(run.chain.calls) - start
+    placed, steps = placed_for(code, bound), run.chain.n - start
     table = Table(code.n_inputs + len(bound.out_types) + len(placed.rest))
     # Row 0 is what the first of these calls gets from the one before, row k + 1 what call k gives.
     # An output that the program adds to what is there begins as zero, as `program_for` may find such a one.
@@ -246,7 +317,7 @@ def _run_native(native: Any, run: _Running, start: int) -> dict[int, Array]:
     for p, stack in enumerate(stacks):
         table.rows(code.n_inputs + p, stack, 1)
     table.finish(native, code, bound, run.words[start:])
-    table.run(native, run.program, steps, lambda k: run.chain.calls[start + k])
+    table.run(native, run.program, steps, lambda k: run.chain.call(start + k))
     if start == 0:
         run.chain.operands = operands
     return {slot: stacks[run.program.position[slot]][1:] for slot in run.slots}

@@ -37,6 +37,7 @@ from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import BASE, Account, Ledger
 from nbgraph.errors import BindingError, BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
 from nbgraph.fragment import Fragment
+from nbgraph.loops import TOTAL
 from nbgraph.memory import copy
 from nbgraph.opened import region_of
 from nbgraph.parts import ReplayCall
@@ -195,7 +196,7 @@ class Engine:
             return slots, tuple([results[id(of), slot] for slot in slots])
 
         totals = schedule.totals_for({(id(call), slot): slot for slot in call.sums})
-        found = run_repeat(self, call, given, find, saved, totals, schedule.chain_of(call.calls))
+        found = run_repeat(self, call, given, find, saved, totals, schedule.chain_of(call))
         results.update(zip(zip(repeat(id(call)), found), found.values(), strict=False))
 
     def _run_replay(self, schedule: Schedule, call: ReplayCall, results: Results, batch: Batch) -> None:
@@ -495,13 +496,19 @@ def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None
 
 def _settle_chain(row: ChainRow) -> None:
     """Values for the nodes of a chain's calls that were sealed before."""
-    chain = row.call
-    values = {slot: all_rows(chain.series[slot]) for slot in {slot for slot, _, _ in row.live}}
+    chain, loop = row.call, row.loop
+    times = Counter([slot for slot, k, _ in row.live if k != TOTAL])
+    values = {slot: all_rows(chain.series[slot]) for slot, n in times.items() if 4 * n > chain.n}
     for slot, k, node in row.live:
         if node.data is None:  # else another thread was first
-            node.data = values[slot][k]
+            node.data = values[slot][k] if slot in values else chain.at(slot, k)
             if not chain.active:
-                drop_history(chain.calls[k], [node])
+                drop_history(loop or chain.calls[k], [node])
+    if loop is not None:
+        if loop.waits:
+            chain.keep()
+            loop.settle(chain)
+        return
     for k, (call, saved) in enumerate(zip(chain.calls, chain.all_saved(), strict=True)):
         if call.nodes is not None and k not in row.drafts:
             if call.saved is None:

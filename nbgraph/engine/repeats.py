@@ -50,7 +50,7 @@ class Repeated:
         totals: Mapping[int, Array],
         chained: tuple[Any, int],
     ) -> None:
-        self.call, self.find = call, find
+        self.call, self.rest, self.find = call, call.rest, find
         self.chain, self.place = chained
         needed = self.chain is None and any(kind == "saved" for kind, _ in call.plan.sources)
         self.saved = list(map(saved, call.calls)) if needed else []
@@ -58,22 +58,19 @@ class Repeated:
         self.cts: dict[int, Array] = dict(zip(call.links, given, strict=False))
         self.columns = [self._column(kind, which) for kind, which in call.plan.sources]
         self.program = _program(call)
-        newest = call.calls[0]
-        first = self.arrays(0)
-        types = tuple([i.type for i in newest.inputs])
-        words = call.plan.words_at(newest.fragment, types, newest.words)
-        differ = words and any(c.words != newest.words for c in call.calls)
+        first, of = self.arrays(0), self.rest.fragment
+        types = tuple(self.rest.types)
+        words = call.plan.words_at(of, types, self.rest.newest_words)
         #: The words of each step, where they differ.
-        self.words = [call.plan.words_at(c.fragment, types, c.words) for c in call.calls] if differ else []
+        self.words = [call.plan.words_at(of, types, w) for w in self.rest.words] if words else []
         self.bound = self.program.bind(tuple(map(type_of_array, first)), words)
         self.elsewhere = totals.keys()
         self.totals = self.program.accumulators(totals, self.bound.out_types)
         at = {slot: self.bound.out_types[self.program.position[slot]] for slot in call.apart}
         #: Results that every step has of its own, by slot: a row a step.
-        self.apart = {slot: memory.empty((len(call.calls), *t.shape), t.dtype) for slot, t in at.items()}
+        self.apart = {slot: memory.empty((self.rest.steps, *t.shape), t.dtype) for slot, t in at.items()}
 
     def _column(self, kind: str, which: int) -> Any:
-        calls = self.call.calls
         if kind == "cotangent" and which in self.call.links:
             return None
         if kind in ("cotangent", "beside"):
@@ -83,13 +80,13 @@ class Repeated:
             column = self._column_of_chain(which)
             if column is not None:
                 return column
-        if kind == "saved" and which >= len(calls[0].fragment.inputs):
+        if kind == "saved" and which >= len(self.rest.fragment.inputs):
             place = self.saved[0][0].index(which)
             if self.in_rows:
                 kept = self.saved[0][1]
                 return Rows(kept.series[place], kept.k)
             return [values[place] for _, values in self.saved]
-        nodes = [c.inputs[which] for c in calls]
+        nodes = self.rest.column(which)
         same = len(set(map(id, nodes))) == 1  # in all of them: equal numbers are one node, now and then
         return self._value(nodes[0]) if same else list(map(self._value, nodes))
 
@@ -99,7 +96,9 @@ class Repeated:
         series = self.chain.operands.get(which) if which < n else self.chain.series[which]
         if type(series) is np.ndarray:
             return Rows(series, self.place)
-        first = self.place + 1 - len(self.call.calls)
+        if type(series) is tuple:  # one for all
+            return series[0]
+        first = self.place + 1 - self.rest.steps
         return None if series is None else series[first : self.place + 1][::-1]
 
     def _value(self, node: Node) -> Array:
@@ -138,7 +137,7 @@ class Repeated:
             loop,
             zip(*columns, strict=True) if columns else repeat((), len(steps)),
             [take for _, take in takers],
-            lambda k, failure: failure.named(self.call.calls[steps[k]]),
+            lambda k, failure: failure.named(self.rest.call(steps[k])),
         )
         for slot, stack in self.apart.items():
             for k, a in zip(steps, made[position[slot]], strict=True):
@@ -191,7 +190,7 @@ def run_repeat(
 ) -> dict[Any, Array]:
     """The results of a repeat, by slot, or slot and step; without the sums that are added to `totals`."""
     run = Repeated(call, given, find, saved, totals, chained)
-    done, steps = 0, len(call.calls)
+    done, steps = 0, call.rest.steps
     while done < steps:
         if engine.ready(run.program, steps - done):
             _run_native(engine.native, run, done)
@@ -213,7 +212,7 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
     """The steps from `start` on, by machine code."""
     code = native.codes[run.program]
     placed = placed_for(code, run.bound)
-    steps = len(run.call.calls) - start
+    steps = run.rest.steps - start
     table = Table(code.n_inputs + len(run.bound.out_types) + len(placed.rest))
     turns = {s: _two(run, s) for s in run.call.links}
     for position, j in enumerate(code.picks):
@@ -228,7 +227,7 @@ def _run_native(native: Any, run: Repeated, start: int) -> None:
             table.column(position, column[start:])
     _outputs(run, table, turns, code.n_inputs, start)
     table.finish(native, code, run.bound, run.words[start:])
-    table.run(native, run.program, steps, lambda k: run.call.calls[start + k])
+    table.run(native, run.program, steps, lambda k: run.rest.call(start + k))
     run.cts = {s: pair[steps & 1, ...].copy() for s, pair in turns.items()}
 
 

@@ -21,14 +21,14 @@ import numpy as np
 
 from nbgraph.decided import Decided
 from nbgraph.engine.chains import Chain, chain_along, chain_from
-from nbgraph.engine.series import row as row_of
 from nbgraph.errors import BindingError, ShapeError
 from nbgraph.fragment import Fragment, at_sizes, size_at
+from nbgraph.loops import LoopCall, dissolve
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.plans import merge_plan
-from nbgraph.repeats import SHORTEST
+from nbgraph.repeats import SHORTEST, LoopRun
 from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
@@ -52,7 +52,7 @@ from nbgraph.types import Shape, TensorType
 _call, _data, _op, _slot = (attrgetter(name) for name in ("call", "data", "op", "slot"))
 _ONLY_NONE = {id(None)}
 #: What may have to run.
-_RUN = (FragmentCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
+_RUN = (FragmentCall, LoopCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
 #: So many calls at most run by themselves before a chain of them is looked for again, where there was none.
 LONGEST_PAUSE = 31
 Key = tuple[int, Any]
@@ -67,8 +67,10 @@ class Results(dict[Key, Array]):
         self.chained = chained
 
     def __missing__(self, key: Key) -> Array:
-        chain, k = self.chained[key[0]]
-        found = self[key] = row_of(chain.series[key[1]], k)
+        (chain, k), slot = self.chained[key[0]], key[1]
+        if type(slot) is tuple:  # of a loop: slot and row
+            slot, k = slot
+        found = self[key] = chain.at(slot, k)
         return found
 
 
@@ -114,19 +116,25 @@ class MergedRow:
 
 class ChainRow:
     """Calls of a loop that run as one. `live`: live nodes without a value, each with its slot and which call it is of;
-    `drafts`: those of calls that are not part of the graph yet, by which call it is."""
+    `drafts`: those of calls that are not part of the graph yet, by which call it is; `loop`: what was recorded as one.
+    """
 
-    __slots__ = ("call", "draft", "drafts", "id", "live", "wanted")
+    __slots__ = ("call", "draft", "drafts", "id", "live", "loop", "wanted")
 
-    def __init__(self, chain: Chain, drafts: Mapping[int, Draft]) -> None:
-        self.call, self.id, self.drafts, self.draft = chain, id(chain), drafts, None
-        self.live = [
-            (slot, k, node)
-            for k, call in enumerate(chain.calls)
-            for slot, reference in call.nodes or ()
-            if (node := reference()) is not None and node.data is None
-        ]
-        self.wanted = {slot for slot, _, _ in self.live}
+    def __init__(self, chain: Chain, drafts: Mapping[int, Draft], loop: LoopCall | None = None) -> None:
+        self.call, self.id, self.drafts, self.draft, self.loop = chain, id(chain), drafts, None, loop
+        if loop is None:
+            self.live = [
+                (slot, k, node)
+                for k, call in enumerate(chain.calls)
+                for slot, reference in call.nodes or ()
+                if (node := reference()) is not None and node.data is None
+            ]
+            self.wanted: set[int] = set()
+        else:
+            self.live = [(*node.slot, node) for node in loop.living() if node.data is None]
+            self.wanted = loop.carried
+        self.wanted.update({slot for slot, _, _ in self.live})
         self.wanted.update(slot for d in drafts.values() for slot in draft_slots(d))
         if chain.active:
             self.wanted.update(saved_slots(chain.fragment))
@@ -214,18 +222,21 @@ class Schedule:
         self._pauses: dict[Fragment, tuple[int, int]] = {}
         #: Calls that run before all others, since what they need is known.
         self._first: set[int] = set()
-        plain = not only_targets and not self.sizes and not self.bound
+        self._plain = not only_targets and not self.sizes and not self.bound
         self._visit(targets)
         while self._waiting or self._wait_for_more():
             row = self._found[heappop(self._waiting)[1]]
             if type(row) is ChainRow:  # met as one of its calls
                 continue
-            chain = self._chain(row.call) if plain and _is_plain(row) else None
+            if type(row.call) is LoopCall:
+                self._enter_loop(row.call)
+                continue
+            chain = self._chain(row.call) if self._plain and _is_plain(row) else None
             if chain is not None:
                 self._enter(chain)
                 continue
             self._visit(row.call.inputs)
-            if type(row.call) is RepeatCall:
+            if type(row.call) is RepeatCall and not _is_loop(row.call):
                 self._runs[id(row.call.run.calls[0])] = row.call.run
                 if any(kind == "saved" for kind, _ in row.call.plan.sources):
                     self._later += [call for call in row.call.calls[::-1] if call.saved is None]
@@ -249,7 +260,11 @@ class Schedule:
                 call_id, slot = self.key(node)
             row = self._found.get(call_id)
             if row is None:
-                row = self._wait_for(self._row(unaliased(node)))
+                made_by = unaliased(node)
+                if type(made_by.call) is LoopCall and not self._plain:
+                    dissolve(made_by.call)
+                    call_id, slot = self.key(made_by)
+                row = self._wait_for(self._row(made_by))
             row.wanted.add(slot)
 
     def _wait_for_more(self) -> bool:
@@ -292,6 +307,14 @@ class Schedule:
         self._first.update(map(id, chain.free))
         self._visit(chain.inputs)
 
+    def _enter_loop(self, loop: LoopCall) -> None:
+        """A loop is a chain as it is."""
+        loop.close()
+        chain = Chain.of_loop(loop)
+        self._found[id(loop)] = ChainRow(chain, {}, loop)
+        self.chained[id(loop)] = chain, 0
+        self._visit(chain.inputs)
+
     def _maker(self, node: Node) -> Any:
         """The call that makes the value of a node; None where that is known."""
         while node.data is None and node.op is None and type(node.call) is AliasCall:
@@ -324,12 +347,20 @@ class Schedule:
         """Whether a call may run before all others: it is in no chain, and all it needs is known."""
         return type(call) is FragmentCall and id(call) not in self.chained and not any(self._makers(call.inputs)[0])
 
-    def chain_of(self, calls: Sequence[FragmentCall]) -> tuple[Chain | None, int]:
-        """The chain that calls, newest first, run in one after another, and the place of the newest."""
+    def _chain_of(self, call: RepeatCall) -> tuple[Chain | None, int]:
+        """The chain that the calls of a repeat run in one after another, or ran in, and the place of the newest."""
+        if _is_loop(call):
+            loop, steps = call.rest.loop, call.rest.steps
+            return self.chained.get(id(loop), (loop.ran, 0))[0], steps - 1
+        calls = call.calls
         chain, k = self.chained.get(id(calls[0]), (None, 0))
         if chain is None or chain.calls[max(k + 1 - len(calls), 0) : k + 1][::-1] != tuple(calls):
             return None, 0
         return chain, k
+
+    def chain_of(self, call: RepeatCall) -> tuple[Any, int]:
+        """The same, as it was when this was drawn up."""
+        return self._chains[id(call)]
 
     def by_turns(self) -> bool:
         """Makes calls of several fragments by turns calls of one; whether there were any, so that it has to be drawn up
@@ -367,16 +398,15 @@ class Schedule:
         #: Of the calls of repeats, by id: what operands are; what they had kept.
         self._operands: dict[int, Any] = {}
         self._kept: dict[int, Any] = {}
+        #: By the id of a repeat, the chain of its calls.
+        self._chains: dict[int, tuple[Chain | None, int]] = {}
         for row in self.rows:
             if type(row.call) is RepeatCall:
                 self._survey_repeat(row.call)
-        once = [row.call for row in self.rows if type(row) is Row and _is_computed_once(row.call)]
-        once += [
-            c
-            for row in self.rows
-            if type(row) is ChainRow and is_computed_once(row.call.fragment)
-            for c in row.call.calls
-        ]
+        once: list[Any] = [row.call for row in self.rows if type(row) is Row and _is_computed_once(row.call)]
+        for row in self.rows:
+            if type(row) is ChainRow and is_computed_once(row.call.fragment):
+                once += row.call.calls if row.loop is None else [row.loop]
         #: Calls that may not be computed twice, with what waits for them.
         self._once = [(call, call.nodes) for call in once]
         last: dict[Key, int] = {}
@@ -398,12 +428,17 @@ class Schedule:
                 self._released.setdefault(reader, []).append((key, t))
 
     def _survey_repeat(self, call: RepeatCall) -> None:
-        """The same of the calls that a repeat goes through."""
-        chain, _ = self.chain_of(call.calls)
+        """The same of the calls that a repeat goes through; of a loop its chain knows all."""
+        chain, _ = self._chains[id(call)] = self._chain_of(call)
+        for node in one_after_another.from_iterable(call.each.values()):
+            if node.data is None:
+                self._operands[id(node)] = self._source(node)
+        if _is_loop(call):
+            return
         for p in {which for kind, which in call.plan.sources if kind in ("input", "saved")}:
-            if p >= len(call.calls[0].inputs):  # a saved value
+            if p >= len(call.rest.types):  # a saved value
                 continue
-            nodes = [c.inputs[p] for c in call.calls]
+            nodes = call.rest.column(p)
             kind = EACH if chain is None else chain.pattern[p]
             if kind >= 0:  # all but the oldest are results of the call before
                 keys = zip(map(id, call.calls[1:]), repeat(kind))
@@ -411,9 +446,6 @@ class Schedule:
             for node in nodes if kind == EACH else nodes[-1:]:
                 if node.data is None:
                     self._operands[id(node)] = self._source(node)
-        for node in one_after_another.from_iterable(call.each.values()):
-            if node.data is None:
-                self._operands[id(node)] = self._source(node)
         self._kept.update((id(c), c.saved) for c in call.calls if c.saved is not None)
 
     def operand(self, node: Node) -> Any:
@@ -546,6 +578,11 @@ def _given(call: FragmentCall) -> Iterable[Any]:
     """What a derived call's inputs are, with the nodes."""
     assert call.origin is not None
     return zip(call.origin[1].sources, call.inputs, strict=True)
+
+
+def _is_loop(call: RepeatCall) -> bool:
+    """Whether a repeat goes through the rows of a loop, which has not been taken apart."""
+    return type(call.rest) is LoopRun and call.rest.loop.calls is None
 
 
 def _is_computed_once(call: Any) -> bool:

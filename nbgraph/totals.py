@@ -1,0 +1,87 @@
+"""Totals: a loss that was added up term by term becomes one sum.
+
+In: the open nodes of a region. Out: those that are left; the last node of each long chain of additions of scalars is
+the value of a `SumCall` now.
+Why: how many terms there are is then no part of any structure, and a sum of a thousand terms is one call to seal, to
+differentiate and to run. Arrays stay as they are: where additions of them are one fragment, they are one pass.
+Holds: the terms are values of calls or leaves, of one dtype, and nobody refers to the totals between. What every row
+of a loop adds is one term, the loop's own total of it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Sequence
+from operator import attrgetter
+from sys import getrefcount
+from typing import Any
+
+from nbgraph.loops import LoopCall
+from nbgraph.op import REGISTRY
+from nbgraph.trace import Node, SumCall
+
+_call, _op = attrgetter("call"), attrgetter("op")
+#: Shorter chains stay as they are.
+SHORTEST = 8
+#: What `getrefcount` says, by way of `map`, of an object that a list and one operation refer to.
+_BETWEEN = next(map(getrefcount, [object()])) + 1
+
+
+def totalled(region: Sequence[Node]) -> Sequence[Node]:
+    """See the module; `region` is in recording order. Needs the lock."""
+    add = REGISTRY["add"]()
+    if list(map(_op, region)).count(add) < SHORTEST:
+        return region
+    inside = dict(zip(map(id, region), map(getrefcount, region), strict=True))
+    taken: set[int] = set()
+    for node in reversed(region):
+        if node.op is add and node.type.shape == () and id(node) not in taken:
+            between, terms = _chain(node, add, inside)
+            if len(between) >= SHORTEST and terms[-1].op is None:
+                taken.update(map(id, between))
+                _sum_up(node, terms)
+    return [node for node in region if id(node) not in taken] if taken else region
+
+
+def _chain(top: Node, add: object, inside: dict[int, int]) -> tuple[list[Node], list[Node]]:
+    """The additions below one, itself included, that make a total with it; the terms, last first, and what they are
+    added to."""
+    node, t, between, terms = top, top.type, [], []
+    while node.op is add and node.type is t:
+        a, b = node.inputs
+        if b.op is not None:
+            a, b = b, a
+        if b.op is not None or b.type is not t or a.type is not t:
+            break
+        between.append(node)
+        terms.append(b)
+        node = a
+        if inside.get(id(a)) != _BETWEEN:
+            break
+    return between, [*terms, node]
+
+
+def _sum_up(top: Node, terms: Sequence[Node]) -> None:
+    inputs = _by_loop(terms[::-1])
+    call = SumCall(tuple(inputs))
+    call.nodes = (weakref.ref(top),)
+    top.call, top.slot = call, 0
+    top.op, top.inputs, top.sizes = None, (), ()
+
+
+def _by_loop(terms: Sequence[Node]) -> list[Node]:
+    """Terms, where a result of every row of a loop that has not run is the loop's total of it."""
+    calls = list(map(_call, terms))
+    if LoopCall not in set(map(type, calls)):
+        return list(terms)
+    keys = [(id(c), t.slot[0]) if type(c) is LoopCall else None for c, t in zip(calls, terms, strict=True)]
+    totals: dict[Any, Node] = {}
+    for key, times in Counter(keys).items():
+        loop = calls[keys.index(key)]
+        if key is None or not loop.waits:
+            continue
+        loop.close()
+        if times == loop.n == len({t.slot for t, k in zip(terms, keys, strict=True) if k == key}):
+            totals[key] = loop.total(key[1])
+    return [*totals.values(), *(t for t, key in zip(terms, keys, strict=True) if key not in totals)]
