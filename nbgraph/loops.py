@@ -30,6 +30,8 @@ _ROWS = lock()
 _held: list[int] = []
 #: A loop begins after so many calls of a trace, none of which has run; where it cannot, so many more come first.
 AFTER, PAUSE = 8, 64
+#: A loop of fewer rows is taken apart when it is to run or to be differentiated: it may be part of something larger.
+LONG = 64
 #: So many rows at most of the first loop, and of those that go on with it: creation numbers are set aside for them.
 _ROOM, _MORE_ROOM = 1024, 4096
 #: In the place of a row's number: all rows.

@@ -17,7 +17,7 @@ from typing import Any
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
-from nbgraph.loops import TOTAL, LoopCall, dissolve
+from nbgraph.loops import LONG, TOTAL, LoopCall, dissolve
 from nbgraph.parts import Part, Vjp, plain_call
 from nbgraph.picks import PickCall, PlaceCall, is_pick, take
 from nbgraph.plans import Piece, cut_at
@@ -181,7 +181,7 @@ class Path:
         totals = frozenset(slot for slot, k in used if k == TOTAL)
         last = {slot for slot, k in used if k == newest}
         beside = Counter(slot for slot, k in used if TOTAL < k < newest)
-        if loop.n >= SHORTEST and all(times == newest for times in beside.values()) and not totals & beside.keys():
+        if loop.n >= LONG and all(times == newest for times in beside.values()) and not totals & beside.keys():
             return LoopRun(loop, loop.n, last, set(beside), totals)
         sums = [node for node in loop.living() if node.slot in used and node.slot[1] == TOTAL]
         calls = dissolve(loop)

@@ -142,6 +142,7 @@ class _Writer:
             f"  if before.of is not {of} or not before.waits: pass",
             f"  elif before.tip: out = before.extend(before, {given})",
             f"  elif before.n == before.room - 1: out = begin({of}, before, ({given},))",
+            f"  if out is None and before.n < {AFTER}: after = {-PAUSE}",
             "elif before.nodes is not None:",
             "  after = before.after + 1",
             f"  if after == {AFTER}:",

@@ -148,7 +148,9 @@ class LoopRun(NamedTuple):
         return [slot for slot in self.loop.pattern if slot >= 0]
 
     def column(self, p: int) -> list[Node]:
-        """Operand p of every row, which has it of its own or has the same."""
+        """Operand p of every row; while the loop is one, only of what rows have of their own or have in common."""
+        if self.loop.calls is not None:
+            return [c.inputs[p] for c in self.calls]
         columns = self.loop.columns
         return columns[p][: self.steps][::-1] if p in columns else [self.loop.first[p]] * self.steps
 

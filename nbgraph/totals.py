@@ -17,7 +17,7 @@ from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 
-from nbgraph.loops import LoopCall
+from nbgraph.loops import LONG, LoopCall
 from nbgraph.op import REGISTRY
 from nbgraph.trace import Node, SumCall
 
@@ -82,6 +82,6 @@ def _by_loop(terms: Sequence[Node]) -> list[Node]:
         if key is None or not loop.waits:
             continue
         loop.close()
-        if times == loop.n == len({t.slot for t, k in zip(terms, keys, strict=True) if k == key}):
+        if LONG <= times == loop.n == len({t.slot for t, k in zip(terms, keys, strict=True) if k == key}):
             totals[key] = loop.total(key[1])
     return [*totals.values(), *(t for t, key in zip(terms, keys, strict=True) if key not in totals)]

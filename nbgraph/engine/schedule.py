@@ -23,7 +23,7 @@ from nbgraph.decided import Decided
 from nbgraph.engine.chains import Chain, chain_along, chain_from
 from nbgraph.errors import BindingError, ShapeError
 from nbgraph.fragment import Fragment, at_sizes, size_at
-from nbgraph.loops import LoopCall, dissolve
+from nbgraph.loops import LONG, LoopCall, dissolve
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
@@ -261,7 +261,7 @@ class Schedule:
             row = self._found.get(call_id)
             if row is None:
                 made_by = unaliased(node)
-                if type(made_by.call) is LoopCall and not self._plain:
+                if type(made_by.call) is LoopCall and (not self._plain or made_by.call.n < LONG):
                     dissolve(made_by.call)
                     call_id, slot = self.key(made_by)
                 row = self._wait_for(self._row(made_by))
