@@ -2,8 +2,8 @@
 
 In:    the words [address of the target, address of the source, number of elements].
 Out:   the target, written whole; seen by other threads after `regions.settle`.
-Holds: source and target do not overlap. It is a kernel because its loops would take the compiler longer than the nest of
-       loops that calls it.
+Holds: source and target do not overlap. It is a kernel because its loops take the compiler longer than the nest that
+       calls it.
 """
 
 from __future__ import annotations
