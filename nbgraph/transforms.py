@@ -13,6 +13,7 @@ is then a gradient in the sense above); `holomorphic=True` gives f'(z) itself, o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from math import prod
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nbgraph import api, derive
-from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError, guarded
+from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError, describe, guarded, user_frame
 from nbgraph.gradients import in_type
 from nbgraph.trace import Node, alias_of, concrete_size, constant_of, leaf, own_array
 from nbgraph.trees import TreeDef, flatten, structure, unflatten
@@ -66,6 +67,7 @@ def grad(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic
 
 def value_and_grad(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Function:
     """The function that gives `(result, gradient)`, or `((result, aux), gradient)`; otherwise as `grad`.
+    Warns of a result that is no tensor, so that its gradient is zero: `float` and `np.array` give values.
 
     >>> value, gradient = value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
     >>> print(value, gradient)
@@ -310,7 +312,14 @@ def _run(what: str, fun: Function, args: tuple[Any, ...], kwargs: Any, argnums: 
         given[k] = arg
     result, aux = _split(fun(*given, **kwargs), fun, has_aux)
     outputs, out_tree = flatten(result)
-    return _Run(variables, tree, [o if isinstance(o, Node) else constant_of(o) for o in outputs], out_tree, aux)
+    nodes = [o if isinstance(o, Node) else constant_of(o) for o in outputs]
+    if what == "grad" and not any(isinstance(o, Node) for o in outputs):
+        warnings.warn(
+            f"grad of {_name(fun)}: the result is no tensor, so the gradient is zero; no gradient flows through what "
+            f"float, np.array and .eval() give ({describe(user_frame())})",
+            stacklevel=4,
+        )
+    return _Run(variables, tree, nodes, out_tree, aux)
 
 
 def _positions(what: str, fun: Function, argnums: Argnums, n: int) -> list[int]:
