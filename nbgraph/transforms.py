@@ -78,6 +78,12 @@ def value_and_grad(fun: Function, argnums: Argnums = 0, has_aux: bool = False, h
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         run = _run("grad", fun, args, kwargs, argnums, has_aux)
         out = _scalar_result(run, fun, holomorphic)
+        if run.lost:
+            warnings.warn(
+                f"grad of {_name(fun)}: the result is no tensor, so the gradient is zero; no gradient flows through "
+                f"what float, np.array and .eval() give ({describe(user_frame())})",
+                stacklevel=2,
+            )
         cts = _pull(run, [constant_of(1, out.type.code)])
         found = unflatten(run.tree, map(api.conj, cts) if holomorphic else cts)
         return ((out, run.aux), found) if has_aux else (out, found)
@@ -287,6 +293,7 @@ class _Run(NamedTuple):
     outputs: list[Node]
     out_tree: TreeDef
     aux: Any
+    lost: bool  # whether nothing that came out is a tensor
 
     @property
     def result(self) -> Any:
@@ -312,14 +319,8 @@ def _run(what: str, fun: Function, args: tuple[Any, ...], kwargs: Any, argnums: 
         given[k] = arg
     result, aux = _split(fun(*given, **kwargs), fun, has_aux)
     outputs, out_tree = flatten(result)
-    nodes = [o if isinstance(o, Node) else constant_of(o) for o in outputs]
-    if what == "grad" and not any(isinstance(o, Node) for o in outputs):
-        warnings.warn(
-            f"grad of {_name(fun)}: the result is no tensor, so the gradient is zero; no gradient flows through what "
-            f"float, np.array and .eval() give ({describe(user_frame())})",
-            stacklevel=4,
-        )
-    return _Run(variables, tree, nodes, out_tree, aux)
+    lost = not any(isinstance(o, Node) for o in outputs)
+    return _Run(variables, tree, [o if isinstance(o, Node) else constant_of(o) for o in outputs], out_tree, aux, lost)
 
 
 def _positions(what: str, fun: Function, argnums: Argnums, n: int) -> list[int]:
