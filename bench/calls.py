@@ -109,13 +109,8 @@ def measure(libraries: Sequence[str], rounds: int) -> Iterator[dict[str, Any]]:
 
 
 def microseconds(statements: Mapping[K, tuple[str, Mapping[str, Any]]], rounds: int) -> dict[K, float]:
-    """The median time of each statement."""
-    return {name: statistics.median(each) for name, each in by_rounds(statements, rounds).items()}
-
-
-def by_rounds(statements: Mapping[K, tuple[str, Mapping[str, Any]]], rounds: int) -> dict[K, list[float]]:
-    """The times of each statement in microseconds, the garbage collector running as it does. Each round takes all of
-    them for a millisecond, so that what disturbs the machine for a while disturbs all alike."""
+    """The median time of each statement, the garbage collector running as it does. Each round takes all of them for a
+    millisecond, so that what disturbs the machine for a while disturbs all alike."""
     timers = {
         k: timeit.Timer(source, "import gc; gc.enable()", globals=dict(g)) for k, (source, g) in statements.items()
     }
@@ -127,7 +122,7 @@ def by_rounds(statements: Mapping[K, tuple[str, Mapping[str, Any]]], rounds: int
     for _ in range(rounds):
         for name, timer in timers.items():
             taken[name].append(timer.timeit(number[name]) / number[name] * 1e6)
-    return taken
+    return {name: statistics.median(each) for name, each in taken.items()}
 
 
 def _source(operation: Operation, library: str) -> str | None:
