@@ -37,8 +37,8 @@ FEW = 8
 """From so many places a function of vectors may be called and still become part of each. One of some fifty instructions
 costs 4 ms each time; called instead, a short loop takes up to 1.3 times as long, one of ten operations no longer."""
 CROWD = 4
-"""So many of them in one block have more constants than there are registers (see `math.constants`; measured: six of them,
-0.87 of the time, single ones up to 1.15)."""
+"""So many of them in one block have more constants than there are registers (see `math.constants`; measured: six take
+0.87 of the time so, single ones up to 1.15)."""
 _CALLED = re.compile(rf"call [^@\n]*@({LANES}\w+)\(")
 KEPT = "nbgraph_kept"
 """The function that names those, so that they are not forgotten before loops are vectorised."""
