@@ -8,8 +8,9 @@ Holds: nothing of `to` overlaps the source; at most `MOST` dimensions. Dimension
 Where the last dimension has unit stride and some length, rows are copied. Else a tile at a time: the last dimensions of
 the result, up to `TILE` elements side by side there, times those with the smallest strides among the others, up to
 `TILE` elements near each other in the source. So a line of memory is fetched for one tile or two, whatever the strides.
-Where in source and result the elements of a tile are is tabled once; a dimension longer than a tile is cut. Tiles
-follow each other so that pages of memory are used up.
+A dimension of unit stride is among the latter, as soon as the former make a line: so it is not cut. Where in source and
+result the elements of a tile are is tabled once; a dimension longer than a tile is cut. Tiles follow each other so that
+pages of memory are used up.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ TILE, ENOUGH = 32, 16
 #: Elements in a row from which it is copied as such.
 ROW = 12
 
-#: Bytes of a result from which all lines of a tile are asked for before it is copied, and stored past the cache where
-#: they are whole lines (measured: half of the time for 2048 x 2048 float64).
+#: Bytes of a result from which all lines of a tile are asked for while the one before is copied, and stored past the
+#: cache where they are whole lines (measured: half of the time for 2048 x 2048 float64).
 MANY = 2**23
 PAGE = 4096
 
@@ -230,7 +231,7 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         columns, cut_column, unit, axis = 1, -1, 1, rank - 1
         while axis >= 0 and cut_column < 0 and columns < ENOUGH:
             if stride[axis] == 1 and columns * bytes_of >= LINE:
-                break  # whole, it gives longer rows
+                break
             most = _add_axis(row_from, columns, size[axis], stride[axis])
             taken[axis], step[axis] = 1, most
             if most < size[axis]:
