@@ -3,19 +3,18 @@
 In: a nest that does nothing but reduce. Out: its source.
 Holds: one of the nest's loops is cut into `STREAMS` equal parts, which run side by side; what is left is written once
 more, by itself. Elements of one result that meet so are combined by pairs before they are taken into its accumulator.
+Rows among many are not cut: parts that are less than some pages long are read more slowly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from nbgraph.codegen.nest import LONG, Accumulator, Loop, Nest, cast, close_loop, open_blocks, open_loop
 from nbgraph.kinds import Reduction
 
 #: Measured on 80 MB of float64, over the time of one stream: 2 streams .79, 4 streams .71.
 STREAMS = 4
-#: Elements of a row from which it is cut, into parts of some pages. (Rows of 3162 float32, cut, take 1.2 of the time.)
-LEAST = 8192
 #: Operations in a nest that may be written so many times.
 _MOST = 6
 
@@ -27,8 +26,8 @@ def emit_streams(nest: Nest) -> bool:
     kept, n = [a.depth for a in nest.accumulators.values()], len(nest.loops)
     if all(depth is None for depth in kept) and n > 1 and _reduces(nest, nest.loops[-2]):
         _emit_columns(nest)
-    elif all(depth is not None and depth < n for depth in kept) and _reduces(nest, nest.loops[-1]):
-        _emit_rows(nest)
+    elif n == 1 and all(depth == 0 for depth in kept):
+        _emit_row(nest)
     else:
         return False
     return True
@@ -64,35 +63,34 @@ def _emit_columns(nest: Nest) -> None:
     e.depth -= 2
     _open(nest, row, f"{STREAMS}*reach", size)
     open_loop(e, along, ())
-    _one_by_one(nest)
+    _one_by_one(nest, {})
     e.depth -= len(nest.loops)
 
 
-def _emit_rows(nest: Nest) -> None:
-    """Each row, or all there is, is reduced by itself."""
-    e, (*outer, along) = nest.e, nest.loops
-    for k, loop in enumerate(outer):
-        nest.start(k)
-        open_loop(e, loop, ())
-    nest.start(len(outer))
-    size, parts = e.size(along.size), nest.parts(len(outer))
-    e.line(f"reach = {size} // {STREAMS} if {size} >= {LEAST} else 0")
-    _open(nest, along, "0", "reach", parts, LONG // STREAMS)
+def _emit_row(nest: Nest) -> None:
+    """All there is, in one loop, is reduced to a number."""
+    e, (along,) = nest.e, nest.loops
+    nest.start(0)
+    size, parts = e.size(along.size), nest.parts(0)
+    e.line(f"reach = {size} // {STREAMS}")
+    if parts:
+        open_blocks(e, "0", "reach", parts, LONG // STREAMS)
+    _open(nest, along, *(("block", "end") if parts else ("0", "reach")))
     _combined(nest, along, lambda a, x: e.line(a.step(x)))
     close_loop(e, parts)
-    _open(nest, along, f"{STREAMS}*reach", size, parts)
-    _one_by_one(nest)
-    close_loop(e, parts)
-    for k in reversed(range(len(nest.loops))):
-        nest.finish(k)
-        e.depth -= k > 0
+    for part in parts:
+        e.line(part.start_part())
+    # So LLVM sees that they are few, and makes no vectors.
+    _open(nest, along, "0", f"{size} & {STREAMS - 1}")
+    _one_by_one(nest, {along.name: f"({STREAMS}*reach + {along.name})"})
+    e.depth -= 1
+    for line in (line for part in parts for line in part.finish_part()):
+        e.line(line)
+    nest.finish(0)
 
 
-def _open(nest: Nest, loop: Loop, start: str, stop: str, parts: Sequence[Accumulator] = (), length: int = LONG) -> None:
+def _open(nest: Nest, loop: Loop, start: str, stop: str) -> None:
     """Begins a part of a loop."""
-    if parts:
-        open_blocks(nest.e, start, stop, parts, length)
-        start, stop = "block", "end"
     nest.e.line(f"for {loop.name} in range({start}, {stop}):")
     nest.e.depth += 1
 
@@ -114,9 +112,9 @@ def _combined(nest: Nest, loop: Loop, take: Callable[[Accumulator, str], None]) 
         take(a, xs[0])
 
 
-def _one_by_one(nest: Nest) -> None:
-    """The statements for one element."""
-    nest.copy, nest.names = "", {}
+def _one_by_one(nest: Nest, names: Mapping[str, str]) -> None:
+    """The statements for one element of what is left."""
+    nest.copy, nest.names = "", names
     nest.statements()
 
 
