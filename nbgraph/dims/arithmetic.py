@@ -25,6 +25,8 @@ from nbgraph.dims.expression import (
 
 
 def add(left: Size, right: Size) -> Size:
+    if left == 0:
+        return right
     total = polynomial(left)
     for mono, coef in polynomial(right).items():
         total[mono] = total.get(mono, 0) + coef
@@ -36,6 +38,8 @@ def subtract(left: Size, right: Size) -> Size:
 
 
 def multiply(left: Size, right: Size) -> Size:
+    if left == 1:
+        return right
     total: Polynomial = {}
     for a, p in polynomial(left).items():
         for b, q in polynomial(right).items():
@@ -76,6 +80,8 @@ def substitute(expr: Size, mapping: Mapping[Hashable, Size]) -> Size:
     """
     if not isinstance(expr, DimExpr) or expr.names.isdisjoint(mapping):
         return expr
+    if expr.symbol is not None:
+        return as_size(mapping[expr.symbol])
     return fold(expr, lambda atom: _substitute_atom(atom, mapping))
 
 
