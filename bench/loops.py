@@ -8,7 +8,7 @@ timed. Times, none of which includes imports:
 
     cold   preparing and the first call in a fresh process, compiling included
     first  preparing and the first call at this n and K, in a process that has run another n and K before
-    warm   median of the calls after that
+    warm   median of the calls after that, of all implementations in one process, by turns
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=15, metavar="R", help="warm calls")
     parser.add_argument("--seconds", type=float, default=120, metavar="S", help="after which a process is given up")
     parser.add_argument("--only", type=_names, default=[], metavar="NAMES", help="these, by how their names begin")
+    parser.add_argument("--no-cold", dest="cold", action="store_false", help="first and warm times only")
     parser.add_argument("--no-limits", dest="limits", action="store_false", help="run what takes minutes, too")
     parser.add_argument("--smoke", action="store_true", help="n=8, K=10, three calls, only what is installed")
     parser.add_argument("--json", metavar="FILE", help="also write the results here")
@@ -118,14 +119,11 @@ def run(options: argparse.Namespace) -> int:
     options.points = [(n, K) for n in options.n for K in options.K]
     driver = Driver(POWER, options, lambda text: print(text, file=sys.stderr, flush=True))
     environment = harness.environment() | {"in_use": driver.in_use}
-    result = {"benchmark": "loops", "workload": POWER.title, "environment": environment, "rows": driver.rows}
-    for name in POWER.select(options.only):
-        driver.run(name)
-        if options.json:
-            report.write_json(result, options.json)
-    report.compare(driver.rows, POWER.baseline)
+    driver.run(POWER.select(options.only))
+    rows = report.compared(driver.rows, POWER.baseline)
+    result = {"benchmark": "loops", "workload": POWER.title, "environment": environment, "rows": rows}
     if options.json:
         report.write_json(result, options.json)
     report.show(result, only_measured=options.smoke)
-    bad = [row for row in driver.rows if row["implementation"].startswith("nbgraph") and row["status"] != "ok"]
+    bad = [row for row in rows if row["implementation"].startswith("nbgraph") and row["status"] != "ok"]
     return 1 if bad else 0

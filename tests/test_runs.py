@@ -76,9 +76,7 @@ def test_rule_03_a_stretch_of_two_periods_ends_where_the_search_stood() -> None:
 def test_a_loop_whose_every_step_adds_to_the_loss_is_pulled_back_as_one(jit: str, evals: int, monkeypatch) -> None:
     made: list[int] = []
     inner = derive.repeat
-    monkeypatch.setattr(
-        derive, "repeat", lambda run, part, *rest: made.append(part.steps) or inner(run, part, *rest)
-    )
+    monkeypatch.setattr(derive, "repeat", lambda run, part, *rest: made.append(part.steps) or inner(run, part, *rest))
     rng = np.random.default_rng(0)
     a0, data = rng.random((3, 3)) / 3, rng.random((40, 3))
     engine = nbg.Engine(jit=jit)
@@ -177,9 +175,7 @@ def test_operands_of_every_step_are_differentiated_by(jit: str, evals: int, oper
     (Maclaurin, Duvenaud, Adams, Gradient-based Hyperparameter Optimization through Reversible Learning, 2015)."""
     made: list[int] = []
     inner = derive.repeat
-    monkeypatch.setattr(
-        derive, "repeat", lambda run, part, *rest: made.append(part.steps) or inner(run, part, *rest)
-    )
+    monkeypatch.setattr(derive, "repeat", lambda run, part, *rest: made.append(part.steps) or inner(run, part, *rest))
     engine = nbg.Engine(jit=jit, cache_dir=None)
     count, rates = 24, np.random.default_rng(0).random(24) / 10
     given: Any = [T(r) for r in rates] if operands == "leaves" else T(rates)

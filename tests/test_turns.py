@@ -93,9 +93,7 @@ def test_gradients_of_random_loops(program: Any, twice: bool) -> None:
 def test_rounds_are_pulled_back_as_one(evals: int, jitted: bool, parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     inner = derive.repeat
-    monkeypatch.setattr(
-        derive, "repeat", lambda run, part, *rest: made.append(part.steps) or inner(run, part, *rest)
-    )
+    monkeypatch.setattr(derive, "repeat", lambda run, part, *rest: made.append(part.steps) or inner(run, part, *rest))
     for jit in ("never", "always"):
         engine = nbg.Engine(jit=jit, cache_dir=None)
         program = {"length": 60, "turns": parts, "jitted": jitted, "evals": evals, "used": "last"}
