@@ -41,8 +41,8 @@ def svd(a: Array, job: int) -> tuple[int, Array, Array, Array]:
     *batch, m, n = a.shape
     k = min(m, n)
     inner = k if job else 0
-    u, s, vh = (np.empty((*batch, *shape), a.dtype) for shape in ((m, inner), (k,), (inner, n)))
-    s = s.real.astype(a.real.dtype)
+    u, vh = np.empty((*batch, m, inner), a.dtype), np.empty((*batch, inner, n), a.dtype)
+    s = np.empty((*batch, k), a.real.dtype)
     words = a.size // (m * n), m, n, k, job, registry.workspace("svd", _code(a), m, n, k)
     return _run("svd", [u, s, vh, a], *words), u, s, vh
 

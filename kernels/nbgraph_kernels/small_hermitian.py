@@ -50,11 +50,11 @@ def hermitian(dtype: str, wanted: bool) -> Any:
     doubles = size // 8
     square = SMALL * SMALL * size
     matrix, reflections, vectors = stack(square), stack(square), stack(8 * SMALL * 6)
-    load, tridiagonalise, gather = _load(size), _tridiagonalise(wide), _gather(wide)
+    tridiagonalise, gather = _tridiagonalise(wide), _gather(wide)
 
     def run(w: Any, v: Any, a: Any, n: Any) -> Any:
         at, z = matrix(), reflections()
-        if load(elements(at), given(a), n) == 0:
+        if _load(elements(at), given(a), n) == 0:
             return 0
         d = vectors()
         e, tau, t = d + 8 * SMALL, d + 16 * SMALL, d + 32 * SMALL
@@ -76,21 +76,19 @@ def hermitian(dtype: str, wanted: bool) -> Any:
     return helper(run, apart=True)
 
 
-def _load(size: int) -> Any:
-    def load(to: Any, a: Any, n: Any) -> Any:
-        """The whole matrix, from its lower triangle; 1 if its sum of magnitudes is one to compute with."""
-        total = 0.0
-        for i in range(n):
-            for j in range(i):
-                x = a[i * n + j]
-                to[i * n + j] = x
-                to[j * n + i] = x.conjugate()
-                total += abs(x.real) + abs(x.imag)
-            to[i * n + i] = a[i * n + i].real
-            total += abs(a[i * n + i].real)
-        return 1 if LEAST <= total <= MOST or total == 0.0 else 0
-
-    return helper(load)
+@helper
+def _load(to: Any, a: Any, n: Any) -> Any:
+    """The whole matrix, from its lower triangle; 1 if its sum of magnitudes is one to compute with."""
+    total = 0.0
+    for i in range(n):
+        for j in range(i):
+            x = a[i * n + j]
+            to[i * n + j] = x
+            to[j * n + i] = x.conjugate()
+            total += abs(x.real) + abs(x.imag)
+        to[i * n + i] = a[i * n + i].real
+        total += abs(a[i * n + i].real)
+    return 1 if LEAST <= total <= MOST or total == 0.0 else 0
 
 
 def _tridiagonalise(dtype: str) -> Any:

@@ -2,9 +2,9 @@
 
 In:    typed pointers and addresses of double precision numbers, real or complex, row-major; sizes.
 Out:   the vectors of reflections, matrices times them, rows rotated.
-Holds: helpers of `small_hermitian` and `small_singular`, whose operands they have checked: no square overflows. What is
-       smaller than `TINY` relative to 1e-70 counts as zero, so that no reflection or rotation is made of numbers that
-       have lost digits.
+Holds: helpers of `small_hermitian` and `small_singular`, whose operands they have checked: no square overflows. What
+       squares to less than `TINY` counts as zero, so that no reflection or rotation is made of squares that have lost
+       digits.
 Source: Golub and Van Loan, Matrix Computations, sections 5.1 and 5.2; LAPACK xLARFG, xLARF, xLARTG.
 """
 
