@@ -47,7 +47,7 @@ def funm(A: Any, func: Callable[[Any], Any], disp: bool = True) -> TracedTensor:
     Of a real matrix and a function that is real on the real axis take `.real`. Digits are lost as the condition number
     of V grows; for matrices near one without a basis of eigenvectors use `expm`, `logm` or `sqrtm`, which need none.
 
-    >>> bool(abs(funm([[4.0, 1.0], [0.0, 9.0]], nbg.sqrt)[0, 1] - 0.2) < 1e-14)
+    >>> bool(abs(funm([[4.0, 1.0], [0.0, 9.0]], api.sqrt)[0, 1] - 0.2) < 1e-14)
     True
     """
     if not disp:

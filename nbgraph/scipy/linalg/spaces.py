@@ -85,7 +85,7 @@ def subspace_angles(A: Any, B: Any) -> TracedTensor:
     By cosines where those are small and by sines where these are (Knyazev and Argentati, SIAM J. Sci. Comput. 23, 2008
     (2002)).
 
-    >>> bool(abs(subspace_angles([[1.0], [0.0]], [[1.0], [1.0]])[0] - math.pi / 4) < 1e-15)
+    >>> bool(abs(subspace_angles([[1.0], [0.0]], [[1.0], [1.0]])[0] - np.pi / 4) < 1e-15)
     True
     """
     a, b = (matrix("subspace_angles", to_inexact(x), k) for k, x in enumerate(common(A, B)))

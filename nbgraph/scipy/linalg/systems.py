@@ -170,7 +170,7 @@ def solve_circulant(
     largest) is 0: with singular "raise" a `LinAlgError` at the eval, with "lstsq" the shortest of least squares.
 
     >>> solve_circulant([1.0, 0.0, 1.0], [3.0, 1.0, 2.0]).round(12).tolist()
-    [2.0, 0.0, 1.0]
+    [2.0, 1.0, 0.0]
     """
     if singular not in ("raise", "lstsq"):
         refuse("solve_circulant", "singular", singular, "'raise' or 'lstsq'")
