@@ -14,7 +14,7 @@ import warnings
 import weakref
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -253,7 +253,7 @@ class Native:
         for instr in program.body.instrs if self.objects.folder else ():
             if isinstance(instr.op, Kernel) and instr.op.interprets:
                 name, code = instr.op.kernel, program.body.types[instr.ins[0]].code
-                uninterrupted(lambda name=name, code=code: self.objects.make_kernel(name, code))
+                uninterrupted(partial(self.objects.make_kernel, name, code))
 
     @property
     def is_full(self) -> bool:
