@@ -257,8 +257,9 @@ class Nest:
     def finish_rows(self) -> None:
         """After the last loop."""
         for v in self.streamed:
+            kernel = self.e.named("kernel", "stream", self._buffer(v).code)
             self.e.line(f"if past{v}:")
-            self.e.line(f"    stream({self._row(v)}, row{v}, {self.e.size(self.loops[-1].size)})")
+            self.e.line(f"    stream({kernel}, {self._row(v)}, row{v}, {self.e.size(self.loops[-1].size)})")
 
     def _row(self, v: int) -> str:
         return f"{self.e.pointer(self._buffer(v))}, {self._index(v, names={self.loops[-1].name: '0'})}"
@@ -340,8 +341,9 @@ class Nest:
         """Takes an element into an accumulator in memory."""
         buffer, index = self._buffer(a.v), self._index(a.v, a.op.axes)
         self.e.line(f"v{a.v} = {self.e.load(buffer, index)}")
-        # The element first: an extremum that may be its first operand is stored under a mask, which is slow.
-        self.e.store(buffer, index, cast(a.code, a.op.combine(a.code, x, f"v{a.v}")))
+        # An extremum's element first: one that may be its first operand is stored under a mask, which is slow.
+        acc_and_x = (x, f"v{a.v}") if a.op.exact else (f"v{a.v}", x)
+        self.e.store(buffer, index, cast(a.code, a.op.combine(a.code, *acc_and_x)))
 
     # -- values ------------------------------------------------------------------------------------------------------
 
