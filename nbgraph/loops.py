@@ -294,9 +294,10 @@ def dissolve(loop: LoopCall) -> list[FragmentCall]:
     if loop.calls is None:
         loop.close()
         loop.calls = _calls_of(loop)
-    for node in loop.living():  # more than none where an interrupt came between, too
+    for node in loop.living():  # none if that was done before, unless an interrupt came between
         if node.call is loop:
             _move(node, loop.calls)
+    loop.nodes = []
     return loop.calls
 
 

@@ -177,6 +177,7 @@ class Path:
         """A loop as a run, if others than the next row use the same slots of every row; else it becomes its calls,
         which wait."""
         self.kept.append(loop)
+        loop.close()
         newest = loop.n - 1
         totals = frozenset(slot for slot, k in used if k == TOTAL)
         last = {slot for slot, k in used if k == newest}

@@ -265,6 +265,20 @@ def test_a_function_that_is_made_again_goes_on_in_no_loop_of_another() -> None:
     np.testing.assert_allclose(losses[-1].eval(engine), wanted[-1].eval(engine).sum(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("gradient_first", [False, True])
+def test_losses_that_are_kept_and_their_total(gradient_first: bool) -> None:
+    engine = nbg.Engine(jit="never")
+    a, x, ys = start()
+    _, losses = loop(nbg.jit(step), a, x, ys)
+    whole = total(losses)
+    if gradient_first:
+        whole.grad(a).eval(engine)
+    _, wanted = loop(step, a, x, ys)
+    np.testing.assert_allclose(whole.eval(engine), total(wanted).eval(engine), rtol=1e-12)
+    for got, right in zip(nbg.eval(*losses, engine=engine), nbg.eval(*wanted, engine=engine), strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12)
+
+
 # -- totals -----------------------------------------------------------------------------------------------------------
 
 

@@ -501,7 +501,7 @@ def _settle_chain(row: ChainRow) -> None:
     values = {slot: all_rows(chain.series[slot]) for slot, n in times.items() if 4 * n > chain.n}
     for slot, k, node in row.live:
         if node.data is None:  # else another thread was first
-            node.data = values[slot][k] if slot in values else chain.at(slot, k)
+            node.data = values[slot][k] if slot in values and k != TOTAL else chain.at(slot, k)
             if not chain.active:
                 drop_history(loop or chain.calls[k], [node])
     if loop is not None:
