@@ -275,9 +275,8 @@ def _compile(loop: LoopCall) -> Callable[..., Any]:
             f"    r{j}.active = {flag}; r{j}.call = loop; s{j} = r{j}.slot = ({slot}, k); r{j}.seq = next_seq()",
         ]
     lines += [
+        "    loop.n = k = k + 1",  # first: nodes of a row that was interrupted are nobody's
         f"    loop.nodes += ({''.join(f'ref(r{j}), ' for j in range(len(results)))})",
-        "    k += 1",
-        "    loop.n = k",
         f"    if k < loop.room - 1: loop.tip = ({''.join(f's{j}, ' for j in range(len(results)))})",
         f"  return ({''.join(f'r{j}, ' for j in range(len(results)))})",
     ]

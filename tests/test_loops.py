@@ -279,6 +279,20 @@ def test_losses_that_are_kept_and_their_total(gradient_first: bool) -> None:
         np.testing.assert_allclose(got, right, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "float32", "complex64", "bool"])
+def test_a_total_has_the_dtype_of_its_terms(dtype: str) -> None:
+    f = nbg.jit(lambda x: (nbg.flip(x), x[0] + x[1]))
+    x: Any = nbg.constant(np.array([1, 2], dtype))
+    whole: Any = nbg.constant(np.array(0, dtype))
+    for _ in range(K):
+        x, term = f(x)
+        whole = whole + term
+    wanted = np.array(True if dtype == "bool" else 3 * K, dtype)
+    got = whole.eval(nbg.Engine(jit="never"))
+    assert got.dtype == wanted.dtype
+    assert got == wanted
+
+
 # -- totals -----------------------------------------------------------------------------------------------------------
 
 

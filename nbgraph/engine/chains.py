@@ -106,7 +106,8 @@ class Chain:
         """A value of call k, or the sum of a scalar over all calls, one after another."""
         if k != TOTAL:
             return row(self.series[slot], k)
-        total: Array = np.add.accumulate(np.array(self.series[slot]))[-1, ...].copy()
+        values = np.array(self.series[slot])
+        total: Array = np.add.accumulate(values, dtype=values.dtype)[-1, ...].copy()
         return total
 
     def value(self, slot: int, k: int) -> Array | None:
