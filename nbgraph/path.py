@@ -17,7 +17,7 @@ from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
 from nbgraph.parts import Part, Vjp, plain_call
-from nbgraph.picks import PickCall, PlaceCall, is_pick, take
+from nbgraph.picks import PickCall, PlaceCall, is_pick, take, take_lists
 from nbgraph.plans import Piece, cut_at
 from nbgraph.repeats import SHORTEST, Run, call_environment, run_from, slot_node
 from nbgraph.seal import commit, draft
@@ -48,7 +48,7 @@ def seal(nodes: Sequence[Node]) -> None:
                 take(node)
             else:
                 rest.append(node)
-        for d in draft(rest) if rest else ():
+        for d in draft(rest, take_lists) if rest else ():
             commit(d, None)
 
 
