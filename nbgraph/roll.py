@@ -162,8 +162,9 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
     many nodes repeat."""
     numbers, n = words.numbers, len(words)
     stretches = list(_stretches(region, words, 2 if is_short else 3, is_short))
-    repeating = sum(end - first for first, end, _ in stretches)
-    rest = [[*_even(start, end), end] for start, end in _between(stretches, n)]
+    left = _between(stretches, n)
+    repeating = n - sum(end - start for start, end in left)
+    rest = [[*_even(start, end), end] for start, end in left]
     if (distinct := _operations(numbers, rest)) > DIVERSE:
         # Perhaps few blocks in ever another order: a loop whose branches the data decide. Then what comes a few times
         # by chance is no stretch.
@@ -178,8 +179,9 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
 
 
 def _between(stretches: Sequence[tuple[int, int, int]], n: int) -> list[tuple[int, int]]:
-    """Where what is left between stretches begins and ends."""
-    return list(zip([0, *(end for _, end, _ in stretches)], [*(first for first, _, _ in stretches), n], strict=True))
+    """Where what is left between stretches begins and ends; one may begin in the one before."""
+    starts, ends = [0, *(end for _, end, _ in stretches)], [*(first for first, _, _ in stretches), n]
+    return [(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
 def _stretches(region: Sequence[Node], words: _Words, fewest: int, is_short: bool) -> Iterator[tuple[int, int, int]]:
