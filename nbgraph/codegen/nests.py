@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nbgraph.codegen.columns import emit_columns, is_by_columns
 from nbgraph.codegen.nest import Nest, close_loop, loops_through, open_loop
+from nbgraph.codegen.streams import emit_streams
+
+#: Of more outputs than that none is stored past the cache: each is some twenty instructions and two loops for the
+#: compiler, and the processor gathers what it stores so for a few places at a time.
+STREAMS = 4
 
 
 def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
@@ -32,9 +36,7 @@ def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
             nest.start(k)
         open_loop(emitter, loop, [part for nest in nests for part in nest.parts(k)])
     for nest in nests:
-        if len(nests) == 1 and is_by_columns(nest):
-            emit_columns(nest)
-        else:
+        if len(nests) > 1 or not emit_streams(nest):
             nest.start_rows()
             nest.emit()
             nest.finish_rows()
@@ -59,7 +61,8 @@ def _stream_rows(nests: Sequence[Nest]) -> None:
     if len(nests) > 1 or not nests[0].reductions:
         read = {nest.e.body.base[v] for nest in nests for v in nest.strides}
         for nest in nests:
-            nest.streamed = [v for v in nest.streamable() if v not in read]
+            streamable = [v for v in nest.streamable() if v not in read]
+            nest.streamed = streamable if len(streamable) <= STREAMS else []
 
 
 def _fetch_rows(nests: Sequence[Nest]) -> None:
