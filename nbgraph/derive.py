@@ -81,6 +81,9 @@ def vjp(outputs: Sequence[tuple[Node, Node]], wrt: Sequence[Node], ends: Sequenc
     `ends` are independent variables, whatever they are made of: partial derivatives."""
     if ALIVE:
         settle([n for pair in outputs for n in pair], partly=True)
+    # First, so that a step of an optimiser is a region of its own, and the loop of them a chain.
+    if open_ones := [w for w in wrt if w.op is not None]:
+        seal(open_ones)
     if len(outputs) == 1 and outputs[0][0].op is not None:
         recorded = inline.gradient(*outputs[0], wrt) if wrt else None
         if recorded is not None:

@@ -19,7 +19,7 @@ from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
 from nbgraph.loops import LONG, TOTAL, LoopCall, dissolve
 from nbgraph.parts import Part, Vjp, plain_call
-from nbgraph.picks import PickCall, PlaceCall, is_pick, take
+from nbgraph.picks import PickCall, PlaceCall, is_pick, take, take_lists
 from nbgraph.plans import Piece, cut_at
 from nbgraph.repeats import SHORTEST, LoopRun, Run, call_environment, run_from, slot_node
 from nbgraph.seal import commit, draft
@@ -50,7 +50,7 @@ def seal(nodes: Sequence[Node]) -> None:
                 take(node)
             else:
                 rest.append(node)
-        for d in draft(rest) if rest else ():
+        for d in draft(rest, take_lists) if rest else ():
             commit(d, None)
 
 

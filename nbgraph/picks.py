@@ -10,7 +10,9 @@ breaks no chain. The cotangent of the whole is made once, not once for each slic
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ from nbgraph.trace import Node, SumCall, _next_seq, leaf, new_node, number_withi
 from nbgraph.types import Shape
 
 Array = np.ndarray[Any, Any]
+#: Lists of more slices than this are values of one call, wherever they come from.
+MANY = 32
+_op = attrgetter("op")
 #: The creation number of a slice, and its sizes.
 Slot = tuple[int, Shape]
 
@@ -82,6 +87,32 @@ def take(node: Node) -> None:
         view = op.view(of.data, sizes)  # read-only, as what it is a part of
         node.data = view if view.flags.c_contiguous else own_array(view)
     node.op, node.inputs, node.sizes = None, (), ()  # last: it is open until it has its value
+
+
+def take_lists(region: list[Node]) -> list[Node]:
+    """What is left of a region after many slices of one node, recorded one after another (a list of rows), have become
+    values of calls; what they are slices of is sealed."""
+    runs = list(_runs(region))
+    for run in runs:
+        of = run[0].inputs[0]
+        for d in draft([of]) if of.op is not None else ():
+            commit(d, None)
+        for node in filter(is_pick, run):
+            take(node)
+    return [node for node in region if node.op is not None] if runs else region
+
+
+def _runs(region: Sequence[Node]) -> Iterator[Sequence[Node]]:
+    """Stretches of more than MANY slices of one node."""
+    if not any(op.name == "slice" for op in set(map(_op, region))):
+        return
+    key = [(n.op, id(n.inputs[0])) if n.op.name == "slice" else None for n in region]  # type: ignore[union-attr]
+    start = 0
+    for what, members in groupby(key):
+        end = start + sum(1 for _ in members)
+        if what is not None and end - start > MANY:
+            yield region[start:end]
+        start = end
 
 
 def values(call: PickCall, array: Array, wanted: Iterable[Slot]) -> dict[Slot, Array]:

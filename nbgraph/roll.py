@@ -12,8 +12,9 @@ own kind is part of a longer loop and is one chunk again. So what a loop is made
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, chain, repeat
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, pairwise, repeat
 from operator import attrgetter
 from typing import Any
 
@@ -30,7 +31,9 @@ LONG = 64
 #: A loop inside a long period of another is cut where it has so many steps.
 MANY = 8
 
-#: Where little repeats, operands farther away than so many operations are told by their types alone: those from a list
+#: So many operations may be in chunks, no two the same, between what repeats, before blocks are looked for in them.
+DIVERSE = 4 * LONG
+#: Where not all repeats, operands farther away than so many operations are told by their types alone: those from a list
 #: of results are at another distance each time.
 NEAR = 8
 
@@ -53,8 +56,9 @@ def cut(region: Sequence[Node]) -> tuple[list[int], int]:
     n = len(region)
     if n > SHORT:
         bounds, repeating = _bounds(region, _Words(region), False)
-        if repeating < n // 2:
-            bounds, _ = _bounds(region, _Words(region, NEAR), False)
+        if n - repeating > LONG:
+            otherwise, more = _bounds(region, _Words(region, NEAR), False)
+            bounds = otherwise if more > repeating else bounds
         return [0, *bounds, n], 0
     if not _may_repeat(region):
         return _tiled(region)
@@ -154,16 +158,30 @@ class _Words:
 
 
 def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list[int], int]:
-    """Where to cut: at every period of each repeating stretch, at even distances elsewhere; how many nodes repeat."""
-    repeating = start = 0
-    bounds: list[int] = []
-    for first, end, period in _stretches(region, words, 2 if is_short else 3, is_short):
-        bounds += _even(start, first)
-        bounds += _periods(region, first, end, period)
-        repeating += end - max(first, start)
-        start = end
-    bounds += _even(start, len(words))
-    return sorted({b for b in bounds if 0 < b < len(words) and not _splits_pack(region, b)}), repeating
+    """Where to cut: at every period of each repeating stretch, and what is left at even distances, or as blocks; how
+    many nodes repeat."""
+    numbers, n = words.numbers, len(words)
+    stretches = list(_stretches(region, words, 2 if is_short else 3, is_short))
+    left = _between(stretches, n)
+    repeating = n - sum(end - start for start, end in left)
+    rest = [[*_even(start, end), end] for start, end in left]
+    if (distinct := _operations(numbers, rest)) > DIVERSE:
+        # Perhaps few blocks in ever another order: a loop whose branches the data decide. Then what comes a few times
+        # by chance is no stretch.
+        many = [(first, end, period) for first, end, period in stretches if end - first >= MANY * period]
+        joins = _joins(numbers)
+        blocks = [_at_blocks(numbers, joins, start, end) for start, end in _between(many, n)]
+        if 4 * _operations(numbers, blocks) <= distinct:
+            stretches, rest, repeating = many, blocks, n
+    bounds = [b for first, end, period in stretches for b in _periods(region, first, end, period)]
+    bounds += chain.from_iterable(rest)
+    return sorted({b for b in bounds if 0 < b < n and not _splits_pack(region, b)}), repeating
+
+
+def _between(stretches: Sequence[tuple[int, int, int]], n: int) -> list[tuple[int, int]]:
+    """Where what is left between stretches begins and ends; one may begin in the one before."""
+    starts, ends = [0, *(end for _, end, _ in stretches)], [*(first for first, _, _ in stretches), n]
+    return [(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
 def _stretches(region: Sequence[Node], words: _Words, fewest: int, is_short: bool) -> Iterator[tuple[int, int, int]]:
@@ -285,6 +303,23 @@ def _is_first(region: Sequence[Node], words: _Words, k: int, first: int, period:
         if not (carried and outside and same):
             return False
     return True
+
+
+def _operations(numbers: Sequence[int], cut: Iterable[Sequence[int]]) -> int:
+    """How many operations all different chunks have together."""
+    return sum(map(len, {tuple(numbers[a:b]) for bounds in cut for a, b in pairwise(bounds)}))
+
+
+def _at_blocks(numbers: Sequence[int], joins: Container[int], start: int, end: int) -> list[int]:
+    """Bounds from `start` to `end` where blocks begin, and at even distances in long ones."""
+    starts = [start, *(k for k in range(start + 1, end) if numbers[k] in joins), end]
+    return [b for a, e in pairwise(starts) for b in _even(a, e)] + [end]
+
+
+def _joins(numbers: Sequence[int]) -> set[int]:
+    """Words that often follow one word, and often another: blocks begin with them, so there are no more than words."""
+    often = Counter(b for (_, b), times in Counter(pairwise(numbers)).items() if times > 1)
+    return {word for word, others in often.items() if others > 1}
 
 
 def _even(start: int, end: int) -> list[int]:

@@ -12,7 +12,7 @@ nodes that are not committed stay open.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise
 from operator import add, attrgetter
 from sys import getrefcount
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, size_at
 from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
-from nbgraph.roll import cut, kinds_before
+from nbgraph.roll import SHORT, cut, kinds_before
 from nbgraph.totals import totalled
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection, site_of
 from nbgraph.types import Size, TensorType
@@ -100,13 +100,17 @@ _PLANS_LIMIT = 4096
 _TILINGS = _Tilings()
 
 
-def draft(targets: Sequence[Node]) -> list[Draft]:
-    """Calls for the open region below `targets`, in the order in which they run."""
+def draft(targets: Sequence[Node], aside: Callable[[list[Node]], list[Node]] | None = None) -> list[Draft]:
+    """Calls for the open region below `targets`, in the order in which they run. `aside` gives what is left of a long
+    region after it has sealed some of it otherwise."""
     if len(targets) == 1 and targets[0].op is not None:
         found = recognise(targets[0])
         if found is not None:
             return [draft_of(found)]
-    region = totalled(_open_region(targets))
+    region = _open_region(targets)
+    if aside is not None and len(region) > SHORT:
+        region = aside(region)
+    region = totalled(region)
     if not region:
         return []
     signature = _sign(region)

@@ -28,7 +28,7 @@ SHORTEST = 8
 _BETWEEN = next(map(getrefcount, [object()])) + 1
 
 
-def totalled(region: Sequence[Node]) -> Sequence[Node]:
+def totalled(region: list[Node]) -> list[Node]:
     """See the module; `region` is in recording order. Needs the lock."""
     add = REGISTRY["add"]()
     if list(map(_op, region)).count(add) < SHORTEST:

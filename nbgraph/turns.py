@@ -139,7 +139,7 @@ def _wiring(parts: Sequence[FragmentCall]) -> tuple[Wiring | None, list[Node]]:
     nodes: list[Node] = []
     wiring = []
     for call in parts:
-        if call.origin is not None and call.origin[0] is not None and id(call.origin[0]) not in place:
+        if not _stands_alone(call, place):
             return None, nodes
         refs = []
         for node in call.inputs:
@@ -155,6 +155,15 @@ def _wiring(parts: Sequence[FragmentCall]) -> tuple[Wiring | None, list[Node]]:
             refs.append((-1, k))
         wiring.append(tuple(refs))
     return tuple(wiring), nodes
+
+
+def _stands_alone(call: FragmentCall, place: Mapping[int, int]) -> bool:
+    """Whether a round that a call is in need not know what it was derived from: that is in it, too, or says nothing of
+    what the call depends on, nor of who recorded it, that the call does not."""
+    origin = call.origin and call.origin[0]
+    if origin is None or id(origin) in place:
+        return True
+    return not origin.sites and {id(i) for i in origin.inputs if i.active} <= set(map(id, call.inputs))
 
 
 def _round(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node]) -> Round:

@@ -252,3 +252,91 @@ def test_a_step_that_takes_what_earlier_steps_than_the_last_made(
     by_a, by_x = loss(a, x).grad([a, x])
     got = nbg.sum(by_a * da) + nbg.sum(by_x * dx)
     np.testing.assert_allclose(got.eval(engine), nbg.jvp(loss, (a0, x0), (da, dx))[1].eval(engine), rtol=1e-9)
+
+
+def _counts(loop: Any, sizes: Any) -> list[tuple[int, int]]:
+    """Structures seen by one engine, and operations for each step, after each of some numbers of steps."""
+    engine, found, before = nbg.Engine(jit="never"), [], 0
+    for n in sizes:
+        loop(n, engine)
+        stats = engine.stats()
+        found.append((stats.fragments, (stats.operations - before) // n))
+        before = stats.operations
+    return found
+
+
+def test_a_list_of_rows_made_first_costs_no_operation_a_row() -> None:
+    rng = np.random.default_rng(0)
+    a0, rows = rng.random((3, 3)) / 3, rng.random((200, 3))
+
+    def loop(n: int, engine: nbg.Engine, listed: bool = True) -> Any:
+        xs, a, x = T(rows[:n]), T(a0), nbg.constant(np.zeros(3))
+        doubled = 2.0 * xs
+        for row in nbg.unstack(doubled) if listed else (doubled[k] for k in range(n)):
+            x = nbg.tanh(a @ x + row)
+        return nbg.eval(*nbg.sum(x * x).grad([xs, a]), engine=engine)
+
+    assert len(set(_counts(loop, (100, 150, 200))[1:])) == 1
+    assert _counts(loop, (100,))[0][1] < _counts(lambda n, e: loop(n, e, False), (100,))[0][1]
+    for got, want in zip(loop(100, nbg.Engine()), loop(100, nbg.Engine(), False), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_a_loop_whose_branches_the_data_decide_is_made_of_few_fragments() -> None:
+    rng = np.random.default_rng(0)
+    a0, x0 = rng.random((3, 3)) + np.eye(3), rng.random(3)
+
+    def loop(n: int, engine: nbg.Engine) -> Any:
+        a, x, taken = T(a0), T(x0), np.random.default_rng(n).random(n) < 0.4
+        for k in range(n):
+            y = a @ x
+            x = x + 0.1 * y if taken[k] else y / nbg.linalg.norm(y)
+        return nbg.sum(x * a[0]).grad(a).eval(engine)
+
+    counts = [fragments for fragments, _ in _counts(loop, (600, 700, 800, 900))]
+    assert len(set(counts[1:])) == 1  # chunks of 64 operations would be 30 or more others each time
+
+
+def test_sums_of_lists_of_other_lengths_are_made_of_the_same_fragments() -> None:
+    def loop(n: int, engine: nbg.Engine) -> Any:
+        x, found = T([0.1, 0.2]), []
+        for _ in range(n):
+            x = nbg.tanh(x * 1.1)
+            found.append(nbg.sum(x * x))
+        return sum(found).eval(engine)
+
+    assert len({fragments for fragments, _ in _counts(loop, (150, 200, 231, 250))}) == 1
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_an_optimiser_without_evals_costs_the_same_operations_and_two_kinds_of_calls(jitted: bool) -> None:
+    rng = np.random.default_rng(0)
+    b0 = rng.random((3, 3))
+    s0, x0 = b0 @ b0.T + np.eye(3), rng.random(3)
+    plain = lambda a, x: 0.5 * (x @ (a @ x))  # noqa: E731
+    loss = nbg.jit(plain) if jitted else plain
+
+    def loop(n: int, engine: nbg.Engine, evals: bool = False) -> Any:
+        a, x, v = T(s0), T(x0), nbg.constant(np.zeros(3))
+        for _ in range(n):
+            v = 0.9 * v - 0.02 * loss(a, x).grad(x)
+            x = x + v
+            if evals:
+                x.eval(engine)
+        return a, x
+
+    def value(n: int, engine: nbg.Engine) -> Any:
+        return loop(n, engine)[1].eval(engine)
+
+    assert len(set(_counts(value, (40, 60, 100))[1:])) == 1
+    engine = nbg.Engine(jit="never")
+    value(50, engine)
+    assert engine.stats().fragments <= 4
+    # The graph stays one to differentiate, to second order, too.
+    found = []
+    for evals in (False, True):
+        a, x = loop(30, engine, evals)
+        first = nbg.sum(x * x).grad(a)
+        found.append(nbg.eval(x, first, nbg.sum(first * b0).grad(a), engine=engine))
+    for got, want in zip(*found, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)

@@ -367,7 +367,7 @@ def _evaluate_unbound(nodes: Sequence[Node], engine: Engine) -> list[Array]:
 
 def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8) -> list[Array]:
     with LOCK, Waiting():
-        drafts = draft(nodes)
+        drafts = draft(nodes, picks.take_lists)
         if len(drafts) == 1:
             arrays = [value_of(i) for i in drafts[0].call.inputs]
             simple = not any(a is None for a in arrays) and not any(n.op is None for n in nodes)
@@ -375,6 +375,7 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8) -> lis
             simple = False
         schedule = None if simple else Schedule(nodes, drafts, {}, {})
         if schedule is not None and schedule.by_turns():
+            schedule = None  # it holds what nobody else does, which then need not be computed
             schedule = Schedule(nodes, drafts, {}, {})
     if schedule is None:
         _run_draft(drafts[0], arrays, engine)

@@ -368,7 +368,7 @@ class Schedule:
         if len(self.rows) < 2 * SHORTEST:
             return False
         rows = [row for row in self.rows if type(row) is Row and row.draft is None]
-        parts = [row.call for row in rows if _is_plain(row) and may_be_part(row.call)]
+        parts = [row.call for row in rows if type(row.call) is FragmentCall and may_be_part(row.call)]
         return len(parts) >= 2 * SHORTEST and fuse(parts, {})
 
     def decides(self, step: Any) -> list[Key]:
