@@ -40,6 +40,8 @@ class Run(NamedTuple):
     def each(self) -> list[Node]:
         """The differentiable operands that every call but the oldest has of its own."""
         positions = [p for p, kind in enumerate(self.pattern) if kind == EACH]
+        if not positions:
+            return []
         return [c.inputs[p] for c in self.calls[:-1] for p in positions if c.inputs[p].active]
 
     @property
@@ -61,7 +63,7 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
     calls = stretch_from(
         call,
         pattern,
-        _maker,
+        _call,
         _makers,
         lambda c: _is_whole(c, slots) and admits(c),
         lambda calls, columns: _apart(calls, columns, pattern),
@@ -81,10 +83,6 @@ def _begins_together(oldest: FragmentCall, pattern: Sequence[int]) -> bool:
     return True
 
 
-def _maker(node: Node) -> Any:
-    return node.call
-
-
 def _makers(nodes: Sequence[Node]) -> tuple[list[Any], list[int]]:
     return list(map(_call, nodes)), list(map(_slot, nodes))
 
@@ -98,8 +96,12 @@ def _is_whole(call: FragmentCall, slots: tuple[int, ...]) -> bool:
 
 def _before(call: FragmentCall) -> FragmentCall | None:
     """The call that a run goes on with: the youngest of the same fragment that made an operand."""
-    made = [i.call for i in call.inputs if type(i.call) is FragmentCall and i.call.fragment is call.fragment]
-    return max(made, key=_seq, default=None)
+    found: FragmentCall | None = None
+    for i in call.inputs:
+        made = i.call
+        if type(made) is FragmentCall and made.fragment is call.fragment and (found is None or made.seq > found.seq):
+            found = made
+    return found
 
 
 def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int]) -> int:
@@ -142,7 +144,7 @@ def repeat(
     """The backward pass of calls of a run as one call; `given` are the cotangents of their newest, by slot; `each`
     those that every call has of its own, or the one that all of them have, besides what comes from the call after it.
     """
-    return RepeatCall(run, calls, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
+    return RepeatCall(run, calls, plan, links, [given[s] for s in links], each, tuple(sums), tuple(apart))
 
 
 def result(call: RepeatCall, slot: Any, t: TensorType) -> Node:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -219,6 +220,14 @@ def _numpy_index(taken: Sequence[Taken]) -> tuple[Any, ...]:
     return tuple(index)
 
 
+@lru_cache(maxsize=4096)
+def _checked_index(entries: tuple[Entry, ...], dims: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[Any, ...]:
+    """What a `slice` of these entries and words takes of an array of that shape, as an index of an ndarray."""
+    taken = _taken(entries, dims, sizes)
+    _check("getitem", dims, taken)
+    return _numpy_index(taken)
+
+
 def _pad_of(b: Any, entries: Sequence[Entry], ct: Any, dims: Shape, taken: Sequence[Taken]) -> Any:
     """Zeros of shape `dims` with `ct` in the region."""
     ones = tuple(entry[0] != "all" and d == 1 for entry, d in zip(entries, dims, strict=True))
@@ -276,9 +285,7 @@ class Slice(View):
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         x = np.asarray(ins[0])
-        taken = _taken(self.axes, x.shape, sizes)
-        _check("getitem", x.shape, taken)
-        return x[_numpy_index(taken)]
+        return x[_checked_index(self.axes, x.shape, sizes)]
 
     def view(self, x: Any, sizes: tuple[int, ...]) -> Any:
         """The region of an ndarray, which it lies in, as an ndarray that shares its memory."""
