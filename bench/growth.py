@@ -1,12 +1,14 @@
 """Seconds to the first value and gradient over the number of steps K: whose compile time grows with the loop?
 
 The power iteration of `python -m bench loops` at one n: the cold time of each (in a fresh process, with an empty cache
-folder, compiling included, imports not). An implementation that was given up at some K is not asked for a larger one.
+folder, compiling included, imports not), K by K, of all by turns. An implementation that was given up at some K is not
+asked for a larger one. `--repeats` takes the median of so many, in rounds of one of each.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,8 +26,7 @@ Row = dict[str, Any]
 
 def measure(name: str, n: int, K: int, seconds: float) -> Row:
     """One cold time, in milliseconds."""
-    job = {"path": POWER.path, "name": name, "points": [(n, K)], "repeats": 0, "before": None}
-    results, failure = harness.isolated("bench.workload:measure", seconds, **job)
+    results, failure = harness.isolated("bench.workload:measure", seconds, path=POWER.path, name=name, n=n, K=K)
     row = results[0] if results else {"status": "failed", "detail": failure}
     return {"implementation": name, "n": n, "K": K, "cold_ms": row.get("call_ms")} | {
         k: row[k] for k in ("status", "detail") if k in row
@@ -33,12 +34,22 @@ def measure(name: str, n: int, K: int, seconds: float) -> Row:
 
 
 def measured(options: argparse.Namespace) -> Iterator[Row]:
-    for name in options.only:
-        for K in options.K:
-            print(f"{name}, K = {K}", file=sys.stderr, flush=True)
-            yield (row := measure(name, options.n, K, options.seconds))
-            if row["status"] != "ok":
-                break
+    """A row for each K and implementation that was not given up before."""
+    names = list(options.only)
+    for K in sorted(options.K):
+        found: dict[str, list[Row]] = {name: [] for name in names}
+        for _ in range(options.repeats):
+            for name in names:
+                if all(row["status"] == "ok" for row in found[name]):
+                    print(f"{name}, K = {K}", file=sys.stderr, flush=True)
+                    found[name].append(measure(name, options.n, K, options.seconds))
+        for name, rows in found.items():
+            right = [row["cold_ms"] for row in rows if row["status"] == "ok"]
+            if len(right) == len(rows):
+                yield rows[-1] | {"cold_ms": statistics.median(right)}
+            else:
+                yield rows[-1]
+                names.remove(name)
 
 
 def draw(rows: Sequence[Row], file: str) -> None:
@@ -68,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, default=8, help="size (%(default)s)")
     parser.add_argument("--K", type=int, nargs="*", default=[10, 30, 100, 300, 1000], help="steps; none: only show")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--repeats", type=int, default=1, metavar="R", help="processes for each row")
     parser.add_argument("--seconds", type=float, default=90, metavar="S", help="after which a process is given up")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add the rows to those here, and show all")
     parser.add_argument("--plot", metavar="FILE", help="draw into FILE (needs matplotlib)")

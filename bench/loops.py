@@ -8,7 +8,7 @@ timed. Times, none of which includes imports:
 
     cold   preparing and the first call in a fresh process, compiling included
     first  preparing and the first call at this n and K, in a process that has run another n and K before
-    warm   median of the calls after that
+    warm   median of the calls after that, of all implementations in one process, by turns
 """
 
 from __future__ import annotations
@@ -118,14 +118,11 @@ def run(options: argparse.Namespace) -> int:
     options.points = [(n, K) for n in options.n for K in options.K]
     driver = Driver(POWER, options, lambda text: print(text, file=sys.stderr, flush=True))
     environment = harness.environment() | {"in_use": driver.in_use}
-    result = {"benchmark": "loops", "workload": POWER.title, "environment": environment, "rows": driver.rows}
-    for name in POWER.select(options.only):
-        driver.run(name)
-        if options.json:
-            report.write_json(result, options.json)
-    report.compare(driver.rows, POWER.baseline)
+    driver.run(POWER.select(options.only))
+    rows = report.compared(driver.rows, POWER.baseline)
+    result = {"benchmark": "loops", "workload": POWER.title, "environment": environment, "rows": rows}
     if options.json:
         report.write_json(result, options.json)
     report.show(result, only_measured=options.smoke)
-    bad = [row for row in driver.rows if row["implementation"].startswith("nbgraph") and row["status"] != "ok"]
+    bad = [row for row in rows if row["implementation"].startswith("nbgraph") and row["status"] != "ok"]
     return 1 if bad else 0

@@ -16,17 +16,15 @@ Row = dict[str, Any]
 KINDS = ("cold", "first", "warm")
 
 
-def compare(rows: Sequence[Row], baseline: str) -> None:
-    """Adds times an iteration, and warm times relative to the baseline's at the same point."""
-    measured = [r for r in rows if "K" in r]
-    base = {(r["n"], r["K"]): r.get("warm_ms") for r in measured if r["implementation"] == baseline}
-    for row in measured:
-        for kind in KINDS:
-            ms = row.get(f"{kind}_ms")
-            row[f"{kind}_us_per_iteration"] = None if ms is None else ms * 1e3 / row["K"]
-        ms, other = row.get("warm_ms"), base.get((row["n"], row["K"]))
-        row["warm_ratio"] = ms / other if ms and other else None
-        row["baseline"] = baseline
+def compared(rows: Sequence[Row], baseline: str) -> list[Row]:
+    """Rows with times an iteration added, and the name of what their `warm_ratio` is to."""
+
+    def times(row: Row) -> Row:
+        ms = {kind: row.get(f"{kind}_ms") for kind in KINDS}
+        each = {f"{kind}_us_per_iteration": None if t is None else t * 1e3 / row["K"] for kind, t in ms.items()}
+        return each | {"baseline": baseline}
+
+    return [row | times(row) if "K" in row else row for row in rows]
 
 
 def write_json(result: dict[str, Any], file: str) -> None:

@@ -7,8 +7,10 @@ Holds: what is not right to `TOLERANCE` is reported as wrong and not timed. Time
     first  preparing and the first call at this (n, K), in a process that has run another (n, K) before
     warm   median of the calls after that
 
-A cold time is taken in a process of its own. First and warm times are taken in one process an implementation, which
-runs the points in the order given, after `BEFORE`, which is not timed.
+A cold time is taken in a process of its own. First and warm times are taken in one process for all implementations,
+which runs the points in the order given, after `BEFORE`, which is not timed; at each point they run by turns
+(`harness.by_turns`), so that what slows the machine for a while slows all alike, and a ratio is the median of the
+rounds'.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -93,40 +96,75 @@ def error(result: Sequence[Any], wanted: Sequence[Any]) -> float:
 # -- in a measuring process ------------------------------------------------------------------------------------------
 
 
-def measure(path: str, name: str, points: Sequence[Point], repeats: int, before: Point | None) -> Iterator[Row]:
-    """Yields a row for each point, with `call_ms` (preparing and first call) and the warm times, if repeats > 0.
+def measure(path: str, name: str, n: int, K: int) -> Iterator[Row]:
+    """Yields a row with `call_ms` (preparing and first call), then one with `in_use`: versions and thread pools.
 
-    Then one with `in_use`: versions and thread pools. A single row where the library is absent.
+    A single row where the library is absent.
     """
-    module_name, _, attribute = path.partition(":")
-    workload: Workload = getattr(importlib.import_module(module_name), attribute)
+    workload = _workload(path)
     module, options = workload.module(name), workload.implementations[name].options
     absent, import_ms = harness.timed(module.available)
     if absent:
         yield {"status": "absent", "detail": absent}
         return
-    if before:
-        _prepare_and_run(module, options, *before, workload.data(before[0]))
-    for n, K in points:
-        row = _measure_point(workload, module, options, n, K, repeats)
-        yield row | {"import_ms": import_ms}
+    data = workload.data(n)
+    wanted = workload.reference(n, K, data)
+    gc.collect()
+    (_, result), call_ms = harness.timed(lambda: _prepare_and_run(module, options, n, K, data))
+    times = {"call_ms": call_ms, "import_ms": import_ms}
+    yield {"n": n, "K": K} | _judged(module, options, result, wanted) | times
     yield {"in_use": {"versions": harness.versions(PACKAGES), "thread_pools": harness.thread_pools()}}
 
 
-def _measure_point(w: Workload, module: Any, options: Any, n: int, K: int, repeats: int) -> Row:
-    data = w.data(n)
-    wanted = w.reference(n, K, data)
-    gc.collect()
-    (run, result), call_ms = harness.timed(lambda: _prepare_and_run(module, options, n, K, data))
+def measure_warm(path: str, points: Mapping[str, Sequence[Point]], repeats: int, limit: float) -> Iterator[Row]:
+    """Yields a row for each point and each implementation that has it, with `first_ms` and the warm times.
+
+    What takes over `limit` seconds to prepare and run once at a point is in no round there.
+    """
+    workload = _workload(path)
+    modules = {name: workload.module(name) for name in points}
+    options = {name: workload.implementations[name].options for name in points}
+    for name, module in modules.items():
+        module.available()
+        _prepare_and_run(module, options[name], *BEFORE, workload.data(BEFORE[0]))
+    for n, K in dict.fromkeys(tuple(point) for each in points.values() for point in each):
+        data = workload.data(n)
+        wanted = workload.reference(n, K, data)
+        runs: dict[str, Callable[[], Any]] = {}
+        rows: dict[str, Row] = {}
+        for name in [name for name in points if [n, K] in map(list, points[name])]:
+            gc.collect()
+            (run, result), first = harness.timed(
+                lambda name=name: _prepare_and_run(modules[name], options[name], n, K, data)  # noqa: B023
+            )
+            rows[name] = {"first_ms": first} | _judged(modules[name], options[name], result, wanted)
+            if rows[name]["status"] == "ok" and first < limit * 1e3:
+                runs[name] = run
+        rounds = harness.by_turns(runs, repeats, 20.0 * len(runs))
+        for name, run in runs.items():
+            times = _times(rounds[name], rounds.get(workload.baseline))
+            rows[name] |= _judged(modules[name], options[name], run(), wanted) | times  # still right, as it runs by now
+        for name, row in rows.items():
+            yield {"implementation": name, "n": n, "K": K} | row
+
+
+def _workload(path: str) -> Workload:
+    module_name, _, attribute = path.partition(":")
+    found: Workload = getattr(importlib.import_module(module_name), attribute)
+    return found
+
+
+def _times(taken: Sequence[float], baseline: Sequence[float] | None) -> Row:
+    times = {"warm_ms": statistics.median(taken), "warm_min_ms": min(taken), "calls": len(taken)}
+    return times | ({"warm_ratio": harness.ratio(taken, baseline)} if baseline else {})
+
+
+def _judged(module: Any, options: Any, result: Any, wanted: Any) -> Row:
     off = error(result, wanted)
-    times = {"call_ms": call_ms}
-    if repeats and off <= TOLERANCE:
-        times |= harness.repeated(run, repeats)
-        off = max(off, error(run(), wanted))  # still right, however it runs by now
     if off > TOLERANCE:
-        return {"n": n, "K": K, "status": "wrong", "error": off, "detail": f"off by {off:.1e}, relative"}
+        return {"status": "wrong", "error": off, "detail": f"off by {off:.1e}, relative"}
     remark = {"remark": module.remark(**options)} if hasattr(module, "remark") else {}
-    return {"n": n, "K": K, "status": "ok", "error": off} | times | remark
+    return {"status": "ok", "error": off} | remark
 
 
 def _prepare_and_run(module: Any, options: Any, n: int, K: int, data: Any) -> tuple[Any, Any]:
@@ -137,48 +175,65 @@ def _prepare_and_run(module: Any, options: Any, n: int, K: int, data: Any) -> tu
 # -- the driver ------------------------------------------------------------------------------------------------------
 
 
-class Absent(Exception):
-    """A library is not installed."""
-
-
 class Driver:
     """Measures implementations of a workload at points; rows are in `rows`, what was loaded in `in_use`."""
 
     def __init__(self, workload: Workload, options: argparse.Namespace, say: Callable[[str], None]) -> None:
         self.workload, self.options, self.say = workload, options, say
-        self.rows: list[Row] = []
         self.in_use: dict[str, Any] = {}
+        self._absent: dict[str, Row] = {}
+        self._found: dict[tuple[str, Point], Row] = {}
 
-    def run(self, name: str) -> None:
-        """One implementation: a row for each point, or one where its library is absent."""
-        head = {"implementation": name, "note": getattr(self.workload.module(name), "NOTE", "")}
-        try:
-            rows = {point: self._cold(name, point) for point in self.options.points}
-        except Absent as reason:
-            self.rows.append(head | {"status": "absent", "detail": str(reason)})
-            return
-        if not self.options.smoke:
-            self._warm(name, rows)
-        self.rows += [head | {"n": n, "K": K} | row for (n, K), row in rows.items()]
+    def run(self, names: Sequence[str]) -> None:
+        """A row for each implementation and point, or one for an implementation whose library is absent."""
+        for point in self.options.points:
+            for name in names:
+                if name not in self._absent:
+                    self._cold(name, point)
+        self._warm({name: self._right(name) for name in names if self._right(name)})
 
-    def _cold(self, name: str, point: Point) -> Row:
-        """A row with the cold time; in a smoke run, with the warm times too."""
+    @property
+    def rows(self) -> list[Row]:
+        """What was found so far."""
+        found = {(name, point): {"n": point[0], "K": point[1]} | row for (name, point), row in self._found.items()}
+        found |= {(name, None): row for name, row in self._absent.items()}
+        order = list(self.workload.implementations)
+        names = sorted(found, key=lambda key: order.index(key[0]))
+        return [{"implementation": k[0], "note": self._note(k[0])} | found[k] for k in names]
+
+    def _note(self, name: str) -> str:
+        return getattr(self.workload.module(name), "NOTE", "")
+
+    def _right(self, name: str) -> list[Point]:
+        """The points at which its first result is right."""
+        return [p for p in self.options.points if self._found.get((name, p), {}).get("status") == "ok"]
+
+    def _cold(self, name: str, point: Point) -> None:
+        """A row with the cold time."""
         reason = self._reason_to_skip(name, *point)
         if reason:
-            return {"status": "skipped", "detail": reason}
-        found, failure = self._ask(name, [point], self.options.repeats if self.options.smoke else 0, None)
-        row = found.get(point, {"status": "failed", "detail": failure})
-        return {"cold_ms": row.pop("call_ms", None)} | row
-
-    def _warm(self, name: str, rows: dict[Point, Row]) -> None:
-        """Adds first and warm times to the rows that are right."""
-        points = [point for point, row in rows.items() if row["status"] == "ok"]
-        if not points:
+            self._found[name, point] = {"status": "skipped", "detail": reason}
             return
-        found, failure = self._ask(name, points, self.options.repeats, BEFORE)
-        for point in points:
-            row = found.get(point, {"detail": failure})
-            rows[point] |= {"first_ms": row.pop("call_ms", None)} | row
+        self.say(f"{name}: n={point[0]} K={point[1]}")
+        results, failure = self._ask_cold(name, point)
+        row = results[0] if results else {"status": "failed", "detail": failure}
+        if row["status"] == "absent":
+            self._absent[name] = row
+            return
+        self._found[name, point] = {"cold_ms": row.pop("call_ms", None)} | row
+        if len(results) > 1:
+            self.in_use[name] = results[1]["in_use"]
+
+    def _warm(self, points: dict[str, list[Point]]) -> None:
+        """Adds first and warm times, by turns, to the rows that are right."""
+        if points:
+            self.say(f"by turns: {', '.join(points)}")
+            results, failure = self._ask_warm(points)
+            for name in points:
+                for point in points[name]:
+                    row = self._found[name, point]
+                    row |= next((r for r in results if (r["implementation"], (r["n"], r["K"])) == (name, point)),
+                                {"detail": failure})  # fmt: skip
 
     def _reason_to_skip(self, name: str, n: int, K: int) -> str | None:
         module = self.workload.module(name)
@@ -187,18 +242,11 @@ class Driver:
         limit = getattr(module, "limit", None)
         return limit(n, K) if limit and self.options.limits else None
 
-    def _ask(self, name: str, points: list[Point], repeats: int, before: Point | None) -> tuple[dict[Point, Row], Any]:
-        """The rows that a measuring process gives, by point, and what went wrong if something did."""
-        self.say(f"{name}: {', '.join(f'n={n} K={K}' for n, K in points)}")
-        seconds = self.options.seconds * (len(points) + bool(before))
-        job = {"path": self.workload.path, "name": name, "points": points, "repeats": repeats, "before": before}
-        results, failure = harness.isolated("bench.workload:measure", seconds, **job)
-        found: dict[Point, Row] = {}
-        for row in results:
-            if row.get("status") == "absent":
-                raise Absent(row["detail"])
-            if "in_use" in row:
-                self.in_use[name] = row["in_use"]
-            else:
-                found[row["n"], row["K"]] = row
-        return found, failure
+    def _ask_cold(self, name: str, point: Point) -> harness.Outcome:
+        job = {"path": self.workload.path, "name": name, "n": point[0], "K": point[1]}
+        return harness.isolated("bench.workload:measure", self.options.seconds, **job)
+
+    def _ask_warm(self, points: dict[str, list[Point]]) -> harness.Outcome:
+        seconds = self.options.seconds * (len(points) + sum(map(len, points.values())))
+        job = {"path": self.workload.path, "points": points, "repeats": self.options.repeats}
+        return harness.isolated("bench.workload:measure_warm", seconds, **job, limit=self.options.seconds)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import harness, loops, report, workload
+import nbgraph as nbg
+from bench import growth, harness, loops, report, workload
 from bench.__main__ import BENCHMARKS, main
 from bench.loops import POWER, power_data, power_reference
 from bench.peers.power import nbgraph_loop, numba_hand
@@ -155,33 +156,45 @@ def test_a_process_out_of_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class Canned(workload.Driver):
-    """A driver whose processes answer at once."""
+    """A driver whose processes answer at once: warm milliseconds for each implementation, or what is missing."""
 
-    def __init__(self, answers: dict[str, Any], smoke: bool = False) -> None:
-        options = argparse.Namespace(points=[(8, 10), (8, 100)], repeats=3, seconds=1, smoke=smoke, limits=True)
+    def __init__(self, answers: dict[str, Any]) -> None:
+        options = argparse.Namespace(points=[(8, 10), (8, 100)], repeats=3, seconds=1, smoke=False, limits=True)
         super().__init__(POWER, options, lambda _: None)
-        self.answers, self.asked = answers, 0
+        self.answers, self.asked = answers, []
 
-    def _ask(self, name: str, points: Any, repeats: int, before: Any) -> Any:
-        self.asked += 1
+    def _ask_cold(self, name: str, point: Any) -> Any:
+        self.asked.append((name, point))
         answer = self.answers[name]
-        if isinstance(answer, str):
-            raise workload.Absent(answer)
-        times = {"warm_ms": answer, "warm_min_ms": answer} if repeats else {}
-        return {(n, K): {"n": n, "K": K, "status": "ok", "call_ms": 5.0} | times for n, K in points}, None
+        row = {"status": "absent", "detail": answer} if isinstance(answer, str) else {"status": "ok", "call_ms": 5.0}
+        return harness.Outcome([row], None)
+
+    def _ask_warm(self, points: Any) -> Any:
+        self.asked.append(points)
+        rows = [
+            {"implementation": name, "n": n, "K": K, "status": "ok", "first_ms": 4.0, "warm_ms": self.answers[name]}
+            for name in points
+            for n, K in points[name]
+        ]
+        return harness.Outcome(rows[:-1], "died")
 
 
 def test_rows_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     driver = Canned({"nbgraph auto": 1.0, "torch eager": 2.0, "casadi": "casadi is not installed"})
-    for name in driver.answers:
-        driver.run(name)
-    assert driver.asked == 3 + 3 + 1  # two cold and one for the others; a library that is absent is asked for once
-    report.compare(driver.rows, POWER.baseline)
-    first = driver.rows[0]
-    assert (first["cold_ms"], first["first_ms"], first["warm_ms"], first["warm_ratio"]) == (5.0, 5.0, 1.0, 0.5)
-    assert first["warm_us_per_iteration"] == 100.0
+    driver.run(list(driver.answers))
+    small, large = driver.options.points
+    by_turns = {"nbgraph auto": [small, large], "torch eager": [small, large]}
+    cold = [(name, small) for name in driver.answers] + [(name, large) for name in ("nbgraph auto", "torch eager")]
+    assert driver.asked == [*cold, by_turns]  # a library that is absent is asked for once
+    rows = report.compared(driver.rows, POWER.baseline)
+    first = rows[0]
+    assert (first["cold_ms"], first["first_ms"], first["warm_ms"]) == (5.0, 4.0, 1.0)
+    assert (first["warm_us_per_iteration"], first["baseline"]) == (100.0, "torch eager")
+    assert [(r["implementation"], r.get("K"), r.get("detail")) for r in rows[2:]] == [
+        ("torch eager", 10, None), ("torch eager", 100, "died"), ("casadi", None, "casadi is not installed"),
+    ]  # fmt: skip
     environment = {"cpu": "a processor", "threads": 1, "python": "3", "system": "s", "commit": None, "in_use": {}}
-    result = {"workload": "w", "environment": environment, "rows": driver.rows}
+    result = {"workload": "w", "environment": environment, "rows": rows}
     report.write_json(result, str(tmp_path / "out.json"))
     assert json.loads((tmp_path / "out.json").read_text()) == result
     report.show(result)
@@ -194,8 +207,50 @@ def test_rows_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_limits_are_said_in_the_row() -> None:
     driver = Canned({"jax unrolled": 1.0})
     driver.options.points = [(8, 1000)]
-    driver.run("jax unrolled")
-    assert driver.rows[0]["status"] == "skipped" and driver.asked == 0
+    driver.run(["jax unrolled"])
+    assert driver.rows[0]["status"] == "skipped" and not driver.asked
+
+
+def test_all_run_by_turns_at_each_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = []
+
+    def by_turns(runs: dict[str, Any], repeats: int, seconds: float) -> dict[str, list[float]]:
+        turns.append(list(runs))
+        return {name: [1.0, 2.0 * (k + 1), 4.0] for k, name in enumerate(runs)}
+
+    monkeypatch.setattr(harness, "by_turns", by_turns)
+    monkeypatch.setattr(nbgraph_loop, "engine", lambda jit: nbg.Engine(jit="never"))
+    two = workload.Workload(**{**vars(POWER), "baseline": "nbgraph auto", "path": "test_bench:TWO"})
+    monkeypatch.setattr(sys.modules[__name__], "TWO", two, raising=False)
+    monkeypatch.setitem(sys.modules, "test_bench", sys.modules[__name__])
+    points = {"nbgraph auto": [[4, 3], [4, 5]], "nbgraph always": [[4, 5]]}
+    rows = list(workload.measure_warm(two.path, points, 3, 60.0))
+    assert turns == [["nbgraph auto"], ["nbgraph auto", "nbgraph always"]]
+    assert [(r["implementation"], r["K"], r["status"]) for r in rows] == [
+        ("nbgraph auto", 3, "ok"), ("nbgraph auto", 5, "ok"), ("nbgraph always", 5, "ok"),
+    ]  # fmt: skip
+    assert (rows[2]["warm_ms"], rows[2]["warm_ratio"], rows[2]["calls"]) == (4.0, 1.0, 3)
+
+
+def test_growth_gives_up_what_fails_and_goes_on_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def measure(name: str, n: int, K: int, seconds: float) -> dict[str, Any]:
+        asked.append((name, K))
+        failed = name == "jax unrolled" and K == 30
+        return {"implementation": name, "K": K, "cold_ms": len(asked), "status": "failed" if failed else "ok"}
+
+    monkeypatch.setattr(growth, "measure", measure)
+    options = argparse.Namespace(only=["nbgraph always", "jax unrolled"], n=8, K=[100, 10, 30], repeats=3, seconds=1)
+    rows = list(growth.measured(options))
+    ours, theirs = "nbgraph always", "jax unrolled"
+    assert (
+        asked == [(ours, 10), (theirs, 10)] * 3 + [(ours, 30), (theirs, 30), (ours, 30), (ours, 30)] + [(ours, 100)] * 3
+    )
+    assert [(r["implementation"], r["K"], r["status"], r["cold_ms"]) for r in rows] == [
+        (ours, 10, "ok", 3), (theirs, 10, "ok", 4), (ours, 30, "ok", 9), (theirs, 30, "failed", 8),
+        (ours, 100, "ok", 12),
+    ]  # fmt: skip
 
 
 def test_plain_table() -> None:
