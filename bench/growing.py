@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     """Measures and reports; 1 if nbgraph is not right."""
     if options.smoke:
         options.n, options.K, options.repeats = 4, 5, 3
-    options.points, options.limits = [(options.n, options.K)], False
+    options.points, options.limits, options.cold = [(options.n, options.K)], False, True
     driver = Driver(GROWING, options, lambda text: print(text, file=sys.stderr, flush=True))
     environment = harness.environment() | {"in_use": driver.in_use}
     driver.run(GROWING.select([options.only] if options.only else []))

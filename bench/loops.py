@@ -106,6 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=15, metavar="R", help="warm calls")
     parser.add_argument("--seconds", type=float, default=120, metavar="S", help="after which a process is given up")
     parser.add_argument("--only", type=_names, default=[], metavar="NAMES", help="these, by how their names begin")
+    parser.add_argument("--no-cold", dest="cold", action="store_false", help="first and warm times only")
     parser.add_argument("--no-limits", dest="limits", action="store_false", help="run what takes minutes, too")
     parser.add_argument("--smoke", action="store_true", help="n=8, K=10, three calls, only what is installed")
     parser.add_argument("--json", metavar="FILE", help="also write the results here")

@@ -113,19 +113,23 @@ def measure(path: str, name: str, n: int, K: int) -> Iterator[Row]:
     (_, result), call_ms = harness.timed(lambda: _prepare_and_run(module, options, n, K, data))
     times = {"call_ms": call_ms, "import_ms": import_ms}
     yield {"n": n, "K": K} | _judged(module, options, result, wanted) | times
-    yield {"in_use": {"versions": harness.versions(PACKAGES), "thread_pools": harness.thread_pools()}}
+    yield {"in_use": _in_use()}
 
 
 def measure_warm(path: str, points: Mapping[str, Sequence[Point]], repeats: int, limit: float) -> Iterator[Row]:
     """Yields a row for each point and each implementation that has it, with `first_ms` and the warm times.
 
-    What takes over `limit` seconds to prepare and run once at a point is in no round there.
+    What takes over `limit` seconds to prepare and run once at a point is in no round there. A single row where a
+    library is absent.
     """
     workload = _workload(path)
     modules = {name: workload.module(name) for name in points}
     options = {name: workload.implementations[name].options for name in points}
-    for name, module in modules.items():
-        module.available()
+    absent = {name: reason for name, module in modules.items() if (reason := module.available())}
+    yield from ({"implementation": name, "status": "absent", "detail": reason} for name, reason in absent.items())
+    points = {name: each for name, each in points.items() if name not in absent}
+    for name in points:
+        module = modules[name]
         _prepare_and_run(module, options[name], *BEFORE, workload.data(BEFORE[0]))
     for n, K in dict.fromkeys(tuple(point) for each in points.values() for point in each):
         data = workload.data(n)
@@ -146,12 +150,17 @@ def measure_warm(path: str, points: Mapping[str, Sequence[Point]], repeats: int,
             rows[name] |= _judged(modules[name], options[name], run(), wanted) | times  # still right, as it runs by now
         for name, row in rows.items():
             yield {"implementation": name, "n": n, "K": K} | row
+    yield {"in_use": _in_use()}
 
 
 def _workload(path: str) -> Workload:
     module_name, _, attribute = path.partition(":")
     found: Workload = getattr(importlib.import_module(module_name), attribute)
     return found
+
+
+def _in_use() -> Row:
+    return {"versions": harness.versions(PACKAGES), "thread_pools": harness.thread_pools()}
 
 
 def _times(taken: Sequence[float], baseline: Sequence[float] | None) -> Row:
@@ -189,7 +198,7 @@ class Driver:
         for point in self.options.points:
             for name in names:
                 if name not in self._absent:
-                    self._cold(name, point)
+                    self._begin(name, point)
         self._warm({name: self._right(name) for name in names if self._right(name)})
 
     @property
@@ -208,11 +217,14 @@ class Driver:
         """The points at which its first result is right."""
         return [p for p in self.options.points if self._found.get((name, p), {}).get("status") == "ok"]
 
-    def _cold(self, name: str, point: Point) -> None:
-        """A row with the cold time."""
+    def _begin(self, name: str, point: Point) -> None:
+        """A row, with the cold time if that is wanted."""
         reason = self._reason_to_skip(name, *point)
         if reason:
             self._found[name, point] = {"status": "skipped", "detail": reason}
+            return
+        if not self.options.cold:
+            self._found[name, point] = {"status": "ok"}
             return
         self.say(f"{name}: n={point[0]} K={point[1]}")
         results, failure = self._ask_cold(name, point)
@@ -229,11 +241,14 @@ class Driver:
         if points:
             self.say(f"by turns: {', '.join(points)}")
             results, failure = self._ask_warm(points)
-            for name in points:
+            self.in_use |= next(({"by turns": row["in_use"]} for row in results if "in_use" in row), {})
+            self._absent |= {row["implementation"]: row for row in results if row.get("status") == "absent"}
+            self._found = {key: row for key, row in self._found.items() if key[0] not in self._absent}
+            for name in [name for name in points if name not in self._absent]:
                 for point in points[name]:
                     row = self._found[name, point]
-                    row |= next((r for r in results if (r["implementation"], (r["n"], r["K"])) == (name, point)),
-                                {"detail": failure})  # fmt: skip
+                    found = [r for r in results if (r.get("implementation"), r.get("n"), r.get("K")) == (name, *point)]
+                    row |= found[0] if found else {"status": "failed", "detail": failure}
 
     def _reason_to_skip(self, name: str, n: int, K: int) -> str | None:
         module = self.workload.module(name)

@@ -57,7 +57,8 @@ from numpy import (
     single,
 )
 
-import nbgraph.einops_backend  # noqa: F401  (makes tensors known to einops)
+import nbgraph.autoray_backend
+import nbgraph.einops_backend  # noqa: F401  (both make tensors known to a library)
 from nbgraph import errors, fft, graph, linalg, nn, random, scipy, special, testing
 from nbgraph.api import (
     abs,

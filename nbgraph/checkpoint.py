@@ -26,8 +26,20 @@ from nbgraph.errors import BindingError, BoundsError, ShapeError, guarded, is_ou
 from nbgraph.jit import is_tracing
 from nbgraph.parts import Part, ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
-from nbgraph.trace import LOCK, Dropped, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of
+from nbgraph.trace import (
+    LOCK,
+    SCALAR,
+    Dropped,
+    FragmentCall,
+    JoinCall,
+    Node,
+    RepeatCall,
+    SplitCall,
+    _next_seq,
+    alias_of,
+)
 from nbgraph.trees import flatten, unflatten
+from nbgraph.within import inside, met_outside, outside
 
 __all__ = ["checkpoint", "checkpoint_loop"]
 
@@ -146,8 +158,12 @@ class _Again:
         """What the call returns, as results of a part."""
         seal(self.nodes)
         args = [alias_of(n) for n in self.nodes]
-        found, tree, start = self._run(args)
+        start = _next_seq()
+        with inside(start) as inner:
+            found, tree = self._run(args)
         given = dict(zip(map(id, args), self.nodes, strict=True))
+        if met_outside(inner.pairs(lambda n: given.get(id(n), n))):
+            return self._plainly()
         found = [given.get(id(x), x) for x in found]
         self.results = [k for k, x in enumerate(found) if isinstance(x, Node) and x.seq > start]
         made = [found[k] for k in self.results]
@@ -166,43 +182,35 @@ class _Again:
         """The results once more, and the differentiable tensors that were read from elsewhere."""
         if engine is not None and isinstance(self.f, _Stretch):
             self.f.engine = engine
-        found, _, start = self._run(args)
+        start = _next_seq()
+        found, _ = self._run(args)
         made = [found[k] for k in self.results]
         return made, self._sealed(made, start, args)
 
-    def _run(self, args: Sequence[Node]) -> tuple[list[Any], Any, int]:
-        """The leaves of what the function returns, its structure, and the number at which it began."""
+    def _run(self, args: Sequence[Node]) -> tuple[list[Any], Any]:
+        """The leaves of what the function returns, and its structure."""
+        given, named = self._filled(args)
+        return flatten(self.f(*given, **named))
+
+    def _plainly(self) -> Any:
+        """What the function returns, recorded as if there were no checkpoint."""
+        given, named = self._filled(self.nodes)
+        return self.f(*given, **named)
+
+    def _filled(self, args: Sequence[Node]) -> Any:
+        """The arguments, with other tensors among them."""
         leaves = list(self.leaves)
         for k, node in zip(self.at, args, strict=True):
             leaves[k] = node
-        given, named = unflatten(self.tree, leaves)
-        start = _next_seq()
-        found, tree = flatten(self.f(*given, **named))
-        return found, tree, start
+        return unflatten(self.tree, leaves)
 
     def _sealed(self, made: Sequence[Node], start: int, args: Sequence[Node]) -> list[Node]:
         """Seals results; returns the differentiable tensors, older than the call, that they depend on."""
         if any(n.op is not None for n in made):
-            seal([n for n in _outside(made, start) if n.op is not None])
+            seal([n for n in outside(made, start) if n.op is not None])
             seal(made)
         known = set(map(id, args))
-        return [n for n in _outside(made, start) if n.active and id(n) not in known]
-
-
-def _outside(made: Sequence[Node], start: int) -> list[Node]:
-    """The older nodes that nodes are made of."""
-    found: dict[int, Node] = {}
-    stack, seen = list(made), set[int]()
-    while stack:
-        node = stack.pop()
-        if node.seq <= start:
-            found[id(node)] = node
-            continue
-        source = node if node.op is not None else node.call
-        if source is not None and id(source) not in seen:
-            seen.add(id(source))
-            stack.extend(source.inputs)
-    return list(found.values())
+        return [n for n in outside(made, start) if n.active and id(n) not in known]
 
 
 def _forget(made: Sequence[Node], start: int) -> None:
@@ -211,7 +219,7 @@ def _forget(made: Sequence[Node], start: int) -> None:
     stack, seen = list(made), set[int]()
     while stack:
         node = stack.pop()
-        if node.seq <= start:
+        if node.seq <= start or node.slot == SCALAR:  # numbers are shared with others
             continue
         node.active = False
         if node.op is None and node.data is not None:

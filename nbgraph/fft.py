@@ -276,6 +276,10 @@ def irfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: str | None = None)
 
 def _pairs(name: str, x: TracedTensor, s: Any, axes: Any) -> list[tuple[Any, int]]:
     """Numbers of points (None: as many as there are) and axes."""
+    for argument, value in (("s", s), ("axes", axes)):
+        if not isinstance(value, Sequence | None):
+            wanted = "integers, in a tuple"
+            raise DtypeError("not a sequence", operation=name, position=argument, got=value, wanted=wanted)
     ndim = x.type.ndim
     given = (range(ndim) if s is None else range(-len(s), 0)) if axes is None else axes
     points: Sequence[Any] = [None] * len(given) if s is None else list(s)
@@ -288,11 +292,7 @@ def _pairs(name: str, x: TracedTensor, s: Any, axes: Any) -> list[tuple[Any, int
 def _over(name: str, a: Any, s: Any, axes: Any, norm: str | None, transform: Transform) -> TracedTensor:
     """The transform along the axes, the last one first."""
     x = operand(a)
-    for argument, given in (("s", s), ("axes", axes)):
-        if not isinstance(given, Sequence | None):
-            wanted = "integers, in a tuple"
-            raise DtypeError("not a sequence", operation=name, position=argument, got=given, wanted=wanted)
-    if axes is not None and not len(axes):
+    if isinstance(axes, Sequence) and not len(axes):
         return x
     for n, axis in reversed(_pairs(name, x, s, axes)):
         x = transform(x, n, axis, norm)

@@ -327,6 +327,7 @@ class _Names:
         self.find = find
         self.renamed: dict[Any, Size] = {}
         self.words: list[Size] = []
+        self._found: dict[DimExpr, Size] = {}  # a size occurs in many types, and what it is renamed to stays
         for i, t in enumerate(inputs):
             for axis, d in enumerate(t.shape):
                 d = find(d)
@@ -334,9 +335,14 @@ class _Names:
                     self.renamed.setdefault(d.symbol, dim(("d", i, axis)))
 
     def size(self, d: Size) -> Size:
-        d = self.find(d)
         if not isinstance(d, DimExpr):
             return d
+        found = self._found.get(d)
+        if found is None:
+            found = self._found[d] = self._renamed(self.find(d))
+        return found
+
+    def _renamed(self, d: Size) -> Size:
         for name in sorted(symbols(d) - self.renamed.keys(), key=repr):
             self.renamed[name] = dim(("w", len(self.words)))
             self.words.append(dim(name))

@@ -13,6 +13,7 @@ from nbgraph.errors import DifferentiationError, DtypeError, ShapeError
 from nbgraph.promote import as_code, operand, weak
 from nbgraph.trace import Node
 from nbgraph.trees import flatten, unflatten
+from nbgraph.within import note
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -30,6 +31,7 @@ def gradient(loss: TracedTensor, wrt: Any, allow_unused: bool) -> Any:
         )
     ct = weak(1, loss.type.code)
     if isinstance(wrt, Node) and _why_not(wrt) is None:
+        note([loss], [wrt])
         found = derive.vjp([(loss, ct)], [wrt])[0]  # the common case, without containers
         if found is not None:
             return found
@@ -49,6 +51,7 @@ def tangent(out: TracedTensor, wrt: Any, along: Any) -> TracedTensor:
         raise ShapeError("tangent has another structure", operation="jvp", got=other, wanted=tree)
     tangents = [in_type("jvp", "tangent", t, w) for t, w in zip(given, leaves, strict=True)]
     _check_inexact("jvp", out)
+    note([out], leaves)
     derive.seal(tangents)
     found: Any = derive.jvp([out], list(zip(leaves, tangents, strict=True)))[0]
     if found is None:
@@ -59,6 +62,7 @@ def tangent(out: TracedTensor, wrt: Any, along: Any) -> TracedTensor:
 def _pull(operation: str, out: TracedTensor, wrt: Any, ct: TracedTensor, allow_unused: bool) -> Any:
     leaves, tree = targets(operation, wrt)
     _check_inexact(operation, out)
+    note([out], leaves)
     found: list[Any] = list(derive.vjp([(out, ct)], leaves))
     for position, (w, g) in enumerate(zip(leaves, found, strict=True)):
         if g is None:

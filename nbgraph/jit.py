@@ -27,12 +27,13 @@ from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
 from nbgraph.opened import decides_sizes, region_of
 from nbgraph.promote import WEAK, operand, weak
-from nbgraph.record_call import STALE, Recorder, recorder
+from nbgraph.record_call import STALE, Recorder, inlined_recorder, recorder
 from nbgraph.seal import plan_of
 from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import SCALAR, Node, _next_seq, array_constant, formal
 from nbgraph.trees import TreeDef, flatten, unflatten
+from nbgraph.within import inside, met_outside
 from nbgraph_kernels.locks import in_forked_process
 
 __all__ = ["jit"]
@@ -252,7 +253,7 @@ class Traced:
         filled = [next(given) if is_traced(x) else x.value if type(x) is Static else x for x in leaves]
         start = _next_seq()
         filled_args, filled_kwargs = unflatten(tree, filled)
-        with TRACES.here():
+        with TRACES.here(), inside(start) as inner:
             result = self.f(*filled_args, **filled_kwargs)
         guards = Guards([self.f, *objects])  # now: what tracing changes, such as a counter, is not to trace again
         found, out_tree = flatten(result)
@@ -262,10 +263,15 @@ class Traced:
         if decides_sizes(region):
             made, known = _inlined(self.f, leaves, tree), True
         else:
-            plan, outside = plan_of(region) if region else (None, [])
-            made = recorder(plan, region, outside, formals, results, out_tree, guards)
             seen = guards.tensors.keys() | set(map(id, formals))
-            known = all(n.seq > start or id(n) in seen or is_scalar(n) for n in (*outside, *outputs))
+            of = dict(zip(map(id, formals), nodes, strict=True))
+            if met_outside(inner.pairs(lambda n: of.get(id(n), n))):  # only the caller's graph knows how
+                made, outside = inlined_recorder(_inlined(self.f, leaves, tree), formals, guards, inner), []
+            else:
+                plan, outside = plan_of(region) if region else (None, [])
+                made = recorder(plan, region, outside, formals, results, out_tree, guards, inner)
+            read = (*outside, *outputs, *(n for v, others in inner.pairs() for n in (v, *others)))
+            known = all(n.seq > start or id(n) in seen or is_scalar(n) for n in read)
         if known and all(n.type.lasting for n in formals):
             self._keep(made, signature, len(formals) == len(args) and not kwargs)
         return made

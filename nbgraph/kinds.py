@@ -137,10 +137,6 @@ class Reduction(Op):
         `least(acc, x)` are there besides Python's own: several lanes take those steps at a time."""
         raise TypeError(f"{self.name} has no combining step")
 
-    def update(self, code: str, acc: str, x: str) -> str:
-        """The same for an accumulator in memory, one of many side by side."""
-        return self.combine(code, acc, x)
-
 
 class View(Op):
     """A result that can share the operand's memory under another layout."""

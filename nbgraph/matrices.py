@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nbgraph.contraction import common_size
 from nbgraph.errors import DtypeError, ShapeError
 from nbgraph.kinds import INEXACT
+from nbgraph.labels import common_size
 from nbgraph.op import Sizes
 from nbgraph.types import Shape, Size, TensorType
 

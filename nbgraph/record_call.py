@@ -20,6 +20,7 @@ from nbgraph.errors import GENERATED
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import FragmentCall, Node, Pack, _next_seq, site_of
 from nbgraph.trees import TreeDef, unflatten
+from nbgraph.within import Inner, met_outside
 
 Recorder = Callable[..., Any]
 _seq = attrgetter("seq")
@@ -35,13 +36,22 @@ def recorder(
     results: Sequence[Any],
     tree: TreeDef,
     guards: Guards,
+    inner: Inner,
 ) -> Recorder:
     """See the module. `results` are leaves of `tree`: nodes, or things that are handed out as they are."""
     writer = _Writer(formals, guards)
+    writer.check(inner, "")
     if region:
         writer.call(plan, region, outside, [r for r in results if isinstance(r, Node)])
     shown = _expression(tree, iter([writer.name_of(r) for r in results]), writer.constant)
     return writer.function(shown)
+
+
+def inlined_recorder(f: Recorder, formals: Sequence[Node], guards: Guards, inner: Inner) -> Recorder:
+    """A recorder that calls `f` instead, as long as something differentiated inside depends on the variable outside."""
+    writer = _Writer(formals, guards)
+    writer.check(inner, "not ")
+    return writer.function(f"{writer.constant(f)}({', '.join(writer.arguments)})")
 
 
 class _Writer:
@@ -68,6 +78,13 @@ class _Writer:
         if found is None:
             found = self.known[id(thing)] = self.constant(thing)
         return found
+
+    def check(self, inner: Inner, wrong: str) -> None:
+        """A line that asks whether what is differentiated inside depends on the variables outside."""
+        pairs = "".join(f"({v}, ({', '.join(nodes)},)), " for v, nodes in inner.pairs(self.name_of))
+        if pairs:
+            self.names["met_outside"] = met_outside
+            self.lines.append(f"if {wrong}met_outside(({pairs})): return STALE")
 
     def call(self, plan: Any, region: Sequence[Node], outside: Sequence[Node], results: Sequence[Node]) -> None:
         """Lines that make the call and its result nodes."""

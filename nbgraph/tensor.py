@@ -16,7 +16,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from nbgraph import api, dispatch, gradients, pickling
-from nbgraph.api.indexing import getitem, setitem
+from nbgraph.api.indexing import getitem
 from nbgraph.api.products import MATMULS
 from nbgraph.dims import DimExpr, dim
 from nbgraph.engine import Engine, evaluate, value
@@ -27,6 +27,7 @@ from nbgraph.promote import record1, record2
 from nbgraph.settle import refresh
 from nbgraph.trace import Node, concrete_size, leaf, leaf_of_number, own_array, placeholder, set_handle, value_of
 from nbgraph.types import Shape, Size, TensorType, code_of
+from nbgraph.updates import At
 
 __all__ = ["TracedTensor"]
 
@@ -171,14 +172,14 @@ class TracedTensor(Node):
         return api.imag(self)
 
     @property
-    def at(self) -> _At:
+    def at(self) -> At:
         """`x.at[index].set(value)`, `.add`, `.mul`, `.max`, `.min`: x with a region changed, as a new tensor.
 
         >>> nbg_zeros = TracedTensor.from_tensor([0.0, 0.0, 0.0])
         >>> nbg_zeros.at[1:].add([1, 2]).tolist()
         [0.0, 1.0, 2.0]
         """
-        return _At(self)
+        return At(self)
 
     # -- values -------------------------------------------------------------------------------------------------------
 
@@ -442,66 +443,3 @@ def _size(d: Any) -> Size:
         wanted = "an int >= 0, a name, or an expression of sizes (nbg.dim)"
         raise ShapeError("not a size", operation="placeholder", got=repr(d), wanted=wanted)
     return operator.index(d)
-
-
-class _At:
-    """`x.at`."""
-
-    __slots__ = ("x",)
-
-    def __init__(self, x: TracedTensor) -> None:
-        self.x = x
-
-    def __getitem__(self, index: Any) -> _Region:
-        return _Region(self.x, index)
-
-
-class _Region:
-    """`x.at[index]`."""
-
-    __slots__ = ("index", "x")
-
-    def __init__(self, x: TracedTensor, index: Any) -> None:
-        self.x, self.index = x, index
-
-    def set(self, value: Any) -> TracedTensor:
-        """x with the region replaced by value."""
-        return setitem(self.x, self.index, value)
-
-    def add(self, value: Any) -> TracedTensor:
-        """x with value added to the region; where an index occurs several times, that often."""
-        return setitem(self.x, self.index, value, "add")
-
-    def mul(self, value: Any) -> TracedTensor:
-        """x with the region multiplied by value; where an index occurs several times, that often."""
-        return setitem(self.x, self.index, value, "mul")
-
-    def max(self, value: Any) -> TracedTensor:
-        """x with the larger of the region and value."""
-        return setitem(self.x, self.index, value, "max")
-
-    def min(self, value: Any) -> TracedTensor:
-        """x with the smaller of the region and value."""
-        return setitem(self.x, self.index, value, "min")
-
-    multiply = mul
-
-    def subtract(self, value: Any) -> TracedTensor:
-        """x with value subtracted from the region; where an index occurs several times, that often."""
-        return self.add(api.negative(value))
-
-    def divide(self, value: Any) -> TracedTensor:
-        """x with the region divided by value; where an index occurs several times, that often."""
-        return self.mul(api.reciprocal(value))
-
-    def power(self, value: Any) -> TracedTensor:
-        """x with the region to the power of value."""
-        return self.set(api.power(self.get(), value))
-
-    def apply(self, function: Any) -> TracedTensor:
-        """x with the region replaced by a function of it."""
-        return self.set(function(self.get()))
-
-    def get(self) -> TracedTensor:
-        """The region, x[index]."""
-        return getitem(self.x, self.index)

@@ -110,11 +110,12 @@ class _Check(NamedTuple):
         vs = [_direction(rng, x) for x in self.point]
         differences = self._differences(vs)
         cts = [_direction(rng, d) for d in differences]
+        tangents = None
         if "fwd" in self.modes:
-            self._forward(vs, differences)
+            tangents = self._forward(vs, differences)
             self._deeper(order, rng, self._jvp, vs, "forward")
         if "rev" in self.modes:
-            self._reverse(vs, cts, differences)
+            self._reverse(vs, cts, differences, tangents)
             self._deeper(order, rng, self._vjp, cts, "reverse")
 
     def gauge(self, rng: np.random.Generator) -> None:
@@ -145,17 +146,20 @@ class _Check(NamedTuple):
     def _moved(self, vs: list[Array], step: float) -> list[Node]:
         return [constant_of(x + x.dtype.type(step) * v) for x, v in zip(self.point, vs, strict=True)]
 
-    def _forward(self, vs: list[Array], differences: list[Array]) -> None:
+    def _forward(self, vs: list[Array], differences: list[Array]) -> list[Array]:
+        """The tangents, which are the differences."""
         tangents = self._values(self._jvp(*self.point, *vs))
         for k, (got, wanted) in enumerate(zip(tangents, differences, strict=True)):
             self._compare(f"forward mode, result {k}", got, wanted, np.max(np.abs(wanted), initial=0.0))
+        return tangents
 
-    def _reverse(self, vs: list[Array], cts: list[Array], differences: list[Array]) -> None:
+    def _reverse(
+        self, vs: list[Array], cts: list[Array], differences: list[Array], tangents: list[Array] | None
+    ) -> None:
         pulled = self._values(self._vjp(*self.point, *cts))
         got, scale = _inner(pulled, vs), _norm(cts) * _norm(differences)
         self._compare("reverse mode, <J* ct, v>", got, _inner(cts, differences), scale)
-        if "fwd" in self.modes:
-            tangents = self._values(self._jvp(*self.point, *vs))
+        if tangents is not None:
             self._compare("adjoint identity, <J* ct, v> = <ct, J v>", got, _inner(cts, tangents), scale)
 
     def _compare(self, what: str, got: Any, wanted: Any, scale: float) -> None:

@@ -13,6 +13,7 @@ is then a gradient in the sense above); `holomorphic=True` gives f'(z) itself, o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from math import prod
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nbgraph import api, derive
-from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError, guarded
+from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError, describe, guarded, user_frame
 from nbgraph.gradients import in_type
 from nbgraph.trace import Node, alias_of, concrete_size, constant_of, leaf, own_array
 from nbgraph.trees import TreeDef, flatten, structure, unflatten
@@ -66,6 +67,7 @@ def grad(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic
 
 def value_and_grad(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Function:
     """The function that gives `(result, gradient)`, or `((result, aux), gradient)`; otherwise as `grad`.
+    Warns of a result that is no tensor, so that its gradient is zero: `float` and `np.array` give values.
 
     >>> value, gradient = value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
     >>> print(value, gradient)
@@ -76,6 +78,12 @@ def value_and_grad(fun: Function, argnums: Argnums = 0, has_aux: bool = False, h
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         run = _run("grad", fun, args, kwargs, argnums, has_aux)
         out = _scalar_result(run, fun, holomorphic)
+        if run.lost:
+            warnings.warn(
+                f"grad of {_name(fun)}: the result is no tensor, so the gradient is zero; no gradient flows through "
+                f"what float, np.array and .eval() give ({describe(user_frame())})",
+                stacklevel=2,
+            )
         cts = _pull(run, [constant_of(1, out.type.code)])
         found = unflatten(run.tree, map(api.conj, cts) if holomorphic else cts)
         return ((out, run.aux), found) if has_aux else (out, found)
@@ -285,6 +293,7 @@ class _Run(NamedTuple):
     outputs: list[Node]
     out_tree: TreeDef
     aux: Any
+    lost: bool  # whether nothing that came out is a tensor
 
     @property
     def result(self) -> Any:
@@ -310,7 +319,8 @@ def _run(what: str, fun: Function, args: tuple[Any, ...], kwargs: Any, argnums: 
         given[k] = arg
     result, aux = _split(fun(*given, **kwargs), fun, has_aux)
     outputs, out_tree = flatten(result)
-    return _Run(variables, tree, [o if isinstance(o, Node) else constant_of(o) for o in outputs], out_tree, aux)
+    lost = not any(isinstance(o, Node) for o in outputs)
+    return _Run(variables, tree, [o if isinstance(o, Node) else constant_of(o) for o in outputs], out_tree, aux, lost)
 
 
 def _positions(what: str, fun: Function, argnums: Argnums, n: int) -> list[int]:

@@ -95,6 +95,7 @@ def parsed(*arguments: str) -> argparse.Namespace:
 def test_arguments() -> None:
     options = parsed("--n", "8,64", "--K", "10", "--only", "nbgraph,torch", "--repeats", "4", "--no-limits")
     assert (options.n, options.K, options.repeats, options.limits) == ([8, 64], [10], 4, False)
+    assert options.cold and not parsed("--no-cold").cold
     assert POWER.select(options.only) == ["nbgraph auto", "nbgraph always", "nbgraph program", "torch eager"]
     assert POWER.select(parsed().only) == list(POWER.implementations)
 
@@ -159,7 +160,9 @@ class Canned(workload.Driver):
     """A driver whose processes answer at once: warm milliseconds for each implementation, or what is missing."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
-        options = argparse.Namespace(points=[(8, 10), (8, 100)], repeats=3, seconds=1, smoke=False, limits=True)
+        options = argparse.Namespace(
+            points=[(8, 10), (8, 100)], repeats=3, seconds=1, smoke=False, limits=True, cold=True
+        )
         super().__init__(POWER, options, lambda _: None)
         self.answers, self.asked = answers, []
 
@@ -224,7 +227,8 @@ def test_all_run_by_turns_at_each_point(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys.modules[__name__], "TWO", two, raising=False)
     monkeypatch.setitem(sys.modules, "test_bench", sys.modules[__name__])
     points = {"nbgraph auto": [[4, 3], [4, 5]], "nbgraph always": [[4, 5]]}
-    rows = list(workload.measure_warm(two.path, points, 3, 60.0))
+    *rows, last = workload.measure_warm(two.path, points, 3, 60.0)
+    assert "nbgraph" in last["in_use"]["versions"]
     assert turns == [["nbgraph auto"], ["nbgraph auto", "nbgraph always"]]
     assert [(r["implementation"], r["K"], r["status"]) for r in rows] == [
         ("nbgraph auto", 3, "ok"), ("nbgraph auto", 5, "ok"), ("nbgraph always", 5, "ok"),

@@ -63,7 +63,7 @@ def forward_call(sample: Sample) -> tuple[Fragment, Call]:
 def backward_call(sample: Sample, rng: np.random.Generator) -> tuple[Fragment, Call] | None:
     """The fragment of the cotangents, on random ones."""
     fragment, words = laws.fragment_of(sample)
-    d = laws.Derivatives(fragment, sample.args, words)
+    d = laws.derivatives_of(sample)
     if not d.cotangents:
         return None
     f, like = d.vjp_function, laws.interpret(fragment, sample.args, words)

@@ -10,20 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbgraph import orders
-from nbgraph.contraction import (
-    Contraction,
-    Diagonal,
-    Squeeze,
-    Sum,
-    dot_labels,
-    inner_labels,
-    matmul_labels,
-    outer_labels,
-    plan_einsum,
-    tensordot_labels,
-)
+from nbgraph.contraction import Contraction, Diagonal, Squeeze, Sum, plan_einsum
 from nbgraph.dims import dim
 from nbgraph.errors import ShapeError
+from nbgraph.labels import dot_labels, inner_labels, matmul_labels, outer_labels, tensordot_labels
 
 INSTANCES = Path(__file__).parents[2] / "shared" / "data" / "einsum"
 

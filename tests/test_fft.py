@@ -126,6 +126,7 @@ def test_symbolic_lengths_and_no_lines():
         (lambda x: nbg.fft.irfft(x[:, :1]), nbg.ShapeError),
         (lambda x: nbg.fft.fftn(x, s=(1, 2), axes=(0,)), nbg.ShapeError),
         (lambda x: nbg.fft.rfftn(x, axes=(2,)), nbg.BoundsError),
+        (lambda x: nbg.fft.rfft2(x, axes=0), nbg.DtypeError),
     ],
 )
 def test_what_does_not_fit_is_refused(f, error):

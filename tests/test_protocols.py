@@ -101,6 +101,20 @@ def test_einops_may_be_imported_first_or_last() -> None:
         assert done.stdout.strip() == "[4. 6.]"
 
 
+def test_autoray_takes_svd_as_of_numpy_whichever_is_imported_first() -> None:
+    """The reduced one unless asked for, which quimb's truncations are written for."""
+    pytest.importorskip("autoray")
+    code = (
+        "import {}, {}\nt = nbgraph.asarray([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])\n"
+        "for more in ({{}}, {{'full_matrices': True}}): print([x.shape for x in autoray.do('linalg.svd', t, **more)])\n"
+        "print(autoray.do('complex', t[0, 0], t[0, 1]))"
+    )
+    for order in (("autoray", "nbgraph"), ("nbgraph", "autoray")):
+        done = subprocess.run([sys.executable, "-c", code.format(*order)], capture_output=True, text=True, check=True)
+        assert done.stdout.split("\n")[:2] == ["[(3, 2), (2,), (2, 2)]", "[(3, 3), (2,), (2, 2)]"]
+        assert done.stdout.split("\n")[2] == "(1+2j)"
+
+
 # -- the array API standard -------------------------------------------------------------------------------------------
 
 UNARY = """

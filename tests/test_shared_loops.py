@@ -173,6 +173,23 @@ def test_few_operations_along_rows_are_written_for_several() -> None:
     same(program(x)[0], (x * x).sum(1))
 
 
+@pytest.mark.parametrize("code", ["f4", "f8", "c8", "i8", "b1"])
+def test_long_rows_in_parts(code: str) -> None:
+    """One program at lengths that are multiples of the number of parts and not; NaN wherever it is."""
+    rows = nbg.TracedTensor.placeholder((2, "n"), dtype=code, name="rows")
+    names = ("sum", "any", "all", *(("max", "min") if code[0] != "c" else ()))
+    program = compiled([getattr(nbg, name)(rows, axis) for name in names for axis in (1, None)], [rows])
+    rng = np.random.default_rng(6)
+    for n in (0, 1, 3, 4100, 8195, 9001):
+        x = (10 * rng.standard_normal((2, n))).astype(code)
+        if code == "f4" and n:
+            x[1, rng.integers(n)] = np.nan
+        if n or code[0] == "c":
+            wanted = [getattr(np, name)(x, axis) for name in names for axis in (1, None)]
+            for got, want in zip(program(x), wanted, strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-4 if code in ("f4", "c8") else 1e-11, atol=1e-3)
+
+
 def test_extrema_along_rows_keep_nan_and_infinities() -> None:
     x = np.array([[1.0, np.nan, -np.inf, 2.0], [np.inf, 0.0, -np.inf, np.nan]] * 3)[:5]
     leaf = TracedTensor.from_tensor(x)

@@ -124,6 +124,18 @@ def test_what_is_not_short_is_not_one() -> None:
         np.testing.assert_array_equal(program(np.ones(size))[0], -np.ones(size))
 
 
+def test_a_product_alone_may_be_longer() -> None:
+    a, b = np.random.default_rng(2).standard_normal((2, 128, 128))
+    for function, short in (
+        (lambda x, y: x @ y, True),
+        (lambda x, y: x @ y + 1.0, False),  # the product is in the workspace
+        (lambda x, y: nbg.sort(x, axis=1) @ y, False),
+    ):
+        program = compiled(function, a, b)
+        assert is_quick(program) is short
+        np.testing.assert_allclose(program(a, b)[0], np.asarray(function(T(a), T(b))), atol=1e-12)
+
+
 def test_outputs_in_another_order() -> None:
     a, b = np.arange(4.0), np.full((2, 2), 3.0)
     x, y = T(a), T(b)

@@ -77,7 +77,8 @@ def test_unused_arguments_have_zero_gradients() -> None:
     gx, gy = grad(lambda x, y: x.sum() * 2, argnums=(0, 1))(x, y)
     close(gx, np.full((2, 3), 2.0))
     assert gy.shape == (0, 4)
-    close(grad(lambda x: 3.0)(x), np.zeros((2, 3)))
+    with pytest.warns(UserWarning, match="the result is no tensor"):
+        close(grad(lambda x: 3.0)(x), np.zeros((2, 3)))
     close(grad(lambda x: nbg.stop_gradient(x).sum())(x), np.zeros((2, 3)))
 
 
@@ -395,3 +396,13 @@ def test_complex_jacobians_need_the_right_direction() -> None:
         jacrev(lambda x: x * 1j)(array(2))
     with pytest.raises(TypeError, match="jacrev of"):
         jacrev(lambda z: z * z, holomorphic=True)(array(2))
+
+
+def test_a_result_without_history_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"grad of <lambda>: the result is no tensor"):
+        found = nbg.grad(lambda x: float(nbg.sum(x)))(np.ones(2))
+    assert found.tolist() == [0.0, 0.0]
+    captured = nbg.TracedTensor.from_tensor(2.0)
+    assert nbg.grad(lambda x: captured)(1.0).item() == 0.0  # it may be meant
+    assert nbg.grad(lambda x: nbg.grad(lambda y: 3 * y)(x))(1.0).item() == 0.0
+    assert nbg.grad(lambda x: x * 2)(nbg.constant(1.0)).item() == 2.0

@@ -36,6 +36,9 @@ LANES = "nbgraph_lanes_"
 FEW = 8
 """From so many places a function of vectors may be called and still become part of each. One of some fifty instructions
 costs 4 ms each time; called instead, a short loop takes up to 1.3 times as long, one of ten operations no longer."""
+CROWD = 4
+"""So many of them in one block have more constants than there are registers (see `math.constants`; measured: six take
+0.87 of the time so, single ones up to 1.15)."""
 _CALLED = re.compile(rf"call [^@\n]*@({LANES}\w+)\(")
 KEPT = "nbgraph_kept"
 """The function that names those, so that they are not forgotten before loops are vectorised."""
@@ -100,9 +103,13 @@ def optimise(module: Any, libraries: Sequence[Any] = (), seen: str = "") -> None
     builder.getModulePassManager().run(module, builder)
     if not libraries:
         return
-    called = Counter(_CALLED.findall(str(module)))
+    blocks = [_CALLED.findall(block) for block in str(module).split("\n\n")]
+    called = Counter(name for names in blocks for name in names)
+    crowded = {name for names in blocks for name in names if len(names) >= CROWD}
     for each in libraries:
-        module.link_in(binding.parse_bitcode(each.bitcode(tuple([name for name in each.variants if name in called]))))
+        variants = tuple([name for name in each.variants if name in called])
+        tabled = not crowded.isdisjoint(variants) and "avx512f" not in features()
+        module.link_in(binding.parse_bitcode(each.bitcode(variants, tabled)))
     _hide(module, (seen,))
     for name, places in called.items():
         if places <= FEW:

@@ -8,8 +8,9 @@ Holds: nothing of `to` overlaps the source; at most `MOST` dimensions. Dimension
 Where the last dimension has unit stride and some length, rows are copied. Else a tile at a time: the last dimensions of
 the result, up to `TILE` elements side by side there, times those with the smallest strides among the others, up to
 `TILE` elements near each other in the source. So a line of memory is fetched for one tile or two, whatever the strides.
-Where in source and result the elements of a tile are is tabled once; a dimension longer than a tile is cut. Tiles
-follow each other so that pages of memory are used up.
+A dimension of unit stride is among the latter, as soon as the former make a line: so it is not cut. Where in source and
+result the elements of a tile are is tabled once; a dimension longer than a tile is cut. Tiles follow each other so that
+pages of memory are used up.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ TILE, ENOUGH = 32, 16
 #: Elements in a row from which it is copied as such.
 ROW = 12
 
-#: Bytes of a result from which all lines of a tile are asked for before it is copied, and stored past the cache where
-#: they are whole lines (measured: half of the time for 2048 x 2048 float64).
+#: Bytes of a result from which all lines of a tile are asked for while the one before is copied, and stored past the
+#: cache where they are whole lines (measured: half of the time for 2048 x 2048 float64).
 MANY = 2**23
 PAGE = 4096
 
@@ -229,6 +230,8 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         row_from[0] = near_from[0] = near_to[0] = 0
         columns, cut_column, unit, axis = 1, -1, 1, rank - 1
         while axis >= 0 and cut_column < 0 and columns < ENOUGH:
+            if stride[axis] == 1 and columns * bytes_of >= LINE:
+                break
             most = _add_axis(row_from, columns, size[axis], stride[axis])
             taken[axis], step[axis] = 1, most
             if most < size[axis]:
@@ -246,31 +249,21 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                 cut_row, unit_row = axis, rows
             rows *= most
             axis = _nearest(taken, stride, rank)
-        together = True
+        together = aligned = True
         for i in range(rows):
             together = together and near_from[i] == i
+            aligned = aligned and near_to[i] * bytes_of % LINE == 0
         large = together and total * bytes_of >= MANY
-        past = large and columns * bytes_of % LINE == 0 and w[0] % LINE == 0
+        past = large and aligned and columns * bytes_of % LINE == 0 and w[0] % LINE == 0
         # Dimensions wholly in a tile have one step; what is left of a cut one may be less than a tile.
         order = _words(_turns())
         count = _ordered(order, taken, size, stride, step, rank, columns, rows, PAGE // bytes_of)
         to_at = source_at = 0
-        while True:
+        last = False
+        while not last:
             across = columns if cut_column < 0 else unit * min(step[cut_column], size[cut_column] - index[cut_column])
             down = rows if cut_row < 0 else unit_row * min(step[cut_row], size[cut_row] - index[cut_row])
             to, source = elements(w[0] + to_at * bytes_of, 2), elements(w[1] + source_at * bytes_of, 0)
-            if large:
-                for j in range(across):
-                    fetch(source, row_from[j], down)
-                if not past:
-                    for i in range(down):
-                        fetch(to, near_to[i], across)
-            if past:
-                tile_past(to, source, elements(reserve(), 1), down, across, row_from, near_to)
-            elif together:
-                tile(to, source, elements(reserve(), 1), down, across, row_from, near_to)
-            else:
-                scattered(to, source, down, across, row_from, near_from, near_to)
             k = 0
             while k < count:
                 axis = order[k]
@@ -283,9 +276,22 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                 source_at -= index[axis] * stride[axis]
                 index[axis] = 0
                 k += 1
-            if k == count:
-                if past:
-                    settle()
-                return 0
+            last = k == count
+            if large:
+                following = elements(w[1] + source_at * bytes_of, 0)
+                for j in range(columns):
+                    fetch(following, row_from[j], rows)
+                if not past:
+                    for i in range(down):
+                        fetch(to, near_to[i], across)
+            if past:
+                tile_past(to, source, elements(reserve(), 1), down, across, row_from, near_to)
+            elif together:
+                tile(to, source, elements(reserve(), 1), down, across, row_from, near_to)
+            else:
+                scattered(to, source, down, across, row_from, near_from, near_to)
+        if past:
+            settle()
+        return 0
 
     return permute

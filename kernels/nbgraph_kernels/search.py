@@ -22,6 +22,8 @@ from .words import ELEMENTS, stack
 BLOCK = 256
 #: Columns that are searched side by side: their best elements and places stay in the first cache.
 STRIP = 1024
+#: Elements of a single row that is searched at four places at a time.
+LONG = 8192
 
 
 def _greater(x: Any, y: Any) -> Any:
@@ -72,54 +74,122 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
     def beats(new: Any, best: Any) -> Any:
         return not nan(best) and (better(new, best) or nan(new))
 
-    line = helper(_line(beats) if dtype[0] == "c" else _blocks(beats, greatest if name == "argmax" else least))
+    rows = helper(
+        _rows(beats) if dtype[0] == "c" else _real_rows(beats, greatest if name == "argmax" else least, dtype)
+    )
     plane = helper(_plane(beats, elements, size))
 
     def search(w: Any) -> int:
         outer, n, inner = w[2], w[3], w[4]
         if n == 0:
             return -1 if outer * inner > 0 else 0
+        if inner == 1:
+            rows(table(w[0], FIRST_OUTPUT), elements(w[1], INPUTS), outer, n)
+            return 0
         for block in range(outer):
             x, out = elements(w[1] + block * n * inner * size, INPUTS), table(w[0] + block * inner * 8, FIRST_OUTPUT)
-            if inner == 1:
-                out[0] = line(x, n)
-            else:
-                plane(out, x, n, inner)
+            plane(out, x, n, inner)
         return 0
 
     return search
 
 
-def _line(beats: Any) -> Any:
-    """One row, the best so far in a register."""
+def _rows(beats: Any) -> Any:
+    """Row by row, the best so far in a register."""
 
-    def line(x: Any, n: Any) -> Any:
-        place, best = 0, x[0]
-        for j in range(1, n):
-            if beats(x[j], best):
-                place, best = j, x[j]
+    def rows(out: Any, x: Any, count: Any, n: Any) -> None:
+        for i in range(count):
+            row = shifted(x, i * n)
+            place, best = 0, row[0]
+            for j in range(1, n):
+                if beats(row[j], best):
+                    place, best = j, row[j]
+            out[i] = place
+
+    return rows
+
+
+def _real_rows(beats: Any, step: Any, dtype: str) -> Any:
+    """Rows of real numbers, four at a time, far from each other in memory; a long row as four."""
+    one, four = helper(_one_row(beats, step)), helper(_four_rows(beats, step, dtype))
+    table, reserve = POINTERS["i8"], stack(4 * 8)
+
+    @helper
+    def in_four(x: Any, n: Any) -> Any:
+        part, places = n // 4, table(reserve(), WORKSPACE)
+        four(places, 1, x, part, part)
+        place = places[0]
+        for k in range(1, 4):
+            other = k * part + places[k]
+            if beats(x[other], x[place]):
+                place = other
+        for j in range(4 * part, n):
+            if beats(x[j], x[place]):
+                place = j
         return place
 
-    return line
+    def rows(out: Any, x: Any, count: Any, n: Any) -> None:
+        part = count // 4
+        for i in range(part):
+            four(shifted(out, i), part, shifted(x, i * n), part * n, n)
+        for i in range(4 * part, count):
+            row = shifted(x, i * n)
+            out[i] = in_four(row, n) if n >= LONG else one(row, n)
+
+    return rows
 
 
-def _blocks(beats: Any, step: Any) -> Any:
-    """One row of real numbers: the extremum of each block by vectors; last, its place in the first best block."""
+def _one_row(beats: Any, step: Any) -> Any:
+    """The extremum of each block by vectors; last, its place in the first best block."""
 
-    def blocks(x: Any, n: Any) -> Any:
+    def one(x: Any, n: Any) -> Any:
         place, best = 0, x[0]
         for block in range(0, n, BLOCK):
-            stop = min(block + BLOCK, n)
             extremum = x[block]
-            for j in range(block, stop):
+            for j in range(block, min(block + BLOCK, n)):
                 extremum = step(extremum, x[j])
             if beats(extremum, best):
                 best, place = extremum, block
-        while not (x[place] == best or x[place] != x[place]):
-            place += 1
-        return place
+        return _found(x, best, place)
 
-    return blocks
+    return one
+
+
+@helper
+def _found(x: Any, best: Any, place: Any) -> Any:
+    """The place of the best, or of NaN, from a place on."""
+    while not (x[place] == best or x[place] != x[place]):
+        place += 1
+    return place
+
+
+def _four_rows(beats: Any, step: Any, dtype: str) -> Any:
+    """The same for four rows that begin `apart` elements from each other: memory gives more to who reads at several
+    places at a time. Their places are written `away` elements from each other."""
+    elements, reserve = POINTERS[dtype], stack(4 * ELEMENTS[dtype].bitwidth // 8)
+
+    @helper
+    def note(best: Any, k: Any, out: Any, extremum: Any, block: Any) -> None:
+        if beats(extremum, best[k]):
+            best[k], out[0] = extremum, block
+
+    def four(out: Any, away: Any, x: Any, apart: Any, n: Any) -> None:
+        best = elements(reserve(), WORKSPACE)
+        second, third, fourth = shifted(x, apart), shifted(x, 2 * apart), shifted(x, 3 * apart)
+        for k in range(4):
+            best[k], out[k * away] = x[k * apart], 0
+        for block in range(0, n, BLOCK):
+            a, b, c, d = x[block], second[block], third[block], fourth[block]
+            for j in range(block, min(block + BLOCK, n)):
+                a, b, c, d = step(a, x[j]), step(b, second[j]), step(c, third[j]), step(d, fourth[j])
+            note(best, 0, out, a, block)
+            note(best, 1, shifted(out, away), b, block)
+            note(best, 2, shifted(out, 2 * away), c, block)
+            note(best, 3, shifted(out, 3 * away), d, block)
+        for k in range(4):
+            out[k * away] = _found(shifted(x, k * apart), best[k], out[k * away])
+
+    return four
 
 
 def _plane(beats: Any, elements: Any, size: int) -> Any:

@@ -191,6 +191,7 @@ from nbgraph.api.histograms import (
     histogram_bin_edges,
     histogramdd,
 )
+from nbgraph.api.joining import concat, concatenate, hstack, stack, vstack
 from nbgraph.api.logic import (
     equal,
     greater,
@@ -329,14 +330,11 @@ from nbgraph.api.shapes import (
     broadcast_arrays,
     broadcast_shapes,
     broadcast_to,
-    concat,
-    concatenate,
     diag,
     diagflat,
     diagonal,
     expand_dims,
     flip,
-    hstack,
     matrix_transpose,
     moveaxis,
     ndim,
@@ -347,12 +345,10 @@ from nbgraph.api.shapes import (
     shape,
     size,
     squeeze,
-    stack,
     swapaxes,
     trace,
     transpose,
     unstack,
-    vstack,
 )
 from nbgraph.api.signals import (
     convolve,

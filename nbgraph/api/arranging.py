@@ -16,17 +16,8 @@ import numpy as np
 
 from nbgraph.api.gather import axis_of, flat, take, value
 from nbgraph.api.indexing import getitem
-from nbgraph.api.shapes import (
-    atleast_1d,
-    atleast_2d,
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    flip,
-    ravel,
-    reshape,
-    swapaxes,
-)
+from nbgraph.api.joining import concatenate
+from nbgraph.api.shapes import atleast_1d, atleast_2d, broadcast_to, expand_dims, flip, ravel, reshape, swapaxes
 from nbgraph.dims import DimExpr, dim_min
 from nbgraph.errors import OutOfMemoryError, ShapeError, named
 from nbgraph.promote import apply, operand

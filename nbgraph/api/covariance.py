@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph import promote
 from nbgraph.api.elementwise import add, clip, conj, imag, multiply, real, sqrt
+from nbgraph.api.joining import concatenate
 from nbgraph.api.products import matmul
 from nbgraph.api.reductions import sum
-from nbgraph.api.shapes import atleast_1d, concatenate, diagonal, expand_dims, squeeze, transpose
+from nbgraph.api.shapes import atleast_1d, diagonal, expand_dims, squeeze, transpose
 from nbgraph.api.statistics import average
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, common, operand, to_inexact

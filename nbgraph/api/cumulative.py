@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from nbgraph.api.elementwise import where
 from nbgraph.api.gather import axis_of, flat
 from nbgraph.api.indexing import getitem
+from nbgraph.api.joining import concatenate
 from nbgraph.api.logic import isnan, not_equal
 from nbgraph.api.reductions import sum
-from nbgraph.api.shapes import broadcast_to, concatenate, ravel, reshape
+from nbgraph.api.shapes import broadcast_to, ravel, reshape
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, no_out, operand, to_inexact
 from nbgraph.types import code_of

@@ -18,7 +18,8 @@ from nbgraph.api.creation import zeros_like
 from nbgraph.api.gather import axis_of, value
 from nbgraph.api.grids import indices
 from nbgraph.api.indexing import getitem, setitem
-from nbgraph.api.shapes import broadcast_shapes, broadcast_to, expand_dims, moveaxis, reshape, stack
+from nbgraph.api.joining import stack
+from nbgraph.api.shapes import broadcast_shapes, broadcast_to, expand_dims, moveaxis, reshape
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import as_code, operand
 from nbgraph.trace import concrete_size

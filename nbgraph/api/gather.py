@@ -17,19 +17,10 @@ from nbgraph.api.advanced import Plan, broadcast_value, check_bounds, combined, 
 from nbgraph.api.elementwise import astype, maximum, minimum
 from nbgraph.api.elementwise import where as _where
 from nbgraph.api.indexing import getitem
+from nbgraph.api.joining import concatenate, stack
 from nbgraph.api.masks import indices_where
 from nbgraph.api.rounding import remainder
-from nbgraph.api.shapes import (
-    broadcast_arrays,
-    broadcast_shapes,
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    moveaxis,
-    ravel,
-    reshape,
-    stack,
-)
+from nbgraph.api.shapes import broadcast_arrays, broadcast_shapes, broadcast_to, expand_dims, moveaxis, ravel, reshape
 from nbgraph.engine import evaluate
 from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
 from nbgraph.promote import apply, as_code, no_out, operand

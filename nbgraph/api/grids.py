@@ -15,9 +15,10 @@ from nbgraph.api.creation import counted, linspace
 from nbgraph.api.elementwise import exp, log, power, where
 from nbgraph.api.gather import constants, take
 from nbgraph.api.indexing import setitem
+from nbgraph.api.joining import stack
 from nbgraph.api.logic import less_equal
 from nbgraph.api.rounding import remainder
-from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape, stack
+from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, ravel, reshape
 from nbgraph.dims import DimExpr, dim_min
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import as_code, common, operand, to_inexact

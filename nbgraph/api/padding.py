@@ -17,11 +17,12 @@ from nbgraph.api.creation import counted, full
 from nbgraph.api.elementwise import add, divide, maximum, minimum, multiply, subtract, where
 from nbgraph.api.gather import take
 from nbgraph.api.indexing import getitem
+from nbgraph.api.joining import concatenate
 from nbgraph.api.logic import equal, less
 from nbgraph.api.quantiles import median
 from nbgraph.api.reductions import max, mean, min
 from nbgraph.api.rounding import floor, floor_divide, remainder, rint
-from nbgraph.api.shapes import broadcast_to, concatenate, expand_dims, flip
+from nbgraph.api.shapes import broadcast_to, expand_dims, flip
 from nbgraph.dims import DimExpr, dim_max, dim_min
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, operand

@@ -16,8 +16,9 @@ from nbgraph.api.advanced import check_bounds, index_array
 from nbgraph.api.creation import arange, linspace
 from nbgraph.api.elementwise import clip
 from nbgraph.api.gather import constants, flatnonzero
+from nbgraph.api.joining import concatenate
 from nbgraph.api.rounding import floor_divide, remainder
-from nbgraph.api.shapes import concatenate, expand_dims, moveaxis, reshape
+from nbgraph.api.shapes import expand_dims, moveaxis, reshape
 from nbgraph.errors import DtypeError, ShapeError, named
 from nbgraph.promote import as_code, operand
 from nbgraph.trace import concrete_size

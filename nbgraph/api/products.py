@@ -17,20 +17,9 @@ import numpy as np
 
 from nbgraph.api.elementwise import conj
 from nbgraph.api.shapes import diagonal, ravel, squeeze, transpose
-from nbgraph.contraction import (
-    Contraction,
-    Diagonal,
-    Squeeze,
-    Sum,
-    dot_labels,
-    inner_labels,
-    matmul_labels,
-    outer_labels,
-    path_finder,
-    plan_einsum,
-    tensordot_labels,
-)
+from nbgraph.contraction import Contraction, Diagonal, Squeeze, Sum, path_finder, plan_einsum
 from nbgraph.errors import ShapeError, named
+from nbgraph.labels import dot_labels, inner_labels, matmul_labels, outer_labels, tensordot_labels
 from nbgraph.op import REGISTRY
 from nbgraph.promote import along, as_code, common, no_out, operand, record2
 from nbgraph.trace import Node, concrete_size

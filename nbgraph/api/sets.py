@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.gather import take, value
+from nbgraph.api.joining import concatenate
 from nbgraph.api.logic import logical_not
 from nbgraph.api.ordering import unique
-from nbgraph.api.shapes import concatenate, ravel
+from nbgraph.api.shapes import ravel
 from nbgraph.errors import named
 from nbgraph.promote import common, operand
 

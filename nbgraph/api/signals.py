@@ -14,10 +14,11 @@ import numpy as np
 from nbgraph.api.cumulative import cumsum, diff
 from nbgraph.api.elementwise import abs, conj, maximum, minimum, where
 from nbgraph.api.gather import axis_of, take, value
+from nbgraph.api.joining import concatenate
 from nbgraph.api.logic import logical_and
 from nbgraph.api.ordering import argsort, searchsorted
 from nbgraph.api.rounding import floor_divide, remainder
-from nbgraph.api.shapes import concatenate, flip
+from nbgraph.api.shapes import flip
 from nbgraph.dims import dim_max, dim_min
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, common, operand, to_inexact

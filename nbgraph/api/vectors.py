@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph.api.elementwise import conj, multiply, subtract
+from nbgraph.api.joining import stack
 from nbgraph.api.products import matmul
 from nbgraph.api.reductions import sum
-from nbgraph.api.shapes import _axis, expand_dims, flip, moveaxis, reshape, squeeze, stack
+from nbgraph.api.shapes import _axis, expand_dims, flip, moveaxis, reshape, squeeze
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, common, operand
 

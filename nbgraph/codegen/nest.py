@@ -66,21 +66,24 @@ def open_loop(emitter: Any, loop: Loop, parts: Sequence[Accumulator], fetched: S
     `fetched`: places from which as many elements as the block has are fetched, where that is not too far ahead, nor so
     near that the processor does it.
     """
-    indices = f"range({emitter.size(loop.size)})"
+    size = emitter.size(loop.size)
     if parts:
-        block = BLOCK if fetched else LONG
-        emitter.line(f"for block in range(0, {emitter.size(loop.size)}, {block}):")
-        emitter.depth += 1
-        emitter.line(f"end = min(block + {block}, {emitter.size(loop.size)})")
+        open_blocks(emitter, "0", size, parts, BLOCK if fetched else LONG)
         if fetched:
-            emitter.line(f"ahead = end - block if {BLOCK} <= {emitter.size(loop.size)} <= {FAR} else 0")
+            emitter.line(f"ahead = end - block if {BLOCK} <= {size} <= {FAR} else 0")
         for pointer, index, unless in fetched:
             emitter.line(f"fetch({pointer}, {index}, {f'0 if {unless} else ahead' if unless else 'ahead'})")
-        for part in parts:
-            emitter.line(part.start_part())
-        indices = "range(block, end)"
-    emitter.line(f"for {loop.name} in {indices}:")
+    emitter.line(f"for {loop.name} in {'range(block, end)' if parts else f'range({size})'}:")
     emitter.depth += 1
+
+
+def open_blocks(emitter: Any, start: str, stop: str, parts: Sequence[Accumulator], length: int) -> None:
+    """Begins a loop over blocks, and the accumulators of one block's part."""
+    emitter.line(f"for block in range({start}, {stop}, {length}):")
+    emitter.depth += 1
+    emitter.line(f"end = min(block + {length}, {stop})")
+    for part in parts:
+        emitter.line(part.start_part())
 
 
 def close_loop(emitter: Any, parts: Sequence[Accumulator]) -> None:
@@ -329,15 +332,16 @@ class Nest:
 
     def _accumulate(self, a: Accumulator, x: str) -> None:
         if a.depth is None:
-            self.update(a, a.op.update(a.code, f"v{a.v}", x))
+            self.update(a, x)
         else:
             self.e.line(a.step(x))
 
-    def update(self, a: Accumulator, text: str) -> None:
-        """Sets an accumulator in memory to what the text makes of its present value, the variable of its number."""
+    def update(self, a: Accumulator, x: str) -> None:
+        """Takes an element into an accumulator in memory."""
         buffer, index = self._buffer(a.v), self._index(a.v, a.op.axes)
         self.e.line(f"v{a.v} = {self.e.load(buffer, index)}")
-        self.e.store(buffer, index, cast(a.code, text))
+        # The element first: an extremum that may be its first operand is stored under a mask, which is slow.
+        self.e.store(buffer, index, cast(a.code, a.op.combine(a.code, x, f"v{a.v}")))
 
     # -- values ------------------------------------------------------------------------------------------------------
 
@@ -387,4 +391,4 @@ def _count(sizes: Iterable[Size]) -> Size:
     return n
 
 
-__all__ = ["Accumulator", "Loop", "Nest", "cast", "close_loop", "loops_through", "open_loop"]
+__all__ = ["Accumulator", "Loop", "Nest", "cast", "close_loop", "loops_through", "open_blocks", "open_loop"]

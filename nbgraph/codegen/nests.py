@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nbgraph.codegen.columns import emit_columns, is_by_columns
 from nbgraph.codegen.nest import Nest, close_loop, loops_through, open_loop
+from nbgraph.codegen.streams import emit_streams
 
 
 def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
@@ -32,9 +32,7 @@ def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
             nest.start(k)
         open_loop(emitter, loop, [part for nest in nests for part in nest.parts(k)])
     for nest in nests:
-        if len(nests) == 1 and is_by_columns(nest):
-            emit_columns(nest)
-        else:
+        if len(nests) > 1 or not emit_streams(nest):
             nest.start_rows()
             nest.emit()
             nest.finish_rows()

@@ -31,6 +31,8 @@ from nbgraph.dims.order import size_key
 
 
 def add(left: Size, right: Size) -> Size:
+    if left == 0:
+        return right
     total = polynomial(left)
     for mono, coef in polynomial(right).items():
         total[mono] = total.get(mono, 0) + coef
@@ -42,6 +44,8 @@ def subtract(left: Size, right: Size) -> Size:
 
 
 def multiply(left: Size, right: Size) -> Size:
+    if left == 1:
+        return right
     total: Polynomial = {}
     for a, p in polynomial(left).items():
         for b, q in polynomial(right).items():
@@ -156,6 +160,8 @@ def substitute(expr: Size, mapping: Mapping[Hashable, Size]) -> Size:
     """
     if not isinstance(expr, DimExpr) or expr.names.isdisjoint(mapping):
         return expr
+    if expr.symbol is not None:
+        return as_size(mapping[expr.symbol])
     return fold(expr, lambda atom: _substitute_atom(atom, mapping))
 
 

@@ -22,8 +22,9 @@ from nbgraph_kernels import blas_threads, python_api
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of arguments, results and workspace together.
-SHORT = 128 * 1024
+#: Bytes of arguments, results and workspace together; and of a product alone, which takes a millisecond for so much.
+#: What Python would do meanwhile took 10 to 80 us more, as the product has driven it out of the cache.
+SHORT, PRODUCT = 2**17, 2**21
 _ALIGN = 64
 _ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
 #: Kinds of words of `nbgraph_kernels.builtin`.
@@ -77,7 +78,8 @@ def quick_function(
     placed = placed_for(code, bound)
     nbytes = placed.workspace + sum(t.nbytes for t in (*types, *bound.out_types))
     n_words = len(code.picks) + len(bound.out_types) + len(placed.rest)
-    if nbytes > SHORT or n_words > _ENTRY_WORDS or not python_api.AVAILABLE:
+    most = PRODUCT if _is_product(code, bound, placed.workspace) else SHORT
+    if nbytes > most or n_words > _ENTRY_WORDS or not python_api.AVAILABLE:
         return never
     arguments = types[: len(types) - len(constants)]
     workspace = np.empty(placed.workspace + _ALIGN, np.uint8)
@@ -95,6 +97,13 @@ def quick_function(
     template = _template(code.machine.address, arguments, words, outs, counted, threads)
     address = entry_address("builtin")
     return python_api.builtin_function(address, template, code, workspace, tally, tuple(constants))
+
+
+def _is_product(code: Code, bound: Bound, workspace: int) -> bool:
+    """Whether a program has one result, and no kernel but that of products: it calls it once, as nothing else is in
+    memory."""
+    kernels = {what[1] for what in code.machine.source.words if what[0] == "kernel"}
+    return kernels == {"gemm"} and len(bound.out_types) == 1 and workspace == 0
 
 
 def _template(

@@ -20,9 +20,9 @@ from typing import Any, final
 
 import numpy as np
 
-from nbgraph.contraction import common_size
 from nbgraph.errors import DtypeError, ShapeError
 from nbgraph.kinds import Kernel, Layout
+from nbgraph.labels import common_size
 from nbgraph.op import Expression, Op, Sample, Sizes, sample_array
 from nbgraph.orders import Groups, lies_in_runs
 from nbgraph.types import Shape, Size, TensorType

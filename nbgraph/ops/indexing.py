@@ -3,43 +3,34 @@
 In: an operand and an index in NumPy's sense (`normalise_index`). Out: the elements it names, as a view, or an
 array in which it is filled.
 Holds: steps and which axes are indexed are structure; starts and lengths are run-time sizes, but a length
-that is literally 1 is structure, as it broadcasts. Starts are never negative; regions lie inside the operand.
-
-A dimension of symbolic size is taken to be at least as large as the bounds counted from it ask for: of a
-dimension d, `x[1:]` has d - 1 elements, `x[-2]` is element d - 2, `x[3]` exists. An upper bound that may lie
-beyond the end is cut: `x[:5]` has min(5, d) elements, except that `x[k:k+1]` has literally 1. An expression
-counts from the end if it is positive for no sizes from 1 on: `x[-n:]` has n elements, also if n is 0. Where
-everything is known, it is checked.
+that is literally 1 is structure, as it broadcasts. What an index names is said in `nbgraph.regions`.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 
-from nbgraph.dims import DimExpr, dim, dim_min, substitute
-from nbgraph.dims.expression import nonnegative
 from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.kinds import Assembly, Layout, Part, View
 from nbgraph.op import Op, Sample, Sizes, sample_array
+from nbgraph.regions import (
+    Entry,
+    Taken,
+    check_inside,
+    entries_of_keywords,
+    entry_of,
+    numpy_index,
+    range_entry,
+    region_layout,
+    region_shape,
+    taken_of,
+)
 from nbgraph.types import Shape, Size, TensorType
 from nbgraph_kernels.locks import cached_property
-
-#: Of one operand axis: ("all",), ("range", step, length is literally 1), or ("int",).
-Entry = tuple[Any, ...]
-
-
-class Taken(NamedTuple):
-    """What is taken along one axis: `length` elements from `start` by `step`; length None drops the axis."""
-
-    start: Size
-    length: Size | None
-    step: int
-
 
 # -- the index -------------------------------------------------------------------------------------
 
@@ -69,163 +60,11 @@ def normalise_index(index: Any, shape: Shape) -> tuple[Slice, Shape, tuple[int, 
             entries += [("all",)] * (len(shape) - used)
             position += len(shape) - used
         else:
-            entry, words = _entry(item, shape[len(entries)], len(entries))
+            entry, words = entry_of(item, shape[len(entries)], len(entries))
             entries.append(entry)
             sizes += words
             position += entry[0] != "int"
     return Slice(tuple(entries)), tuple(sizes), tuple(newaxes)
-
-
-def _entry(item: Any, d: Size, axis: int) -> tuple[Entry, Shape]:
-    """The entry and the size words for one item of an index."""
-    if not isinstance(item, slice):
-        return ("int",), (_position(_integer(item), d, axis),)
-    step = 1 if item.step is None else _integer(item.step)
-    if not isinstance(step, int) or step == 0:
-        raise ShapeError("the step of a slice is a nonzero number", operation="getitem", got=step)
-    if item.start is None and item.stop is None and step == 1:
-        return ("all",), ()
-    start, stop = (None if s is None else _integer(s) for s in (item.start, item.stop))
-    if all(s is None or isinstance(s, int) for s in (start, stop, d)):
-        taken = range(*slice(start, stop, step).indices(d))
-        first: Size = taken.start if len(taken) else 0
-        return _range(first, len(taken), step)
-    return _range(*_symbolic(start, stop, step, d), step)
-
-
-def _range(start: Size, length: Size, step: int) -> tuple[Entry, Shape]:
-    one = length == 1
-    # The step past a single element is of no account: one structure.
-    return ("range", 1 if one else step, one), (start,) if one else (start, length)
-
-
-def _integer(item: Any) -> Size:
-    if isinstance(item, DimExpr):
-        return item
-    try:
-        if not isinstance(item, bool | np.bool_):
-            return operator.index(item)
-    except TypeError:
-        pass
-    wanted = "an integer, a slice, `...` or None"
-    raise BoundsError("not a basic index", operation="getitem", got=item, wanted=wanted)
-
-
-def _position(k: Size, d: Size, axis: int) -> Size:
-    """The element that index k names."""
-    if isinstance(k, int) and isinstance(d, int) and not -d <= k < d:
-        got, wanted = f"index {k} along axis {axis}", f"-{d} <= index < {d}"
-        raise BoundsError("index is out of bounds", operation="getitem", got=got, wanted=wanted)
-    return d + k if _counts_from_end(k) else k
-
-
-def _counts_from_end(k: Size) -> bool:
-    """Whether an index is negative; of expressions, one that is positive for no sizes from 1 on."""
-    return k < 0 if isinstance(k, int) else nonnegative(-substitute(k, {name: dim(name) + 1 for name in k.names}))
-
-
-def _symbolic(start: Size | None, stop: Size | None, step: int, d: Size) -> tuple[Size, Size]:
-    """First element and length of a slice where some size is symbolic; see the assumptions above."""
-
-    def bound(s: Size, end: Size) -> Size:
-        if _counts_from_end(s):
-            return d + s
-        return dim_min(s, end) if isinstance(s, int) else s
-
-    if step > 0:
-        first: Size = 0 if start is None else bound(start, start)
-        if isinstance(first, int) and isinstance(stop, int) and first <= stop <= first + 1:
-            return first, stop - first
-        return first, _steps((d if stop is None else bound(stop, d)) - first, step)
-    first = d - 1 if start is None else bound(start, d - 1)
-    last = -1 if stop is None else bound(stop, d)
-    return first, _steps(first - last, -step)
-
-
-def _steps(span: Size, step: int) -> Size:
-    """How many elements lie in a span."""
-    count: Size = span if step == 1 else (span + (step - 1)) // step
-    return max(count, 0) if isinstance(count, int) else count
-
-
-def _direct(types: Sequence[TensorType], kwargs: dict[str, Any]) -> tuple[tuple[Entry, ...], Shape]:
-    """Entries and words for the keywords axis, start, length, step, each one value or a tuple of as many."""
-    x, axis = types[0], kwargs["axis"]
-    many = isinstance(axis, tuple)
-    axes, starts, lengths, steps = (
-        v if many else (v,)
-        for v in (
-            axis,
-            kwargs.get("start", (0,) * len(axis) if many else 0),
-            kwargs["length"],
-            kwargs.get("step", (1,) * len(axis) if many else 1),
-        )
-    )
-    found = {a % x.ndim: _range(s, n, k) for a, s, n, k in zip(axes, starts, lengths, steps, strict=True)}
-    entries = tuple(found[a][0] if a in found else ("all",) for a in range(x.ndim))
-    return entries, tuple(w for a in sorted(found) for w in found[a][1])
-
-
-def _taken(entries: Sequence[Entry], dims: Shape, sizes: Shape) -> list[Taken]:
-    """What is taken along each axis of a `slice` or `slice_update`."""
-    words: Iterator[Size] = iter(sizes)
-    taken = []
-    for entry, d in zip(entries, dims, strict=True):
-        if entry[0] == "all":
-            taken.append(Taken(0, d, 1))
-        elif entry[0] == "int":
-            taken.append(Taken(next(words), None, 1))
-        else:
-            start = next(words)
-            taken.append(Taken(start, 1 if entry[2] else next(words), entry[1]))
-    return taken
-
-
-def _check(name: str, dims: Shape, taken: Sequence[Taken]) -> None:
-    """Raises where the region is known to leave the array, so that no word leads outside of its memory."""
-    for axis, (d, (start, length, step)) in enumerate(zip(dims, taken, strict=True)):
-        n = 1 if length is None else length
-        if not (isinstance(d, int) and isinstance(start, int) and isinstance(n, int)):
-            continue
-        last = start + (n - 1) * step
-        if n < 0 or (n > 0 and not (0 <= start < d and 0 <= last < d)):
-            got, wanted = f"elements {start} to {last} along axis {axis}", f"0 <= index < {d}"
-            raise BoundsError("index is out of bounds", operation=name, position=0, got=got, wanted=wanted)
-
-
-def _region_shape(taken: Sequence[Taken]) -> Shape:
-    return tuple(t.length for t in taken if t.length is not None)
-
-
-def _region_layout(layout: Layout, taken: Sequence[Taken], shape: Shape) -> Layout:
-    """Where the region lies within an array."""
-    offset = layout.offset
-    strides = []
-    for stride, t in zip(layout.strides, taken, strict=True):
-        offset = offset + t.start * stride
-        if t.length is not None:
-            strides.append(stride * t.step)
-    return Layout(shape, tuple(strides), offset)
-
-
-def _numpy_index(taken: Sequence[Taken]) -> tuple[Any, ...]:
-    """The region as an index of an ndarray."""
-    index: list[Any] = []
-    for start, length, step in taken:
-        if length is None:
-            index.append(start)
-            continue
-        stop = start + length * step
-        index.append(slice(0, 0) if length == 0 else slice(start, stop if stop >= 0 else None, step))
-    return tuple(index)
-
-
-@lru_cache(maxsize=4096)
-def _checked_index(entries: tuple[Entry, ...], dims: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[Any, ...]:
-    """What a `slice` of these entries and words takes of an array of that shape, as an index of an ndarray."""
-    taken = _taken(entries, dims, sizes)
-    _check("getitem", dims, taken)
-    return _numpy_index(taken)
 
 
 def _pad_of(b: Any, entries: Sequence[Entry], ct: Any, dims: Shape, taken: Sequence[Taken]) -> Any:
@@ -259,6 +98,14 @@ _CASES: tuple[tuple[tuple[int, ...], Any], ...] = (
 )
 
 
+@lru_cache(maxsize=4096)
+def _checked_index(entries: tuple[Entry, ...], dims: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[Any, ...]:
+    """What a `slice` of these entries and words takes of an array of that shape, as an index of an ndarray."""
+    taken = taken_of(entries, dims, sizes)
+    check_inside("getitem", dims, taken)
+    return numpy_index(taken)
+
+
 @final
 class Slice(View):
     """The elements of a basic index without new axes, as a view.
@@ -275,13 +122,13 @@ class Slice(View):
     def bind(cls, types: Sequence[TensorType], **kwargs: Any) -> tuple[Op, Shape]:
         if "index" in kwargs:
             return normalise_index(kwargs["index"], types[0].shape)[:2]
-        entries, sizes = _direct(types, kwargs)
+        entries, sizes = entries_of_keywords(types, kwargs)
         return cls(entries), sizes
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
-        taken = _taken(self.axes, ins[0].shape, sizes)
-        _check("getitem", ins[0].shape, taken)
-        return ins[0].with_shape(_region_shape(taken))
+        taken = taken_of(self.axes, ins[0].shape, sizes)
+        check_inside("getitem", ins[0].shape, taken)
+        return ins[0].with_shape(region_shape(taken))
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         x = np.asarray(ins[0])
@@ -291,7 +138,7 @@ class Slice(View):
         """The region of an ndarray, which it lies in, as an ndarray that shares its memory."""
         if self._leading:
             return x[(*sizes, ...)]
-        return x[(*_numpy_index(_taken(self.axes, x.shape, sizes)), ...)]
+        return x[(*numpy_index(taken_of(self.axes, x.shape, sizes)), ...)]
 
     @cached_property
     def _leading(self) -> bool:
@@ -300,14 +147,14 @@ class Slice(View):
         return kinds == sorted(kinds, key=["int", "all", "range"].index) and "range" not in kinds
 
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
-        return _region_layout(layout, _taken(self.axes, layout.shape, sizes), out.shape)
+        return region_layout(layout, taken_of(self.axes, layout.shape, sizes), out.shape)
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         return b.emit(self, tangents[0], sizes=sizes)
 
     def transpose(self, b: Any, ct: Any, ins: Any, active: Sequence[bool], sizes: Shape) -> Any:
         dims = b.shape(ins[0])
-        return (_pad_of(b, self.axes, ct, dims, _taken(self.axes, dims, sizes)),)
+        return (_pad_of(b, self.axes, ct, dims, taken_of(self.axes, dims, sizes)),)
 
     def simplify(self, b: Any, ins: Any, sizes: Shape) -> Any:
         return ins[0] if all(entry == ("all",) for entry in self.axes) else None
@@ -339,7 +186,7 @@ class PadSlice(Assembly):
         """Along `axis` (one): the operand from `start` by `step` in a dimension of `size`."""
         (x,) = types
         axis, size = kwargs["axis"] % x.ndim, kwargs["size"]
-        entry, words = _range(kwargs.get("start", 0), x.shape[axis], kwargs.get("step", 1))
+        entry, words = range_entry(kwargs.get("start", 0), x.shape[axis], kwargs.get("step", 1))
         axes = tuple(entry if a == axis else ("all",) for a in range(x.ndim))
         ones = tuple(a == axis and size == 1 for a in range(x.ndim))
         return cls(axes, ones), words[:1] if size == 1 else (words[0], size)
@@ -358,15 +205,15 @@ class PadSlice(Assembly):
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         dims, taken = self._unpack(ins[0].shape, sizes)
-        _check(self.name, dims, taken)
+        check_inside(self.name, dims, taken)
         return ins[0].with_shape(dims)
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         x = np.asarray(ins[0])
         dims, taken = self._unpack(x.shape, sizes)
-        _check(self.name, dims, taken)
+        check_inside(self.name, dims, taken)
         out = np.zeros(dims, x.dtype)
-        out[_numpy_index(taken)] = x
+        out[numpy_index(taken)] = x
         return out
 
     def function_adding_at(self) -> Any:
@@ -375,12 +222,12 @@ class PadSlice(Assembly):
     def _add(self, total: Any, ins: Sequence[Any], sizes: tuple[int, ...]) -> None:
         x = np.asarray(ins[0])
         dims, taken = self._unpack(x.shape, sizes)
-        _check(self.name, dims, taken)
-        total[_numpy_index(taken)] += x
+        check_inside(self.name, dims, taken)
+        total[numpy_index(taken)] += x
 
     def parts(self, out: Layout, ins: Sequence[TensorType], sizes: Shape) -> list[Part]:
         _, taken = self._unpack(ins[0].shape, sizes)
-        return [Part(out, None), Part(_region_layout(out, taken, ins[0].shape), 0)]
+        return [Part(out, None), Part(region_layout(out, taken, ins[0].shape), 0)]
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         return b.emit(self, tangents[0], sizes=sizes)
@@ -399,13 +246,13 @@ class PadSlice(Assembly):
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         for shape, index in _CASES:
             op, sizes, _ = normalise_index(index, shape)
-            taken = _taken(op.axes, shape, sizes)
+            taken = taken_of(op.axes, shape, sizes)
             ones = tuple(entry[0] != "all" and d == 1 for entry, d in zip(op.axes, shape, strict=True))
             words: list[Any] = []
             for entry, d, t in zip(op.axes, shape, taken, strict=True):
                 if entry[0] != "all":
                     words += [t.start] if d == 1 else [t.start, d]
-            x = sample_array(rng, code, _region_shape(taken))  # type: ignore[arg-type]
+            x = sample_array(rng, code, region_shape(taken))  # type: ignore[arg-type]
             yield Sample(cls(op.axes, ones), (x,), tuple(words))
 
 
@@ -425,14 +272,14 @@ class SliceUpdate(Assembly):
         if "index" in kwargs:
             op, sizes, _ = normalise_index(kwargs["index"], types[0].shape)
             return cls(op.axes), sizes
-        entries, sizes = _direct(types, kwargs)
+        entries, sizes = entries_of_keywords(types, kwargs)
         return cls(entries), sizes
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         x, y = ins
-        taken = _taken(self.axes, x.shape, sizes)
-        _check("setitem", x.shape, taken)
-        region = _region_shape(taken)
+        taken = taken_of(self.axes, x.shape, sizes)
+        check_inside("setitem", x.shape, taken)
+        region = region_shape(taken)
         try:
             if x.code != y.code or len(region) != y.ndim:
                 raise ShapeError
@@ -449,20 +296,20 @@ class SliceUpdate(Assembly):
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         out = np.array(ins[0])
-        taken = _taken(self.axes, out.shape, sizes)
-        _check("setitem", out.shape, taken)
-        out[_numpy_index(taken)] = ins[1]
+        taken = taken_of(self.axes, out.shape, sizes)
+        check_inside("setitem", out.shape, taken)
+        out[numpy_index(taken)] = ins[1]
         return out
 
     def parts(self, out: Layout, ins: Sequence[TensorType], sizes: Shape) -> list[Part]:
-        taken = _taken(self.axes, ins[0].shape, sizes)
-        return [Part(out, 0), Part(_region_layout(out, taken, ins[1].shape), 1)]
+        taken = taken_of(self.axes, ins[0].shape, sizes)
+        return [Part(out, 0), Part(region_layout(out, taken, ins[1].shape), 1)]
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         dx, dy = tangents
         if dx is None:  # zeros around dy
             dims = b.shape(ins[0])
-            return _pad_of(b, self.axes, dy, dims, _taken(self.axes, dims, sizes))
+            return _pad_of(b, self.axes, dy, dims, taken_of(self.axes, dims, sizes))
         return b.emit(self, dx, b.zeros(b.type(ins[1])) if dy is None else dy, sizes=sizes)
 
     def transpose(self, b: Any, ct: Any, ins: Any, active: Sequence[bool], sizes: Shape) -> Any:
@@ -475,6 +322,6 @@ class SliceUpdate(Assembly):
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
         for shape, index in _CASES:
             op, sizes, _ = normalise_index(index, shape)
-            region: Any = _region_shape(_taken(op.axes, shape, sizes))
+            region: Any = region_shape(taken_of(op.axes, shape, sizes))
             x, y = sample_array(rng, code, shape), sample_array(rng, code, region)
             yield Sample(cls(op.axes), (x, y), sizes)  # type: ignore[arg-type]

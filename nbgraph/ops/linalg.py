@@ -14,9 +14,9 @@ from typing import Any, final
 import numpy as np
 
 from nbgraph import degenerate, matrices
-from nbgraph.contraction import common_size
 from nbgraph.errors import DtypeError, ShapeError
 from nbgraph.kinds import INEXACT, Kernel
+from nbgraph.labels import common_size
 from nbgraph.op import Sample, Sizes, sample_array
 from nbgraph.types import Shape, Size, TensorType
 

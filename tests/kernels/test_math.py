@@ -223,3 +223,28 @@ def test_what_many_places_call_stays_a_function(places: int, monkeypatch: pytest
     table = (ctypes.c_int64 * 2)(x.ctypes.data, x.size)
     assert PROTOTYPE(code.address)(ctypes.addressof(table)) == 0
     np.testing.assert_array_equal(x, want)
+
+
+@pytest.mark.parametrize("code", DTYPES)
+def test_constants_in_tables_change_no_bit(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of functions side by side in a loop, against each in a loop of its own."""
+    texts = []
+    optimise = machine.optimise
+    monkeypatch.setattr(machine, "optimise", lambda m, *rest: (optimise(m, *rest), texts.append(str(m))))
+    pointer, module = words.POINTERS[code], namespace(np)
+
+    def loop(w: Any) -> int:
+        x, a, b, c, d = pointer(w[0]), pointer(w[1]), pointer(w[2]), pointer(w[3]), pointer(w[4])
+        for i in range(w[5]):
+            a[i], b[i], c[i], d[i] = module.log(x[i]), module.exp(x[i]), module.sin(x[i]), module.tanh(x[i])
+        return 0
+
+    assert machine.CROWD == 4
+    made = compiler.compile_words(loop)
+    assert ("@constants_" in texts[0].replace('"', "")) is ("avx512f" not in machine.features())
+    x = np.concatenate([points("log", code)[0], np.array([0, np.inf, np.nan], DTYPES[code])])
+    outs = [np.empty_like(x) for _ in range(4)]
+    table = np.array([x.ctypes.data, *(out.ctypes.data for out in outs), x.size], np.int64)
+    assert PROTOTYPE(made.address)(table.ctypes.data) == 0
+    for name, out in zip(("log", "exp", "sin", "tanh"), outs, strict=True):
+        np.testing.assert_array_equal(out, apply(name, x))

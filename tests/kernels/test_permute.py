@@ -23,6 +23,7 @@ LAYOUTS = [
     lambda x: x(*[2] * 11).transpose(*range(10, -1, -1)),
     lambda x: x(*[3] * 7).transpose(1, 2, 3, 4, 5, 6, 0),
     lambda x: x(*[2] * 11).transpose(0, 1, 2, 9, 3, 10, 4, 5, 6, 7, 8),
+    lambda x: x(8, 3, 5, 4, 20).transpose(3, 2, 1, 4, 0),
     lambda x: x(1, 20, 1, 3).transpose(3, 2, 1, 0),
     lambda x: np.broadcast_to(x(4, 1, 3), (2, 4, 30, 3)).transpose(2, 3, 1, 0),
     lambda x: x(0, 3).T,

@@ -24,7 +24,19 @@ def search(call: Call, name: str, dtype: str, x: Array) -> Array:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", dtypes("argmax"))
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 1), (1, 100, 1), (3, 7, 5), (4, 1, 3), (0, 3, 2), (2, 3, 0), (0, 0, 3), (3, 0, 0)]
+    "shape",
+    [
+        (1, 1, 1),
+        (1, 100, 1),
+        (3, 7, 5),
+        (4, 1, 3),
+        (0, 3, 2),
+        (2, 3, 0),
+        (0, 0, 3),
+        (3, 0, 0),
+        (9, 600, 1),
+        (1, 8199, 1),
+    ],
 )
 def test_as_numpy(call: Call, random: Any, name: str, dtype: str, shape: tuple[int, int, int]) -> None:
     for x in (
@@ -47,6 +59,18 @@ def test_first_nan_wins(call: Call, random: Any, name: str, dtype: str, inner: i
     if dtype[0] == "c":
         x.imag[rng.random(x.shape) < 0.1] = np.nan
     np.testing.assert_array_equal(search(call, name, dtype, x), getattr(np, name)(x, axis=1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_of_equals_in_a_long_row(call: Call, name: str) -> None:
+    """Whichever parts of the row they are in, and where there is NaN."""
+    sign = 1 if name == "argmax" else -1
+    rng = np.random.default_rng(3)
+    for value in (2.0, np.nan):
+        for _ in range(20):
+            x = rng.uniform(0, 1, (1, 8199, 1))
+            x[0, rng.integers(0, 8199, 3), 0] = value
+            np.testing.assert_array_equal(search(call, name, "f8", sign * x), getattr(np, name)(sign * x, axis=1))
 
 
 @pytest.mark.parametrize("name", NAMES)

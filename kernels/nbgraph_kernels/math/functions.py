@@ -22,6 +22,7 @@ from llvmlite import binding, ir
 from ..language import intrinsic
 from ..language.types import Typed, float32, float64
 from ..machine import LANES, optimised_bitcode
+from . import constants
 from .values import DOUBLE, SINGLE, Format, Value
 
 _PURE = ("nounwind", "willreturn", "memory(none)")
@@ -50,21 +51,25 @@ class Function:
     """
 
     def __init__(self, body: Callable[..., Value], format: Format, count: int) -> None:
-        self.name = f"nbgraph_{body.__name__}_{format.word.width}"
-        self.variants = {f"{LANES}{n}_{self.name}": n for n in _widths(format.word.width)}
-        self._body, self._kind, self._count = body, format.type, count
-        self._made: dict[tuple[str, ...], bytes] = {}
+        self._body, self._kind, self._count, self._bits = body, format.type, count, format.word.width
+        self.name = f"nbgraph_{body.__name__}_{self._bits}"
+        self.variants = {f"{LANES}{n}_{self.name}": n for n in _widths(self._bits)}
+        self._made: dict[tuple[tuple[str, ...], bool], bytes] = {}
 
-    def bitcode(self, variants: tuple[str, ...]) -> bytes:
-        """The function of one number and these variants, made at the first ask."""
-        if variants not in self._made:
+    def bitcode(self, variants: tuple[str, ...], tabled: bool = False) -> bytes:
+        """The function of one number and these variants, made at the first ask; `tabled`: see `constants`."""
+        if (variants, tabled) not in self._made:
             module = ir.Module(self.name)
             kinds = [(name, ir.VectorType(self._kind, self.variants[name])) for name in variants]
             for name, kind, *how in (*kinds, (self.name, self._kind, "noinline")):
                 arguments, builder = define(module, name, [kind] * self._count, kind, *how)
+                if tabled and name in self.variants:
+                    builder.table = constants.Table(builder, self.variants[name], self._bits)
                 builder.ret(self._body(*arguments).ir)
-            self._made[variants] = optimised_bitcode(str(module))
-        return self._made[variants]
+                if builder.table:
+                    builder.table.close()
+            self._made[variants, tabled] = optimised_bitcode(str(module))
+        return self._made[variants, tabled]
 
     def declared(self, module: Any) -> Any:
         """The function in a module that calls it, with the names of its variants."""
@@ -130,13 +135,19 @@ def _call(cx: Any, body: Callable[..., Value], values: list[Any]) -> Any:
     return Typed(number, cx.builder.call(function, [v.ir for v in values]))
 
 
+class Builder(ir.IRBuilder):
+    """llvmlite's, and where constants of vectors come from, if not from the code."""
+
+    table: constants.Table | None = None
+
+
 def define(module: Any, name: str, arguments: list[Any], result: Any, *attributes: str) -> tuple[list[Value], Any]:
     """A new function: its arguments, and a builder at its start."""
     function = ir.Function(module, ir.FunctionType(result, arguments), name)
     function.attributes = _Attributes()
     for each in (*_PURE, *attributes):
         function.attributes.add(each)
-    builder = ir.IRBuilder(function.append_basic_block())
+    builder = Builder(function.append_basic_block())
     return [Value(builder, a) for a in function.args], builder
 
 

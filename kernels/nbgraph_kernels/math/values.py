@@ -87,7 +87,11 @@ class Value:
         """A Python number as a constant of this type; a value's own IR."""
         if isinstance(other, Value):
             return other.ir
-        return ir.Constant(self.ir.type, [other] * self.lanes if self.lanes else other)
+        table = getattr(self.builder, "table", None)
+        return table.load(self.ir.type, other) if table and table.has(self.ir.type, other) else self._literal(other)
+
+    def _literal(self, number: Any) -> Any:
+        return ir.Constant(self.ir.type, [number] * self.lanes if self.lanes else number)
 
     def constant(self, number: Any) -> Value:
         """A constant of this type."""
@@ -229,11 +233,15 @@ class Value:
         return self._binary(other, "xor", "xor")
 
     def __lshift__(self, count: Any) -> Value:
-        return self._binary(count, "shl", "shl")
+        return Value(self.builder, self.builder.shl(self.ir, self._count(count)))
 
     def __rshift__(self, count: Any) -> Value:
         """Zeros come in from the left."""
-        return self._binary(count, "lshr", "lshr")
+        return Value(self.builder, self.builder.lshr(self.ir, self._count(count)))
+
+    def _count(self, count: Any) -> Any:
+        """By how many bits: a number is part of the instruction."""
+        return count.ir if isinstance(count, Value) else self._literal(count)
 
     def shift_in(self, lower: Value, count: Value) -> Value:
         """The upper word of this word and a lower one, shifted left together."""
