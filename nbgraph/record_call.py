@@ -20,7 +20,7 @@ from nbgraph.errors import GENERATED
 from nbgraph.tensor import TracedTensor
 from nbgraph.trace import FragmentCall, Node, Pack, _next_seq, site_of
 from nbgraph.trees import TreeDef, unflatten
-from nbgraph.within import Inner, met_outside
+from nbgraph.within import RUNNING, Inner, met_outside
 
 Recorder = Callable[..., Any]
 _seq = attrgetter("seq")
@@ -81,10 +81,14 @@ class _Writer:
 
     def check(self, inner: Inner, wrong: str) -> None:
         """A line that asks whether what is differentiated inside depends on the variables outside."""
-        pairs = "".join(f"({v}, ({', '.join(nodes)},)), " for v, nodes in inner.pairs(self.name_of))
+        pairs = inner.pairs(self.name_of)
         if pairs:
-            self.names["met_outside"] = met_outside
-            self.lines.append(f"if {wrong}met_outside(({pairs})): return STALE")
+            self.names.update(met_outside=met_outside, running=RUNNING)
+            shown = "".join(f"({v}, ({', '.join(nodes)},)), " for v, nodes in pairs)
+            # What is older does not depend on a variable, nor does what is not active: mostly there is nothing to ask.
+            may = [f"({n}.active or not {v}.active) and {n}.seq >= {v}.seq" for v, nodes in pairs for n in nodes]
+            asked = f"(running.inners or {' or '.join(may)}) and met_outside(({shown}))"
+            self.lines.append(f"if {wrong}({asked}): return STALE")
 
     def call(self, plan: Any, region: Sequence[Node], outside: Sequence[Node], results: Sequence[Node]) -> None:
         """Lines that make the call and its result nodes."""

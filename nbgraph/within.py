@@ -87,12 +87,12 @@ class _Running(local):
         self.inners: list[Inner] = []
 
 
-_RUNNING = _Running()
+RUNNING = _Running()
 
 
 def note(outputs: Sequence[Node], by: Sequence[Node]) -> None:
     """A derivative of outputs by nodes is taken."""
-    for inner in _RUNNING.inners:
+    for inner in RUNNING.inners:
         inner.note(outputs, by)
 
 
@@ -106,9 +106,9 @@ def met_outside(pairs: Sequence[Pair]) -> bool:
 @contextmanager
 def inside(start: int) -> Iterator[Inner]:
     """Notes the derivatives that this thread takes for as long."""
-    inner, before = Inner(start), _RUNNING.inners
+    inner, before = Inner(start), RUNNING.inners
     try:  # what is added goes in any case, an interrupt just after it too
-        _RUNNING.inners = [*before, inner]
+        RUNNING.inners = [*before, inner]
         yield inner
     finally:
-        _RUNNING.inners = before
+        RUNNING.inners = before

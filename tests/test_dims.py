@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import operator
 import pickle
+import random
 import threading
 
 import numpy as np
@@ -30,7 +32,6 @@ OPERATIONS = {
 }
 leaves = st.sampled_from(NAMES).map(lambda name: ("dim", name)) | st.integers(-6, 6)
 trees = st.recursive(leaves, lambda t: st.tuples(st.sampled_from(sorted(OPERATIONS)), t, t), max_leaves=10)
-extrema = leaves | st.tuples(st.sampled_from(["min", "max"]), leaves, leaves)
 environments = st.fixed_dictionaries({name: st.integers(0, 9) for name in NAMES})
 
 
@@ -115,11 +116,23 @@ def test_canonical_laws(x, y, z, env):
     assert dim_min(a, dim_min(b, a)) == dim_min(a, b)
 
 
-@settings(deadline=None)
-@given(extrema, extrema, environments)
-def test_extrema_absorb(x, y, env):
-    (a, _), (b, _) = (size_and_value(tree, env) for tree in (x, y))
-    assert dim_min(a, dim_max(a, b)) == a == dim_max(a, dim_min(a, b))
+def test_extrema_are_one_form_where_they_are_one_function() -> None:
+    """And only there: over four sizes and two numbers, however deep they are nested."""
+    rng = random.Random(0)
+    arguments = [*map(dim, "abcd"), 1, 2]
+
+    def nested(depth: int) -> Size:
+        if depth == 0 or rng.random() < 0.2:
+            return rng.choice(arguments)
+        return rng.choice([dim_min, dim_max])(*(nested(depth - 1) for _ in range(rng.choice([2, 2, 3]))))
+
+    forms: dict[tuple[int, ...], set[Size]] = {}
+    tables = [dict(zip("abcd", values, strict=True)) for values in itertools.product(range(4), repeat=4)]
+    for _ in range(300):
+        size = nested(rng.choice([2, 3, 4]))
+        forms.setdefault(tuple(evaluate(size, table) for table in tables), set()).add(size)
+    assert max(map(len, forms.values())) == 1
+    assert len(forms) > 100
 
 
 @settings(deadline=None)
@@ -171,6 +184,11 @@ def test_pickle_and_copy_give_the_same_object(tree, env):
         (dim_max(n + 1, n), n + 1),
         (dim_min(n), n),
         (dim_max(2, 7), 7),
+        (dim_max(n, dim_min(m, n)), n),
+        (dim_max(n, dim_min(dim_max(n, m), dim_max(m, k))), dim_max(m, n)),
+        (dim_max(n, 1, dim_min(2, dim_max(n, 1))), dim_max(n, 1)),
+        (dim_min(dim_max(n, m), dim_max(n, m) + 1), dim_max(n, m)),
+        (dim_min(dim_max(n, m), dim_max(n, k)), dim_max(n, dim_min(m, k))),
         (n**3, n * n * n),
         (n**0, 1),
     ],
@@ -205,6 +223,8 @@ def test_what_is_not_known_stays() -> None:
         ((n // m) // k, "(n//m)//k"),
         (dim_min(m, n), "min(m, n)"),
         (dim_max(n + 1, m, 3) - 1, "max(m, n + 1, 3) - 1"),
+        (dim_min(n, dim_max(m, k)), "min(n, max(k, m))"),
+        (dim_max(dim_min(n, m - 1), 0), "max(min(m - 1, n), 0)"),
         (dim(("p", 1)) + dim(10) + dim(9), "9 + 10 + ('p', 1)"),
     ],
 )
@@ -265,6 +285,17 @@ def test_ordering_is_refused_from_both_sides(compare) -> None:
             compare(left, right)
 
 
+def test_text_of_a_width_is_text_and_a_number_is_asked_for() -> None:
+    assert f"{m * n + 1:>10}|" == "   m*n + 1|"
+    with pytest.raises(ConcretizationError, match="a number as text"):
+        format(n, "03d")
+
+
+def test_quotient_and_remainder_are_sizes() -> None:
+    assert divmod(2 * n + 1, 2) == (n, 1)
+    assert divmod(7, n) == (7 // n, 7 % n)
+
+
 def test_missing_name_is_named() -> None:
     with pytest.raises(BindingError, match="size m has no value"):
         evaluate(n + m, {"n": 1})
@@ -298,6 +329,15 @@ def test_long_growth_stays_small() -> None:
     for _ in range(2000):
         size = dim_min(size + 1, m) // 2 if isinstance(size, int) else (size + 1) // 2
     assert str(size) == f"(n + {2**2000 - 1})//{2**2000}"
+
+
+def test_deep_extrema_stay_small() -> None:
+    """Where the form of no extrema of extrema is short, the operands stay as they were nested."""
+    size: Size = n
+    for i in range(40):
+        size = dim_min(dim_max(size, dim(("a", i))), dim(("b", i)))
+    assert len(str(size)) < 5000
+    assert evaluate(size, {name: name[1] if name[0] == "a" else 99 for name in symbols(size) - {"n"}} | {"n": 7}) == 39
 
 
 def test_threads_agree_on_identity() -> None:

@@ -16,7 +16,7 @@ from llvmlite import ir
 
 from .language import helper, intrinsic
 from .language.types import ELEMENTS, Pointer, Typed, int64
-from .words import stack
+from .words import call, stack
 
 #: Inputs may overlap each other, and so may pieces of the workspace, which are reused. Outputs have a region each, as
 #: long as there are numbers; the last number is shared.
@@ -116,6 +116,12 @@ def stream(to: Any, at: Any, source: Any, count: Any) -> None:
     while k < count:
         to[at + k] = source[k]
         k += 1
+
+
+@helper
+def stream_by(kernel: Any, to: Any, at: Any, source: Any, count: Any) -> None:
+    """`stream` by the kernel at this address."""
+    call(kernel, (_byte(to, at), _byte(source, 0), count))
 
 
 @intrinsic

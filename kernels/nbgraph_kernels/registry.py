@@ -153,6 +153,7 @@ _DECLARATIONS = {
         "lapack_banded", _REAL + _COMPLEX, _named("pbtrf"), sizes_banded.banded_cholesky_workspace
     ),
     "permute": _Declaration("permute", _EVERY),
+    "stream": _Declaration("streams", _EVERY, plain=True),
     "powers": _Declaration("powers", (*_REAL, *_COMPLEX, "i4", "i8")),
     "eig": _Declaration("lapack_eig", _REAL + _COMPLEX, _named("geev"), sizes_functions.eig_workspace),
     "schur": _Declaration("lapack_schur", _REAL + _COMPLEX, _named("gees"), sizes_functions.schur_workspace),

@@ -25,7 +25,7 @@ PART = 160
 _STEP = 4
 #: From so many nests on each is a function of its own, which is compiled once wherever it appears again. (A call takes
 #: some 5 ns, which short programs shall not spend; what they have to compile is little.)
-MANY_NESTS = 8
+MANY_NESTS = 4
 
 
 class Step:

@@ -257,8 +257,9 @@ class Nest:
     def finish_rows(self) -> None:
         """After the last loop."""
         for v in self.streamed:
+            kernel = self.e.named("kernel", "stream", self._buffer(v).code)
             self.e.line(f"if past{v}:")
-            self.e.line(f"    stream({self._row(v)}, row{v}, {self.e.size(self.loops[-1].size)})")
+            self.e.line(f"    stream({kernel}, {self._row(v)}, row{v}, {self.e.size(self.loops[-1].size)})")
 
     def _row(self, v: int) -> str:
         return f"{self.e.pointer(self._buffer(v))}, {self._index(v, names={self.loops[-1].name: '0'})}"

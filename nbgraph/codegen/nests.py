@@ -13,6 +13,10 @@ from typing import Any
 from nbgraph.codegen.nest import Nest, close_loop, loops_through, open_loop
 from nbgraph.codegen.streams import emit_streams
 
+#: Of more outputs than that none is stored past the cache: each is some twenty instructions and two loops for the
+#: compiler, and the processor gathers what it stores so for a few places at a time.
+STREAMS = 4
+
 
 def emit_nests(emitter: Any, steps: Sequence[int], depth: int) -> None:
     """The source of the steps with these numbers, which run in turn for each index of the first `depth` axes."""
@@ -57,7 +61,8 @@ def _stream_rows(nests: Sequence[Nest]) -> None:
     if len(nests) > 1 or not nests[0].reductions:
         read = {nest.e.body.base[v] for nest in nests for v in nest.strides}
         for nest in nests:
-            nest.streamed = [v for v in nest.streamable() if v not in read]
+            streamable = [v for v in nest.streamable() if v not in read]
+            nest.streamed = streamable if len(streamable) <= STREAMS else []
 
 
 def _fetch_rows(nests: Sequence[Nest]) -> None:

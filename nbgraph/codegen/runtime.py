@@ -88,7 +88,7 @@ def _namespace() -> dict[str, Any]:
         helpers[f.__name__] = helper(_with_globals(f, helpers))
     calls = {"call": words.call, "cython": words.cython, "cython_complex": words.cython_complex}
     calls |= {"cython_part": words.cython_part, "fetch": regions.fetch}
-    calls |= {"piece": regions.piece, "shifted": regions.shifted, "stream": regions.stream, "settle": regions.settle}
+    calls |= {"piece": regions.piece, "shifted": regions.shifted, "stream": regions.stream_by, "settle": regions.settle}
     return {**known, **regions.POINTERS, **accumulate.STEPS, **scalars, **helpers, **calls}
 
 

@@ -5,8 +5,9 @@ Out: a `Size`: a plain `int` where the result is constant, else an interned `Dim
 """
 
 from nbgraph.dims import division  # noqa: F401  (registers its operations)
-from nbgraph.dims.arithmetic import dim_max, dim_min, substitute
+from nbgraph.dims.arithmetic import substitute
 from nbgraph.dims.expression import DimExpr, Size, dim, evaluate, symbols
+from nbgraph.dims.extrema import dim_max, dim_min
 from nbgraph.dims.text import to_source
 
 __all__ = [

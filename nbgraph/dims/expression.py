@@ -178,6 +178,12 @@ class DimExpr(_Frozen):
     def __rmod__(self, other: Size) -> Size:
         return _arithmetic("%", other, self)
 
+    def __divmod__(self, other: Size) -> tuple[Size, Size]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Size) -> tuple[Size, Size]:
+        return other // self, other % self
+
     def __pow__(self, exponent: Any) -> Any:
         if isinstance(exponent, float | complex):
             return float(self) ** exponent
@@ -239,6 +245,12 @@ class DimExpr(_Frozen):
         from nbgraph.dims.text import render
 
         return render(self, str, people=True)
+
+    def __format__(self, spec: str) -> str:
+        try:
+            return format(str(self), spec)
+        except ValueError:  # a format of numbers
+            return format(self._asked("a number as text"), spec)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return restore, (self.terms,)
@@ -359,6 +371,14 @@ def nonnegative(size: Size) -> bool:
     if isinstance(size, int):
         return size >= 0
     return all(coef > 0 and all(atom.nonnegative for atom, _ in mono) for mono, coef in size.terms)
+
+
+def is_at_least(a: Size, b: Size) -> bool:
+    """Whether it is plain to see that a >= b for all sizes: a - b is `nonnegative`."""
+    difference = polynomial(a)
+    for mono, coef in polynomial(b).items():
+        difference[mono] = difference.get(mono, 0) - coef
+    return all(c == 0 or (c > 0 and all(atom.nonnegative for atom, _ in mono)) for mono, c in difference.items())
 
 
 def wrap(atom: Atom) -> DimExpr:
