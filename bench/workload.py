@@ -112,7 +112,7 @@ def measure(path: str, name: str, n: int, K: int) -> Iterator[Row]:
     gc.collect()
     (_, result), call_ms = harness.timed(lambda: _prepare_and_run(module, options, n, K, data))
     times = {"call_ms": call_ms, "import_ms": import_ms}
-    yield {"n": n, "K": K} | _judged(module, options, result, wanted) | times
+    yield {"n": n, "K": K} | _judged(module, options, result, wanted, times)
     yield {"in_use": _in_use()}
 
 
@@ -141,13 +141,13 @@ def measure_warm(path: str, points: Mapping[str, Sequence[Point]], repeats: int,
             (run, result), first = harness.timed(
                 lambda name=name: _prepare_and_run(modules[name], options[name], n, K, data)  # noqa: B023
             )
-            rows[name] = {"first_ms": first} | _judged(modules[name], options[name], result, wanted)
+            rows[name] = _judged(modules[name], options[name], result, wanted, {"first_ms": first})
             if rows[name]["status"] == "ok" and first < limit * 1e3:
                 runs[name] = run
-        rounds = harness.by_turns(runs, repeats, 20.0 * len(runs))
-        for name, run in runs.items():
-            times = _times(rounds[name], rounds.get(workload.baseline))
-            rows[name] |= _judged(modules[name], options[name], run(), wanted) | times  # still right, as it runs by now
+        rounds = harness.by_turns(runs, repeats, 20.0 * len(runs)) if runs else {}
+        for name, run in runs.items():  # still right, as it runs by now
+            times = {"first_ms": rows[name]["first_ms"]} | _times(rounds[name], rounds.get(workload.baseline))
+            rows[name] = _judged(modules[name], options[name], run(), wanted, times)
         for name, row in rows.items():
             yield {"implementation": name, "n": n, "K": K} | row
     yield {"in_use": _in_use()}
@@ -168,12 +168,13 @@ def _times(taken: Sequence[float], baseline: Sequence[float] | None) -> Row:
     return times | ({"warm_ratio": harness.ratio(taken, baseline)} if baseline else {})
 
 
-def _judged(module: Any, options: Any, result: Any, wanted: Any) -> Row:
+def _judged(module: Any, options: Any, result: Any, wanted: Any, times: Row) -> Row:
+    """Whether a result is right; the times only if it is."""
     off = error(result, wanted)
     if off > TOLERANCE:
         return {"status": "wrong", "error": off, "detail": f"off by {off:.1e}, relative"}
     remark = {"remark": module.remark(**options)} if hasattr(module, "remark") else {}
-    return {"status": "ok", "error": off} | remark
+    return {"status": "ok", "error": off} | remark | times
 
 
 def _prepare_and_run(module: Any, options: Any, n: int, K: int, data: Any) -> tuple[Any, Any]:

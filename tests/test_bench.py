@@ -236,6 +236,16 @@ def test_all_run_by_turns_at_each_point(monkeypatch: pytest.MonkeyPatch) -> None
     assert (rows[2]["warm_ms"], rows[2]["warm_ratio"], rows[2]["calls"]) == (4.0, 1.0, 3)
 
 
+def test_what_is_wrong_has_no_times_and_no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = workload.Workload(**{**vars(POWER), "reference": lambda n, K, data: (0.5, np.eye(n))})
+    monkeypatch.setattr(workload, "_workload", lambda path: wrong)
+    monkeypatch.setattr(nbgraph_loop, "engine", lambda jit: nbg.Engine(jit="never"))
+    (row, _) = workload.measure_warm("", {"nbgraph auto": [(4, 3)]}, 3, 60.0)
+    assert row["status"] == "wrong" and not any(key.endswith("_ms") for key in row)
+    (row, _) = workload.measure("", "nbgraph auto", 4, 3)
+    assert row["status"] == "wrong" and not any(key.endswith("_ms") for key in row)
+
+
 def test_growth_gives_up_what_fails_and_goes_on_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

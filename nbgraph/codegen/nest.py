@@ -341,8 +341,9 @@ class Nest:
         """Takes an element into an accumulator in memory."""
         buffer, index = self._buffer(a.v), self._index(a.v, a.op.axes)
         self.e.line(f"v{a.v} = {self.e.load(buffer, index)}")
-        # The element first: an extremum that may be its first operand is stored under a mask, which is slow.
-        self.e.store(buffer, index, cast(a.code, a.op.combine(a.code, x, f"v{a.v}")))
+        # An extremum's element first: one that may be its first operand is stored under a mask, which is slow.
+        acc_and_x = (x, f"v{a.v}") if a.op.exact else (f"v{a.v}", x)
+        self.e.store(buffer, index, cast(a.code, a.op.combine(a.code, *acc_and_x)))
 
     # -- values ------------------------------------------------------------------------------------------------------
 
