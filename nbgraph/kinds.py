@@ -183,6 +183,8 @@ class Kernel(Op):
 
     #: The kernel's name in `nbgraph_kernels`.
     kernel: ClassVar[str] = ""
+    #: True where `reference` may call the kernel, too: for results that no other code gives to the bit.
+    interprets: ClassVar[bool] = False
     takes_layouts: ClassVar[bool] = False
 
     def workspace(self, ins: Sequence[TensorType], sizes: Shape) -> Size:

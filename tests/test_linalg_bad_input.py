@@ -41,6 +41,7 @@ SYSTEM = {
 OTHER = {  # their own rows below
     "ishermitian", "issymmetric",
     "block_diag", "circulant", "companion", "convolution_matrix", "dft", "hadamard", "hankel", "hilbert", "khatri_rao",
+    "pascal",
     "solve_continuous_lyapunov", "solve_discrete_lyapunov", "toeplitz", "solve_toeplitz", "matmul_toeplitz",
     "cross", "householder_product", "matmul", "matrix_rank", "multi_dot", "norm", "outer", "solve_sylvester",
     "tensordot", "tensorinv", "tensorsolve", "vecdot", "vector_norm",

@@ -1,4 +1,4 @@
-"""Copies of matrices, for kernels: as they are, transposed, one triangle.
+"""Copies of matrices, for kernels: as they are, transposed, one triangle; whether one is finite.
 
 In:    typed pointers and sizes. Out: the target, written whole.
 Holds: helpers of compiled code; source and target do not overlap.
@@ -21,14 +21,19 @@ def copy(to: Any, source: Any, count: Any) -> None:
         to[i] = source[i]
 
 
-@helper
-def transpose(to: Any, source: Any, rows: Any, columns: Any) -> None:
-    """Row-major [rows, columns] to column-major, or the other way with rows and columns swapped."""
+def _transpose(to: Any, source: Any, rows: Any, columns: Any) -> None:
+    """Row-major [rows, columns] to column-major, or the other way with rows and columns swapped.
+
+    Written in order: where columns lie a power of 2 apart, written lines would push each other out of the cache.
+    """
     for top in range(0, rows, BLOCK):
         for left in range(0, columns, BLOCK):
-            for i in range(top, min(top + BLOCK, rows)):
-                for j in range(left, min(left + BLOCK, columns)):
+            for j in range(left, min(left + BLOCK, columns)):
+                for i in range(top, min(top + BLOCK, rows)):
                     to[j * rows + i] = source[i * columns + j]
+
+
+transpose = helper(_transpose, (), True)
 
 
 @helper
@@ -48,3 +53,16 @@ def identity(to: Any, n: Any) -> None:
         to[i] = 0
     for i in range(n):
         to[i * n + i] = 1
+
+
+def _is_finite(x: Any, rows: Any, columns: Any, lower: Any) -> Any:
+    """Whether no element of a row-major matrix, or of its lower triangle, is NaN or infinite."""
+    total = 0.0
+    for i in range(rows):
+        for j in range(i + 1 if lower else columns):
+            z = x[i * columns + j]
+            total += (z.real - z.real) + (z.imag - z.imag)
+    return total == 0.0
+
+
+is_finite = helper(_is_finite, {"reassoc"})

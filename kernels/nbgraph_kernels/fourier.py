@@ -19,8 +19,8 @@ from typing import Any
 from .language import helper
 from .words import ELEMENTS, POINTERS
 
-LANES = 8
-"""Lines that are transformed together."""
+LANES = 4
+"""Lines that are transformed together: of eight, two copies of 256 numbers each are more than the first cache."""
 LARGEST = 4096
 """Up to this length they are; longer ones one by one, to stay in the cache."""
 _PRIMES = 61

@@ -5,11 +5,11 @@ In:    words after the external's address. `solve`: x, a, b, nbatch, n, nrhs, wo
        [nbatch, n, n], of which the lower triangle is read. All C-contiguous; sizes of the workspace are in
        `sizes`.
 Out:   x; or w, ascending, and v, whose columns are the eigenvectors. Status: 0, or LAPACK's INFO of the
-       first member of the batch that failed, after which none is done; -1 if n does not fit LAPACK's 32 bit
-       integers.
+       first member of the batch that failed, after which none is done, n for an eigenvalue problem that is not
+       finite (which some builds of LAPACK do not come back from); -1 if n does not fit LAPACK's 32 bit integers.
 Holds: a and b are left as they are. The drivers see what `scipy.linalg.lapack` would give them: a
        column-major copy and the same LWORK, so results are `references`' to the bit (eigenvectors are
-       unique only up to a phase).
+       unique only up to a phase). What `small_hermitian` can do the driver is not asked for.
 Source: LAPACK xGESV, xSYEVD, xHEEVD.
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from . import copies, sizes
 from .language import helper
+from .small_hermitian import hermitian
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 _LIMIT = 2**31 - 1
@@ -67,7 +68,7 @@ def _solve(dtype: str) -> Callable[[Any], int]:
 
 
 def _syevd(dtype: str) -> Callable[[Any], int]:
-    elements, integers = POINTERS[dtype], POINTERS["i4"]
+    elements, integers, small = POINTERS[dtype], POINTERS["i4"], hermitian(dtype, True)
     size = ELEMENTS[dtype].bitwidth // 8
 
     def eigh(w: Any) -> int:
@@ -83,19 +84,24 @@ def _syevd(dtype: str) -> Callable[[Any], int]:
         order, info = slot(np.int32(n)), slot(np.int32(0))
         length, ilength = slot(np.int32(lwork)), slot(np.int32(liwork))
         for member in range(nbatch):
-            copies.transpose(elements(matrix), elements(w[3] + member * n * n * size), n, n)
+            given, made = w[3] + member * n * n * size, w[2] + member * n * n * size
             values = w[1] + member * n * size
+            if n <= sizes.SMALL and small(values, made, given, n) != 0:
+                continue
+            if not copies.is_finite(elements(given), n, n, True):
+                return n
+            copies.transpose(elements(matrix), elements(given), n, n)
             fortran(w[0], (vectors, lower, order, matrix, order, values, work, length, iwork, ilength, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            copies.transpose(elements(w[2] + member * n * n * size), elements(matrix), n, n)
+            copies.transpose(elements(made), elements(matrix), n, n)
         return 0
 
     return eigh
 
 
 def _heevd(dtype: str) -> Callable[[Any], int]:
-    elements, integers = POINTERS[dtype], POINTERS["i4"]
+    elements, integers, small = POINTERS[dtype], POINTERS["i4"], hermitian(dtype, True)
     size = ELEMENTS[dtype].bitwidth // 8
     real = ELEMENTS[_REAL_OF[dtype]].bitwidth // 8
 
@@ -113,8 +119,13 @@ def _heevd(dtype: str) -> Callable[[Any], int]:
         order, info = slot(np.int32(n)), slot(np.int32(0))
         length, rlength, ilength = slot(np.int32(lwork)), slot(np.int32(lrwork)), slot(np.int32(liwork))
         for member in range(nbatch):
-            copies.transpose(elements(matrix), elements(w[3] + member * n * n * size), n, n)
+            given, made = w[3] + member * n * n * size, w[2] + member * n * n * size
             values = w[1] + member * n * real
+            if n <= sizes.SMALL and small(values, made, given, n) != 0:
+                continue
+            if not copies.is_finite(elements(given), n, n, True):
+                return n
+            copies.transpose(elements(matrix), elements(given), n, n)
             fortran(
                 w[0],
                 (
@@ -135,7 +146,7 @@ def _heevd(dtype: str) -> Callable[[Any], int]:
             )
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            copies.transpose(elements(w[2] + member * n * n * size), elements(matrix), n, n)
+            copies.transpose(elements(made), elements(matrix), n, n)
         return 0
 
     return eigh

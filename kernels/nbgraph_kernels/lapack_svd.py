@@ -5,10 +5,12 @@ In:    words after the external's address: u, s, vh, a, nbatch, m, n, k, job, wo
        vh [nbatch, k, n], 2 the square u [nbatch, m, m] and vh [nbatch, n, n]. All C-contiguous; sizes of the workspace
        are in `sizes_factors`.
 Out:   a = u diag(s) vh, s descending. Status: 0, or LAPACK's INFO of the first member of the batch that failed (-4 if
-       it has a NaN), after which none is done; -1 if sizes do not fit together or not LAPACK's 32 bit integers.
+       it has a NaN or an infinity), after which none is done; -1 if sizes do not fit together or not LAPACK's 32 bit
+       integers.
 Holds: a is left as it is. What lies row-major is, column-major, the transpose, and if a^T = U S V^H, then the memory
        of U is that of vh, and the memory of V^H is that of u: nothing is transposed. The driver sees what
-       `references_factors` gives it, with the same LWORK, so results are equal to the bit.
+       `references_factors` gives it, with the same LWORK, so results are equal to the bit. What `small_singular` can do
+       the driver is not asked for.
 Source: LAPACK xGESDD.
 """
 
@@ -21,6 +23,8 @@ import numpy as np
 
 from . import copies, sizes_factors
 from .language import helper
+from .sizes import SMALL, SMALL_VALUES
+from .small_singular import singular
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 _LIMIT = 2**31 - 1
@@ -36,6 +40,7 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
     elements, integers, is_real = POINTERS[dtype], POINTERS["i4"], dtype in sizes_factors.REAL
     size = ELEMENTS[dtype].bitwidth // 8
     real = size if is_real else size // 2
+    small = singular(dtype)
 
     def svd(w: Any) -> int:
         nbatch, m, n, k, job, matrix = w[5], w[6], w[7], w[8], w[9], w[10]
@@ -56,10 +61,15 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         letter = slot(np.uint8(78 if job == 0 else 83 if job == 1 else 65))  # N, S, A
         wide, tall, smaller = slot(np.int32(n)), slot(np.int32(m)), slot(np.int32(rows))
         length, info = slot(np.int32(lwork)), slot(np.int32(0))
+        is_small = (job != 2 or m == n) and max(m, n) <= (SMALL_VALUES if job == 0 else SMALL)
         for member in range(nbatch):
-            copies.copy(elements(matrix), elements(w[4] + member * m * n * size), m * n)
-            s = w[2] + member * k * real
+            given, s = w[4] + member * m * n * size, w[2] + member * k * real
             u, vh = w[1] + member * m * rows * size, w[3] + member * columns * n * size
+            if is_small and small(u, s, vh, given, m, n, job) != 0:
+                continue
+            if not copies.is_finite(elements(given), m, n, False):
+                return -4
+            copies.copy(elements(matrix), elements(given), m * n)
             if is_real:
                 fortran(
                     w[0],

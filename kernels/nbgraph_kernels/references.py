@@ -3,7 +3,8 @@ with.
 
 In:    arrays [..., n, n] and [..., n, nrhs] of float32, float64, complex64 or complex128.
 Out:   new C-contiguous arrays, the same bits that the kernels give.
-Holds: the same drivers, column-major copies and LWORK as in `lapack`. numba is not imported.
+Holds: the same drivers, column-major copies and LWORK as in `lapack`; small eigenvalue problems go to the kernel
+       itself. numba is not imported.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from . import sizes
+from . import references_small, sizes
 
 Array = np.ndarray[Any, Any]
 
@@ -43,8 +44,13 @@ def reference_eigh(a: Array) -> tuple[Array, Array]:
     w, v = np.empty(a.shape[:-1], a.real.dtype), np.empty_like(a, order="C")
     if not v.size:
         return w, v
+    if a.shape[-1] <= sizes.SMALL:
+        info, w, v = references_small.eigh(a)
+        _check(info, "eigenvalues did not converge")
+        return w, v
     driver = _heevd if a.dtype.kind == "c" else _syevd
     for index in np.ndindex(a.shape[:-2]):
+        _check(0 if np.isfinite(np.tril(a[index])).all() else len(a[index]), "eigenvalues did not converge")
         w[index], v[index], info = driver(np.asfortranarray(a[index]))
         _check(info, "eigenvalues did not converge")
     return w, v

@@ -2,7 +2,8 @@
 
 In:    arrays [..., m, n] of float32, float64, complex64 or complex128.
 Out:   new C-contiguous arrays, the same bits that the kernels give.
-Holds: the same routines on the same layouts with the same LWORK. numba is not imported.
+Holds: the same routines on the same layouts with the same LWORK; small spectra go to the kernels themselves. numba is
+       not imported.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from . import references_small
 from . import sizes_factors as sizes
 from .references import _check
+from .sizes import SMALL, SMALL_VALUES
 
 Array = np.ndarray[Any, Any]
 
@@ -39,8 +42,13 @@ def reference_svd(a: Array, full: bool) -> tuple[Array, Array, Array]:
     if not k:
         u[...], vh[...] = np.eye(*u.shape[-2:]), np.eye(*vh.shape[-2:])
         return u, s, vh
+    if max(m, n) <= SMALL and (m == n or not full):
+        info, u, s, vh = references_small.svd(a, 1)
+        _check(info, "singular values did not converge")
+        return u, s, vh
     gesdd, lwork = _driver("gesdd", a), sizes.gesdd_work(m, n, k)
     for index in np.ndindex(*batch):
+        _check(0 if np.isfinite(a[index]).all() else -4, "singular values did not converge")
         left, s[index], right, info = gesdd(np.ascontiguousarray(a[index]).T, 1, full, lwork)
         _check(info, "singular values did not converge")
         u[index], vh[index] = right.T, left.T
@@ -52,9 +60,13 @@ def reference_svdvals(a: Array) -> Array:
     *batch, m, n = a.shape
     k = _smaller(a)
     s = np.empty((*batch, k), a.real.dtype)
-    if s.size:
+    if s.size and max(m, n) <= SMALL_VALUES:
+        info, _, s, _ = references_small.svd(a, 0)
+        _check(info, "singular values did not converge")
+    elif s.size:
         gesdd, lwork = _driver("gesdd", a), sizes.gesdd_values_work(m, n, k)
         for index in np.ndindex(*batch):
+            _check(0 if np.isfinite(a[index]).all() else -4, "singular values did not converge")
             _, s[index], _, info = gesdd(np.ascontiguousarray(a[index]).T, 0, 0, lwork)
             _check(info, "singular values did not converge")
     return s
@@ -66,11 +78,15 @@ def reference_eigvalsh(a: Array) -> Array:
     Raises `numpy.linalg.LinAlgError` if the driver does not converge.
     """
     w, n = np.empty(a.shape[:-1], a.real.dtype), a.shape[-1]
-    if w.size:
+    if w.size and n <= SMALL_VALUES:
+        info, w = references_small.eigvalsh(a)
+        _check(info, "eigenvalues did not converge")
+    elif w.size:
         is_complex = a.dtype.kind == "c"
         driver, lengths = _driver("heevd" if is_complex else "syevd", a), {"lwork": sizes.syevd_values_work(n)}
         lengths |= {"liwork": 1, "lrwork": n} if is_complex else {"liwork": 1}
         for index in np.ndindex(a.shape[:-2]):
+            _check(0 if np.isfinite(np.tril(a[index])).all() else n, "eigenvalues did not converge")
             w[index], _, info = driver(np.ascontiguousarray(a[index]).T, compute_v=0, lower=0, **lengths)
             _check(info, "eigenvalues did not converge")
     return w

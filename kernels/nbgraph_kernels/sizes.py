@@ -14,6 +14,9 @@ from typing import Any
 ITEMSIZE: dict[str, int] = {"f4": 4, "f8": 8, "c8": 8, "c16": 16, "i4": 4, "i8": 8, "b1": 1}
 """Bytes of one element, by dtype code."""
 
+SMALL, SMALL_VALUES = 32, 16
+"""The largest sizes of a matrix for `small_hermitian` and `small_singular`, with vectors and without."""
+
 
 def syevd_work(n: Any) -> Any:
     """LWORK of xSYEVD with vectors, in reals."""
@@ -55,4 +58,4 @@ def sort_workspace(dtype: str, n: Any) -> Any:
 
 def fft_workspace(dtype: str, n: Any) -> Any:
     """Bytes for `fft`, `rfft` and `irfft`: planes twice, roots, the chirp and its transform, of up to 4 n numbers."""
-    return 16 * (16 * n + 4 * n + n + n + 4 * n + 2 * (2 * n + 16)) + 1024
+    return 16 * (8 * n + 4 * n + n + n + 4 * n + 2 * (2 * n + 16)) + 1024

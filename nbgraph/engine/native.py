@@ -14,7 +14,7 @@ import warnings
 import weakref
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +28,7 @@ from nbgraph.engine.objects import Objects
 from nbgraph.engine.tiers import DRIVERS, Ledger
 from nbgraph.errors import describe, user_frame
 from nbgraph.fragment import size_at
+from nbgraph.kinds import Kernel
 from nbgraph.memory import empty
 from nbgraph.moving import function_of_words
 from nbgraph.pretty import fragment_text
@@ -241,10 +242,18 @@ class Native:
             ledger.is_made = self.objects.has_kernel
             if self.objects.has(program) and self._make(program, may_compile=False):
                 return True
+            self._make_references(program)
         if program in self._refused or not ledger.pays(coming):
             return False
         ledger.pay()
         return self._try(program)
+
+    def _make_references(self, program: Program) -> None:
+        """Kernels that operations may be interpreted with, from disk, or compiled and kept there for others."""
+        for instr in program.body.instrs if self.objects.folder else ():
+            if isinstance(instr.op, Kernel) and instr.op.interprets:
+                name, code = instr.op.kernel, program.body.types[instr.ins[0]].code
+                uninterrupted(partial(self.objects.make_kernel, name, code))
 
     @property
     def is_full(self) -> bool:

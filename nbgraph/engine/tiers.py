@@ -31,7 +31,7 @@ DRIVERS = ("entry", "objects_entry", "objects_driver", "repeat")
 FIRST_USE = {
     "entry": 0.01, "objects_entry": 0.012, "objects_driver": 0.013, "repeat": 0.016,
     "gemm": 0.4, "matmul": 0.35, "permute": 0.4, "fft": 0.6, "rfft": 0.5, "irfft": 0.5, "expm": 0.35,
-    "sort": 0.15, "argsort": 0.15, "qr": 0.17,
+    "sort": 0.15, "argsort": 0.15, "qr": 0.17, "eigh": 0.35, "eigvalsh": 0.25, "svd": 0.5,
 }  # fmt: skip
 FIRST_USE_OF_OTHERS = 0.1
 

@@ -5,6 +5,7 @@ In: anything array-like; sizes are ints. Out: a `TracedTensor`, differentiable b
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,28 @@ def hilbert(n: int) -> TracedTensor:
     """
     k = np.arange(operator.index(n))
     return operand(1.0 / (k[:, None] + k + 1.0))
+
+
+@named
+def pascal(n: int, kind: str = "symmetric", exact: bool = True) -> TracedTensor:
+    """The binomial coefficients binom(i + j, i); kind "lower" has binom(i, j), "upper" its transpose.
+
+    int64, for n up to 34; with `exact` false float64.
+
+    >>> pascal(3).tolist()
+    [[1, 1, 1], [1, 2, 3], [1, 3, 6]]
+    """
+    size = operator.index(n)
+    if kind not in ("symmetric", "lower", "upper"):
+        told: Any = {"got": repr(kind), "wanted": "'symmetric', 'lower' or 'upper'"}
+        raise ShapeError("unknown kind", operation="pascal", position="kind", **told)
+    if size < 0 or (exact and size > 34):
+        raise ShapeError(
+            "does not fit", operation="pascal", position=0, got=size, wanted="0, 1, ... 34, or exact=False"
+        )
+    made = [[math.comb(i + j if kind == "symmetric" else i, j) for j in range(size)] for i in range(size)]
+    entries = np.array(made, np.int64 if exact else np.float64).reshape(size, size)
+    return operand(entries.T.copy() if kind == "upper" else entries)
 
 
 @named

@@ -29,7 +29,7 @@ def _failed(status: int) -> BoundsError:
 
 def _wrapped(index: Any, n: int) -> Any:
     """Nonnegative indices; `BoundsError` where one is out of bounds."""
-    if not index.size or index.view(np.uint64).max() < n:  # the common case, at a third of the cost
+    if not index.size or index.view(np.uint64).max() < n:  # the common case, by one reduction
         return index
     outside = (index < -n) | (index >= n)
     if np.any(outside):

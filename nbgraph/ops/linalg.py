@@ -102,7 +102,8 @@ class Eigh(Kernel):
 
     name = "eigh"
     kernel = "eigh"
-    failure = "the iteration did not converge"
+    interprets = True
+    failure = "the iteration did not converge; is there a NaN?"
     params = ("broadening",)
     broadening: float
     n_out = 2

@@ -39,6 +39,7 @@ class Svd(Kernel):
 
     name = "svd"
     kernel = "svd"
+    interprets = True
     failure = "the iteration did not converge; is there a NaN?"
     params = ("tall", "wide", "full", "broadening")
     tall: bool

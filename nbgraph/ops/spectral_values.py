@@ -37,6 +37,7 @@ class Svdvals(Kernel):
 
     name = "svdvals"
     kernel = "svd"
+    interprets = True
     failure = "the iteration did not converge; is there a NaN?"
     params = ("tall", "wide", "broadening")
     tall: bool
@@ -97,7 +98,8 @@ class Eigvalsh(Kernel):
 
     name = "eigvalsh"
     kernel = "eigvalsh"
-    failure = "the iteration did not converge"
+    interprets = True
+    failure = "the iteration did not converge; is there a NaN?"
     params = ("broadening",)
     broadening: float
     fallible = True

@@ -1,4 +1,4 @@
-"""Norms, and bases of the range and the null space of a matrix, with SciPy's signatures.
+"""Norms, bases of the range and the null space of a matrix, angles and rotations between spaces, by SciPy's signatures.
 
 In: anything array-like. Out: `TracedTensor`s, not evaluated; how many vectors a basis has, the data decides.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nbgraph import api, linalg
 from nbgraph.errors import named
 from nbgraph.linalg.least_squares import rounding_unit
 from nbgraph.linalg.stacks import matrix
+from nbgraph.promote import common, to_inexact
 from nbgraph.scipy.linalg.keywords import adjoint, check_driver
 
 if TYPE_CHECKING:
@@ -57,6 +60,54 @@ def null_space(
     _, s, vh = linalg.svd(A)
     n, rank = vh.shape[0], _rank(A, s, rcond)
     return adjoint(api.flip(api.truncate(api.flip(vh, 0), n - rank, axis=0), 0))
+
+
+@named
+def orthogonal_procrustes(A: Any, B: Any, check_finite: bool = True) -> tuple[TracedTensor, TracedTensor]:
+    """(R, scale): the unitary R[n, n] with the least norm of A @ R - B, for A and B[m, n]; the nuclear norm of A^H B.
+
+    R is the unitary polar factor of A^H B (Schoenemann, Psychometrika 31, 1 (1966)), which has a derivative where that
+    has full rank.
+
+    >>> orthogonal_procrustes([[1.0, 0.0], [0.0, 1.0]], [[0.0, 2.0], [-1.0, 0.0]])[1].item()
+    3.0
+    """
+    a, b = (matrix("orthogonal_procrustes", to_inexact(x), k) for k, x in enumerate(common(A, B)))
+    between = adjoint(a) @ b
+    return linalg.polar(between)[0], linalg.matrix_norm(between, ord="nuc")
+
+
+@named
+def subspace_angles(A: Any, B: Any) -> TracedTensor:
+    """The principal angles between the spaces of the columns of A[m, n] and B[m, k], the largest first, min(n, k) of
+    them; NaN unless the columns of each are independent.
+
+    By cosines where those are small and by sines where these are (Knyazev and Argentati, SIAM J. Sci. Comput. 23, 2008
+    (2002)).
+
+    >>> bool(abs(subspace_angles([[1.0], [0.0]], [[1.0], [1.0]])[0] - np.pi / 4) < 1e-15)
+    True
+    """
+    a, b = (matrix("subspace_angles", to_inexact(x), k) for k, x in enumerate(common(A, B)))
+    if a.shape[-1] < b.shape[-1]:
+        a, b = b, a
+    (qa, is_basis), (qb, is_other) = _basis(a), _basis(b)
+    cosine = api.flip(linalg.svdvals(adjoint(qa) @ qb), -1)
+    sine = linalg.svdvals(qb - qa @ (adjoint(qa) @ qb))
+    by_sine = cosine * cosine >= 0.5
+    small = api.arcsin(api.where(by_sine, sine, 0))
+    large = api.arccos(api.where(by_sine, 0, cosine))
+    independent = api.logical_and(is_basis, is_other)
+    return api.where(api.expand_dims(independent, -1), api.where(by_sine, small, large), np.nan)
+
+
+def _basis(x: TracedTensor) -> tuple[TracedTensor, TracedTensor]:
+    """Orthonormal columns that span what those of x[..., m, n] do, and whether those are independent."""
+    q, r = linalg.qr(x)
+    if x.shape[-1] > x.shape[-2]:
+        return q, api.zeros(x.shape[:-2], bool)
+    size = api.abs(api.diagonal(r, axis1=-2, axis2=-1))
+    return q, api.min(size, -1) > api.max(size, -1) * rounding_unit(x)
 
 
 def _rank(A: Any, s: TracedTensor, rcond: Any) -> TracedTensor:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbgraph import api, linalg
-from nbgraph.errors import named
+import numpy as np
+
+from nbgraph import api, fft, linalg
+from nbgraph.errors import ShapeError, named
 from nbgraph.linalg.least_squares import rounding_unit
 from nbgraph.linalg.stacks import lower as lower_part
 from nbgraph.linalg.stacks import matrix, upper
-from nbgraph.promote import common
-from nbgraph.scipy.linalg.keywords import assumed, check_driver
+from nbgraph.promote import common, to_inexact
+from nbgraph.scipy.linalg.keywords import assumed, check_driver, refuse
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -156,3 +158,35 @@ def solve_triangular(
     [2.0]
     """
     return linalg.solve_triangular(a, b, trans, lower, unit_diagonal)
+
+
+@named
+def solve_circulant(
+    c: Any, b: Any, singular: str = "raise", tol: Any = None, caxis: int = -1, baxis: int = 0, outaxis: int = 0
+) -> TracedTensor:
+    """x with circulant(c) @ x = b along `baxis`, by Fourier transforms; other axes broadcast.
+
+    What the transform of c has that is not larger than `tol` (by default its length times the rounding unit times the
+    largest) is 0: with singular "raise" a `LinAlgError` at the eval, with "lstsq" the shortest of least squares.
+
+    >>> solve_circulant([1.0, 0.0, 1.0], [3.0, 1.0, 2.0]).round(12).tolist()
+    [2.0, 1.0, 0.0]
+    """
+    if singular not in ("raise", "lstsq"):
+        refuse("solve_circulant", "singular", singular, "'raise' or 'lstsq'")
+    column, right = (to_inexact(x) for x in common(c, b))
+    given, wanted = fft.fft(api.moveaxis(column, caxis, -1)), fft.fft(api.moveaxis(right, baxis, -1))
+    if column.shape[caxis] != right.shape[baxis]:
+        told: Any = {"got": f"{column.shape} and {right.shape}", "wanted": f"as many along {caxis} as along {baxis}"}
+        raise ShapeError("sizes differ", operation="solve_circulant", position=1, **told)
+    size = api.abs(given)
+    unit = given.shape[-1] * np.finfo(given.dtype).eps
+    none = size <= (api.max(size, -1, keepdims=True, initial=0.0) * unit if tol is None else tol)
+    if singular == "raise":
+        # systems of one equation: a zero is told, and where
+        entries = api.broadcast_arrays(api.where(none, 0, given), wanted)
+        quotient = linalg.solve(*(x[..., None, None] for x in entries))[..., 0, 0]
+    else:
+        quotient = api.where(none, 0, wanted / api.where(none, 1, given))
+    x = fft.ifft(quotient)
+    return api.moveaxis(x if column.type.is_complex else api.real(x), -1, outaxis)

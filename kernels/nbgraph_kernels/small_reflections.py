@@ -1,0 +1,148 @@
+"""What small factorisations are made of: Householder's reflections, Givens' rotations, orders.
+
+In:    typed pointers and addresses of double precision numbers, real or complex, row-major; sizes.
+Out:   the vectors of reflections, matrices times them, rows rotated.
+Holds: helpers of `small_hermitian` and `small_singular`, whose operands they have checked: no square overflows. What
+       squares to less than `TINY` counts as zero, so that no reflection or rotation is made of squares that have lost
+       digits.
+Source: Golub and Van Loan, Matrix Computations, sections 5.1 and 5.2; LAPACK xLARFG, xLARF, xLARTG.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .language import helper
+from .words import POINTERS
+
+LEAST, MOST = 1e-70, 1e70
+"""Sums of magnitudes that are dealt with; LAPACK scales what lies outside, and says what NaN is."""
+TINY = 1e-280
+"""Squares below are zero: LEAST^2 / TINY is far beyond double precision."""
+
+F8, I8 = POINTERS["f8"], POINTERS["i8"]
+CONTRACT = {"contract"}
+SUMS = {"contract", "reassoc"}
+
+
+# -- vectors and matrices, for "f8" and "c16" -------------------------------------------------------------------------
+
+
+def _square(x: Any, count: Any) -> Any:
+    total = 0.0
+    for k in range(count):
+        total += x[k].real * x[k].real + x[k].imag * x[k].imag
+    return total
+
+
+def _inner(x: Any, y: Any, count: Any) -> Any:
+    """x^H y."""
+    total = x[0].conjugate() * y[0]
+    for k in range(1, count):
+        total += x[k].conjugate() * y[k]
+    return total
+
+
+def _fill(x: Any, value: Any, count: Any) -> None:
+    for k in range(count):
+        x[k] = value
+
+
+def _scale(x: Any, factor: Any, count: Any) -> None:
+    for k in range(count):
+        x[k] = x[k] * factor
+
+
+def _add_scaled(y: Any, x: Any, factor: Any, count: Any) -> None:
+    for k in range(count):
+        y[k] += x[k] * factor
+
+
+def _add_conjugate(y: Any, x: Any, factor: Any, count: Any) -> None:
+    for k in range(count):
+        y[k] += x[k].conjugate() * factor
+
+
+square, inner = helper(_square, SUMS, apart=True), helper(_inner, SUMS, True, apart=True)
+fill, scale = helper(_fill, apart=True), helper(_scale, CONTRACT, apart=True)
+add_scaled = helper(_add_scaled, CONTRACT, True, apart=True)
+add_conjugate = helper(_add_conjugate, CONTRACT, True, apart=True)
+
+
+def _reflector(v: Any, count: Any, at: Any) -> Any:
+    """(beta, tau) with (1 - tau v v^H)^H x = beta e_at, beta real; v takes the place of x, v_at = 1. tau 0: v = 0."""
+    alpha = v[at]
+    v[at] = 0
+    rest = square(v, count) + alpha.imag * alpha.imag
+    if rest <= TINY:
+        fill(v, 0.0, count)
+        return alpha.real, alpha * 0.0
+    beta = -math.copysign(math.sqrt(alpha.real * alpha.real + rest), alpha.real)
+    gap = alpha - beta
+    scale(v, gap.conjugate() * (1.0 / (gap.real * gap.real + gap.imag * gap.imag)), count)
+    v[at] = 1
+    return beta, gap * (-1.0 / beta)
+
+
+reflector = helper(_reflector, apart=True)
+
+
+def reflect_rows(dtype: str) -> Any:
+    """Make `run(a, stride, rows, columns, v, tau, t)`: a, at an address, becomes (1 - tau v v^H) a; t is
+    room for a row."""
+    elements, size = POINTERS[dtype], 8 if dtype == "f8" else 16
+
+    def run(a: Any, stride: Any, rows: Any, columns: Any, v: Any, tau: Any, t: Any) -> None:
+        # t = v^H a
+        fill(t, 0.0, columns)
+        for i in range(rows):
+            add_scaled(t, elements(a + i * stride * size), v[i].conjugate(), columns)
+        for i in range(rows):
+            add_scaled(elements(a + i * stride * size), t, -(tau * v[i]), columns)
+
+    return helper(run, apart=True)
+
+
+# -- rotations of real numbers ----------------------------------------------------------------------------------------
+
+
+@helper
+def rotation(f: Any, g: Any) -> Any:
+    """(c, s, r) with c f + s g = r and c g = s f."""
+    r = f * f + g * g
+    if r > TINY:
+        r = math.sqrt(r)
+        inverse = 1.0 / r
+        return f * inverse, g * inverse, r
+    f, g = f * 1e140, g * 1e140
+    r = f * f + g * g
+    if r > TINY:
+        r = math.sqrt(r)
+        return f / r, g / r, r * 1e-140
+    return 1.0, 0.0, f * 1e-140
+
+
+def _rotate(x: Any, y: Any, c: Any, s: Any, count: Any) -> None:
+    """(x, y) := (c x + s y, c y - s x)."""
+    for k in range(count):
+        u, v = x[k], y[k]
+        x[k] = c * u + s * v
+        y[k] = c * v - s * u
+
+
+rotate = helper(_rotate, CONTRACT, True, apart=True)
+
+
+# -- orders -----------------------------------------------------------------------------------------------------------
+
+
+@helper
+def order(places: Any, x: Any, count: Any, sign: Any) -> None:
+    """The places of x's numbers, ascending, or descending if `sign` is -1."""
+    for k in range(count):
+        j = k
+        while j > 0 and sign * x[k] < sign * x[places[j - 1]]:
+            places[j] = places[j - 1]
+            j -= 1
+        places[j] = k
