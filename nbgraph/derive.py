@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -222,25 +222,63 @@ def _pull_back_at_once(path: Path, run: Any, k: int, cts: dict[Key, list[Node]])
         return False
     types = rest.types
     mask = tuple([p for p, t in enumerate(types) if t.inexact and _is_active(path, rest, p)])
-    together = _together(run.pattern, mask)
-    plan = vjp_plan(rest.fragment, tuple(sorted({*given, *each})), mask, beside, together)
-    results = {p: plan.results[p] for p in mask if p in plan.results}
-    going: dict[int, set[int]] = {kind: set() for kind in (SAME, EACH)}
-    for p, slot in results.items():
-        if run.pattern[p] < 0:
-            going[run.pattern[p]].add(slot)
-    links = {run.pattern[p]: slot for p, slot in results.items() if run.pattern[p] >= 0}
-    apart = [set(links.values()), going[SAME], going[EACH]]
-    if links.keys() != given.keys() or len(apart[0]) != len(links) or len(set().union(*apart)) != sum(map(len, apart)):
+    back = _backward(rest.fragment, run.pattern, mask, frozenset(given), frozenset(each), beside)
+    if back is None:
         return False
-    call = repeat(run, rest, plan, links, given, each, going[SAME], going[EACH])
-    for p, slot in results.items():
+    call = repeat(run, rest, back.plan, back.links, given, each, back.sums, back.apart)
+    for p, slot in back.results.items():
         own = run.pattern[p] == EACH
         for step, node in enumerate(rest.column(p) if own else rest.oldest[p : p + 1]):
             key = key_of(node)
             if key in path.active:
                 cts.setdefault(key, []).append(result(call, (slot, step) if own else slot, types[p]))
     return True
+
+
+class _Backward(NamedTuple):
+    """A step back through a run: its plan, which results (by operand) are the cotangents `links` of the step before,
+    and which slots are `sums` over all steps, or each step's own, `apart`."""
+
+    plan: Plan
+    results: dict[int, int]
+    links: dict[int, int]
+    sums: tuple[int, ...]
+    apart: tuple[int, ...]
+
+
+def _backward(
+    f: Fragment,
+    pattern: tuple[int, ...],
+    mask: tuple[int, ...],
+    given: frozenset[int],
+    each: frozenset[int],
+    beside: tuple[int, ...],
+) -> _Backward | None:
+    """The step back of calls of a fragment in a pattern, made once; None where the cotangents that come out are not
+    those that went in."""
+    key = ("backward", pattern, mask, given, each, beside)
+    if key not in f.cache:
+        f.cache[key] = _make_backward(f, pattern, mask, given, each, beside)
+    found: _Backward | None = f.cache[key]
+    return found
+
+
+def _make_backward(
+    f: Fragment,
+    pattern: tuple[int, ...],
+    mask: tuple[int, ...],
+    given: frozenset[int],
+    each: frozenset[int],
+    beside: tuple[int, ...],
+) -> _Backward | None:
+    plan = vjp_plan(f, tuple(sorted(given | each)), mask, beside, _together(pattern, mask))
+    results = {p: plan.results[p] for p in mask if p in plan.results}
+    links = {pattern[p]: slot for p, slot in results.items() if pattern[p] >= 0}
+    of_kind = {kind: {slot for p, slot in results.items() if pattern[p] == kind} for kind in (SAME, EACH)}
+    going = [set(links.values()), of_kind[SAME], of_kind[EACH]]
+    if links.keys() != given or len(going[0]) != len(links) or len(set().union(*going)) != sum(map(len, going)):
+        return None
+    return _Backward(plan, results, links, tuple(sorted(of_kind[SAME])), tuple(sorted(of_kind[EACH])))
 
 
 def _together(pattern: Sequence[int], mask: Sequence[int]) -> tuple[tuple[int, ...], ...]:

@@ -9,7 +9,7 @@ Holds: an operation names other operations only through the builder `b` that its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -29,6 +29,15 @@ class Sample(NamedTuple):
     args: tuple[np.ndarray[Any, Any], ...]
     sizes: tuple[int, ...] = ()
     smooth: bool = True  # False: at these operands the derivative is not defined, so only values are tested
+
+
+class Expression(NamedTuple):
+    """Source that computes a result from operands `{0}`, `{1}`, and what the other `{names}` in it are. `fresh`: the
+    result is an array, or a number, that nothing else refers to."""
+
+    text: str
+    names: Mapping[str, Any] = {}
+    fresh: bool = True
 
 
 class Sizes:
@@ -149,6 +158,10 @@ class Op:
     def function_of_operands(self) -> Any:
         """`reference` as a function of the operands one by one, where no size matters and there is a shorter way to it;
         else None. The interpreter of the first tier calls it."""
+        return None
+
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        """The same as source, for operands of these dtypes and numbers of dimensions, where that is quicker to run."""
         return None
 
     def function_into(self) -> Any:

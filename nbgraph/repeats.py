@@ -65,6 +65,8 @@ class Run(NamedTuple):
     def each(self) -> list[Node]:
         """The differentiable operands that every call but the oldest has of its own."""
         positions = [p for p, kind in enumerate(self.pattern) if kind == EACH]
+        if not positions:
+            return []
         return [c.inputs[p] for c in self.calls[:-1] for p in positions if c.inputs[p].active]
 
     @property
@@ -93,6 +95,16 @@ class Run(NamedTuple):
     @property
     def newest_words(self) -> Shape:
         return self.calls[0].words
+
+    @property
+    def waits(self) -> bool:
+        """Whether the calls have not run."""
+        return bool(self.calls[0].nodes or self.calls[-1].nodes)
+
+    @property
+    def ran(self) -> tuple[Any, int]:
+        """What ran all of the calls, and which of its calls is the newest, where that is known."""
+        return None, 0
 
     def call(self, k: int) -> Any:
         """What a failure of call k is named by."""
@@ -173,6 +185,14 @@ class LoopRun(NamedTuple):
     def newest_words(self) -> Shape:
         return self.loop.words
 
+    @property
+    def waits(self) -> bool:
+        return self.loop.ran is None
+
+    @property
+    def ran(self) -> tuple[Any, int]:
+        return self.loop.ran, self.steps - 1
+
     def call(self, k: int) -> Any:
         return self.loop
 
@@ -193,7 +213,7 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
     calls = stretch_from(
         call,
         pattern,
-        _maker,
+        _call,
         _makers,
         lambda c: _is_whole(c, slots) and admits(c),
         lambda calls, columns: _apart(calls, columns, pattern),
@@ -213,10 +233,6 @@ def _begins_together(oldest: FragmentCall, pattern: Sequence[int]) -> bool:
     return True
 
 
-def _maker(node: Node) -> Any:
-    return node.call
-
-
 def _makers(nodes: Sequence[Node]) -> tuple[list[Any], list[int]]:
     return list(map(_call, nodes)), list(map(_slot, nodes))
 
@@ -230,8 +246,12 @@ def _is_whole(call: FragmentCall, slots: tuple[int, ...]) -> bool:
 
 def _before(call: FragmentCall) -> FragmentCall | None:
     """The call that a run goes on with: the youngest of the same fragment that made an operand."""
-    made = [i.call for i in call.inputs if type(i.call) is FragmentCall and i.call.fragment is call.fragment]
-    return max(made, key=_seq, default=None)
+    found: FragmentCall | None = None
+    for i in call.inputs:
+        made = i.call
+        if type(made) is FragmentCall and made.fragment is call.fragment and (found is None or made.seq > found.seq):
+            found = made
+    return found
 
 
 def _apart(calls: Sequence[FragmentCall], columns: Columns, pattern: Sequence[int]) -> int:
@@ -274,7 +294,7 @@ def repeat(
     """The backward pass of the `rest` of a run as one call; `given` are the cotangents of its newest, by slot; `each`
     those that every call has of its own, or the one that all of them have, besides what comes from the call after it.
     """
-    return RepeatCall(run, rest, plan, links, [given[s] for s in links], each, sorted(sums), sorted(apart))
+    return RepeatCall(run, rest, plan, links, [given[s] for s in links], each, tuple(sums), tuple(apart))
 
 
 def result(call: RepeatCall, slot: Any, t: TensorType) -> Node:

@@ -146,6 +146,24 @@ def law_function_of_operands(sample: Sample) -> None:
             np.testing.assert_array_equal(got, want)
 
 
+def law_expression(sample: Sample) -> None:
+    """The interpreter's source, with arrays or NumPy's numbers for operands, gives the reference; what it calls fresh
+    is in memory of its own, one element after another where it has one dimension."""
+    made = sample.op.expression([type_of_array(a) for a in sample.args])
+    if made is not None:
+        (want,) = reference(sample)
+        for args in (sample.args, [a[()] for a in sample.args]):
+            operands = {f"v{k}": a for k, a in enumerate(args)}
+            source = made.text.format(*operands, **{name: name for name in made.names})
+            with np.errstate(all="ignore"):
+                got = eval(source, {**made.names, **operands})
+            assert (got.shape, got.dtype) == (want.shape, want.dtype)
+            np.testing.assert_array_equal(got, want)
+            if made.fresh:
+                assert not any(np.shares_memory(got, a) for a in args)
+                assert got.ndim != 1 or got.flags.c_contiguous
+
+
 def law_function_into(sample: Sample) -> None:
     """What fills an array, and what adds to one, do that with the reference's values."""
     into, adding = sample.op.function_into(), sample.op.function_adding()

@@ -51,6 +51,7 @@ def test_values(name, code):
         laws.law_types(sample)
         laws.law_values(sample)
         laws.law_function_of_operands(sample)
+        laws.law_expression(sample)
         laws.law_function_into(sample)
         laws.law_layouts(sample)
         laws.law_expansion(sample)

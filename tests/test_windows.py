@@ -25,7 +25,7 @@ import pytest
 import nbgraph as nbg
 from nbgraph import joins, memory, pickling, picks
 from nbgraph.decided import Decided, undecided
-from nbgraph.engine import core, interpreter, quick, recipe, routes
+from nbgraph.engine import backward, core, interpreter, quick, recipe, routes
 from nbgraph.jit import TRACES, _Traces, is_tracing
 from nbgraph.path import seal
 from nbgraph.trace import LOCK, leaf
@@ -143,6 +143,33 @@ def test_a_pickle_of_what_is_evaluated_meanwhile(monkeypatch: pytest.MonkeyPatch
         thread.join()
     equal(again.eval(never()), np.sin([1.0, 2.0]) * np.cos([1.0, 2.0]))
     equal(again.sum().grad(x_again).eval(never()), np.cos([2.0, 4.0]))
+
+
+@pytest.mark.parametrize("work", ["differentiates", "evaluates"])
+def test_a_gradient_through_a_loop_that_two_threads_work_with(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Just before its repeat runs, the other one has it taken apart for a second derivative, or runs it too."""
+
+    def loop() -> tuple[Any, Any]:
+        a, x = T(np.eye(3) + 0.1), nbg.constant(np.ones(3))
+        for _ in range(10):
+            x = nbg.tanh(a @ x)
+            x.eval(never())
+        return a, (x @ (a @ x)).grad(a)
+
+    a, g = loop()
+    wanted = g.eval(never()), nbg.sum(g * g).grad(a).eval(never())
+    a, g = loop()
+    second: list[Any] = []
+
+    def other() -> None:
+        if work == "evaluates":
+            equal(g.eval(never()), wanted[0])
+        second.append(nbg.sum(g * g).grad(a))
+
+    seen = once_before(monkeypatch, backward, "run_repeat", lambda: elsewhere(other))
+    equal(g.eval(never()), wanted[0])
+    assert seen and second
+    equal(second[0].eval(never()), wanted[1])
 
 
 # -- what is not unique is computed once ------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def _tell(control: Control, n: int) -> None:
 
 def controls() -> list[Control]:
     """Of the libraries that are loaded: a library that is not cannot compute."""
-    if not _LOADED["scipy"]:
+    if not _LOADED["scipy"] and ("all" not in _LOADED or _scipy_file()):
         for name, file in (("numpy", _numpy_file()), ("scipy", _scipy_file())):
             found = _control(file) if file else None
             _LOADED[name] = [found] if found else []

@@ -29,7 +29,7 @@ from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.pieces import pieces_for
 from nbgraph.engine.repeats import run_repeat
-from nbgraph.engine.routes import drop_history, run_again
+from nbgraph.engine.routes import drop_history, run_again, run_calls
 from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slots
 from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
@@ -323,7 +323,7 @@ def value(node: Node, engine: Engine | None = None) -> Array:
             raise OutOfMemoryError.of(error) from error
         if a is None:
             a = evaluate([node], engine)[0]
-    a.setflags(write=False)
+    a.setflags(False)  # type: ignore[call-arg]  # write: by its name it takes three times as long
     return a
 
 
@@ -338,7 +338,7 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
             if any(v is None for v in values):
                 if ALIVE:
                     settle(nodes, engine)
-                values = _evaluate_unbound(nodes, engine)
+                values = run_calls(nodes, engine) or _evaluate_unbound(nodes, engine)
     except MemoryError as error:
         raise OutOfMemoryError.of(error) from error
     for a in values:

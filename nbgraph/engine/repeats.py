@@ -11,7 +11,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
+from itertools import compress, repeat
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from nbgraph.ssa import Program, program_for
 from nbgraph.trace import FragmentCall, Node, RepeatCall
 from nbgraph.types import type_of_array
 
+_data = attrgetter("data")
 Array = np.ndarray[Any, Any]
 #: The value of a node that is not part of the graph yet.
 Find = Callable[[Node], Array]
@@ -75,7 +77,7 @@ class Repeated:
             return None
         if kind in ("cotangent", "beside"):
             each = self.call.each[which]
-            return self._value(each[0]) if len(each) == 1 else list(map(self._value, each))
+            return self._value(each[0]) if len(each) == 1 else self._values(each)
         if self.chain is not None:
             column = self._column_of_chain(which)
             if column is not None:
@@ -88,7 +90,7 @@ class Repeated:
             return [values[place] for _, values in self.saved]
         nodes = self.rest.column(which)
         same = len(set(map(id, nodes))) == 1  # in all of them: equal numbers are one node, now and then
-        return self._value(nodes[0]) if same else list(map(self._value, nodes))
+        return self._value(nodes[0]) if same else self._values(nodes)
 
     def _column_of_chain(self, which: int) -> Any:
         """What the chain holds of an operand or a slot, newest first; None where it is the same in all calls."""
@@ -100,6 +102,10 @@ class Repeated:
             return series[0]
         first = self.place + 1 - self.rest.steps
         return None if series is None else series[first : self.place + 1][::-1]
+
+    def _values(self, nodes: Sequence[Node]) -> list[Array]:
+        found = list(map(_data, nodes))
+        return list(map(self._value, nodes)) if any(map(is_, found, repeat(None))) else found
 
     def _value(self, node: Node) -> Array:
         data: Array | None = node.data
@@ -116,34 +122,46 @@ class Repeated:
 
     def interpret(self, steps: range) -> None:
         """Some steps, with NumPy."""
-        filled, position, sources = self._filled(), self.program.position, self.call.plan.sources
-        picked = [(p, filled[j]) for p, j in enumerate(self.program.picks)]
-        moving = [(p, column) for p, column in picked if not isinstance(column, np.ndarray)]
-        linked = {sources[j][1]: p for p, j in enumerate(self.program.picks) if self.columns[j] is None}
-        links = {s: (linked[s], position[slot]) for s, slot in self.call.links.items() if s in linked}
-        made: dict[int, list[Array]] = {position[slot]: [] for slot in self.apart}
-        last: dict[int, deque[Array]] = {s: deque(maxlen=1) for s in self.call.links if s not in links}
-        takers = [(p, values.append) for p, values in made.items()]
-        takers += [(position[self.call.links[s]], values.append) for s, values in last.items()]
-        columns: list[Any] = [part(column, steps) for _, column in moving]
+        filled = self._filled()
+        picked = [filled[j] for j in self.program.picks]
+        moves = tuple([not isinstance(column, np.ndarray) for column in picked])
+        loop, taken = self._loop(moves)
+        last: dict[int, deque[Array]] = {s: deque(maxlen=1) for s in taken}
+        made: dict[int, list[Array]] = {slot: [] for slot in self.apart}
+        columns: list[Any] = [part(column, steps) for column in compress(picked, moves)]
         if self.words:
             columns.insert(0, [self.program.bind(self.bound.in_types, self.words[k]) for k in steps])
-        kept = tuple(p for p, _ in takers)
-        loop = Loop(tuple(p for p, _ in moving), tuple(links.values()), kept, bool(self.words))
         outs = interpreter.run_loop(
             self.bound,
-            [a if isinstance(a, np.ndarray) else a[steps.start] for _, a in picked],
+            [a[steps.start] if moving else a for a, moving in zip(picked, moves, strict=True)],
             self.totals,
             loop,
             zip(*columns, strict=True) if columns else repeat((), len(steps)),
-            [take for _, take in takers],
+            [values.append for values in (*made.values(), *last.values())],
             lambda k, failure: failure.named(self.rest.call(steps[k])),
         )
         for slot, stack in self.apart.items():
-            for k, a in zip(steps, made[position[slot]], strict=True):
+            for k, a in zip(steps, made[slot], strict=True):
                 stack[k] = a
-        self.cts.update(zip(links, outs, strict=True))
+        linked = [s for s in self.call.links if s not in last]
+        self.cts.update(zip(linked, outs, strict=True))
         self.cts.update({s: a for s, (a,) in last.items()})
+
+    def _loop(self, moves: tuple[bool, ...]) -> tuple[Loop, tuple[int, ...]]:
+        """The loop of a step's program, of whose inputs some move; and the cotangents that no input is linked to."""
+        call, program = self.call, self.program
+        known = program.__dict__.setdefault("_loops", {})
+        key = (moves, call.plan.sources, *call.links.items(), *self.apart, bool(self.words))
+        found: tuple[Loop, tuple[int, ...]] | None = known.get(key)
+        if found is None:
+            position, sources = program.position, call.plan.sources
+            linked = {sources[j][1]: p for p, j in enumerate(program.picks) if self.columns[j] is None}
+            taken = tuple(s for s in call.links if s not in linked)
+            links = tuple((linked[s], position[slot]) for s, slot in call.links.items() if s in linked)
+            kept = [position[slot] for slot in (*self.apart, *(call.links[s] for s in taken))]
+            loop = Loop(tuple(compress(range(len(moves)), moves)), links, tuple(kept), bool(self.words))
+            found = known[key] = loop, taken
+        return found
 
     def results(self) -> dict[Any, Array]:
         """By slot of the fragment; by slot and step where every step has one."""

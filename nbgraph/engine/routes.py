@@ -9,12 +9,15 @@ the loop then runs the program and commits, and does nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from nbgraph import joins
 from nbgraph.decided import ALIVE
+from nbgraph.engine.backward import run_steps, run_sum
 from nbgraph.engine.pairs import Waiting, run_pair, still_waits, waits_with
 from nbgraph.engine.runners import Runner, runner_for
 from nbgraph.errors import user_frame
@@ -30,6 +33,8 @@ from nbgraph.trace import (
     Node,
     Pack,
     Projection,
+    RepeatCall,
+    SumCall,
     call_that_ran,
     site_of,
     value_of,
@@ -37,6 +42,7 @@ from nbgraph.trace import (
 
 Array = np.ndarray[Any, Any]
 
+_seq = attrgetter("seq")
 _LIMIT = 1024
 #: So many calls of a chain that have not run are run one by one; longer chains are a table for the driver.
 _PENDING = 4
@@ -67,6 +73,21 @@ def run_again(target: Node, engine: Any) -> Array | None:
     if a is not None:
         engine.counters.evals += 1
     return a
+
+
+def run_calls(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
+    """The values of a few nodes of calls, the youngest first: what a call was derived from runs with it."""
+    unknown = [n for n in nodes if n.data is None]
+    if len(unknown) > _PENDING or any(n.op is not None for n in unknown):
+        return None
+    for n in sorted(unknown, key=_seq, reverse=True):
+        if _value(n, engine, _PENDING) is None:
+            return None
+    values = list(map(value_of, nodes))
+    if any(a is None for a in values):
+        return None
+    engine.counters.evals += 1
+    return values
 
 
 def _remember(engine: Any, key: Any, route: Any) -> Any:
@@ -175,10 +196,8 @@ class Route:
 def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
     """The value of a node of a call that has not run."""
     call: Any = target.call
-    if type(call) is JoinCall:
-        return _run_join(target, call, engine, pending)
     if type(call) is not FragmentCall:
-        return None
+        return _run_other(target, call, engine, pending)
     waiting = call.nodes
     if waiting and call.origin is not None and (first := waits_with(call)) is not None:
         return _run_pair(target, first, call, engine, pending)
@@ -257,6 +276,21 @@ class CallRoute:
                 call.nodes = None
         a: Array = target.data
         return a
+
+
+def _run_other(target: Node, call: Any, engine: Any, pending: int) -> Array | None:
+    """The value of a node of a join, or of what a gradient through a loop is made of."""
+    if type(call) is JoinCall:
+        return _run_join(target, call, engine, pending)
+    if pending < 2 or type(call) not in (SumCall, RepeatCall):
+        return None
+
+    def value(i: Node) -> Array | None:
+        return _value(i, engine, pending - 1)
+
+    if type(call) is SumCall:
+        return run_sum(target, call, engine, value)
+    return run_steps(target, call, engine, value)
 
 
 def _run_join(target: Node, call: JoinCall, engine: Any, pending: int) -> Array | None:

@@ -20,9 +20,9 @@ from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Moves, entry_point, placed_for, uninterrupted
 from nbgraph.engine.pieces import Pieces, pieces_for
 from nbgraph.engine.quick import never, quick_function
-from nbgraph.engine.threads import UNLIMITED, limit_for
+from nbgraph.engine.threads import limit_for
 from nbgraph.errors import NbgraphError
-from nbgraph.memory import allocator
+from nbgraph.memory import allocator, zeros
 from nbgraph.ssa import Bound
 
 Array = np.ndarray[Any, Any]
@@ -36,8 +36,6 @@ _ITEMS = tuple.__basicsize__
 
 def runner_for(engine: Any, key: Any, bound: Bound) -> Runner | None:
     """A runner of a program, by the tier it has come to; None where there can be none. `key` is that of its route."""
-    if bound.program.summed:
-        return None
     if not engine.ready(bound.program):
         made: Runner = Interpreted(engine, key, bound)
     elif (pieces := pieces_for(engine, bound)) is not None:
@@ -65,7 +63,7 @@ class Runner:
 class Compiled(Runner):
     """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
 
-    __slots__ = ("entry", "moves", "outs", "pick", "quick", "runs", "template", "workspace")
+    __slots__ = ("entry", "may_be_quick", "moves", "outs", "pick", "quick", "runs", "template", "workspace")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         super().__init__(engine, key, bound)
@@ -74,8 +72,10 @@ class Compiled(Runner):
         n_objects = len(code.picks) + len(bound.out_types)
         self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS and all(abs(v) <= sys.maxsize for v, _ in placed.rest)
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
+        added = bound.program.accumulating  # to zeros, which is storing
         self.outs: list[tuple[Any, Any, Any]] = [
-            (allocator(t.shape, t.dtype), t.shape, t.dtype) for t in bound.out_types
+            (zeros if p in added else allocator(t.shape, t.dtype), t.shape, t.dtype)
+            for p, t in enumerate(bound.out_types)
         ]
         self.workspace = placed.workspace
         self.limit = limit_for(engine, [bound], placed.workspace)
@@ -86,7 +86,8 @@ class Compiled(Runner):
         self.fits = self.fits and not (self.moves and self.moves.is_placed_anew)
         self.quick: Any = never
         self.runs = 0
-        if self.moves is None and engine.native.objects.load_kernel("builtin", ""):
+        self.may_be_quick = self.moves is None and not added
+        if self.may_be_quick and engine.native.objects.load_kernel("builtin", ""):
             self._become_quick()
 
     def _become_quick(self) -> None:
@@ -98,7 +99,7 @@ class Compiled(Runner):
     def _count(self) -> None:
         """One more run that was no builtin function's; after many, what makes those is compiled."""
         self.runs += 1
-        if self.runs == PAYS and self.moves is None:
+        if self.runs == PAYS and self.may_be_quick:
             uninterrupted(lambda: self.engine.native.objects.make_kernel("builtin", ""))
             self._become_quick()
 
@@ -157,18 +158,24 @@ class InPieces(Runner):
 class Interpreted(Runner):
     """With NumPy, until the tiers say that compiling pays."""
 
-    __slots__ = ("ledger",)
+    __slots__ = ("added", "ledger")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         super().__init__(engine, key, bound)
-        self.ledger = engine.ledger(bound.program)
+        self.added = bool(bound.program.summed)
+        #: Who decides when to compile, where that is to be decided.
+        self.ledger = engine.ledger(bound.program) if engine.jit == "auto" else None
 
     def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
         start = perf_counter()
         bound = self.bound if words is None else self.bound.moved(words)
+        totals = bound.program.accumulators({}, bound.out_types) if self.added else ()
         try:
-            with self.limit or UNLIMITED:
-                outs = interpreter.run(bound, arrays)
+            if self.limit is None:
+                outs = interpreter.run(bound, arrays, totals)
+            else:
+                with self.limit:
+                    outs = interpreter.run(bound, arrays, totals)
         except OperationFailed as failure:
             if not isinstance(failure.error, np.linalg.LinAlgError | NbgraphError):
                 raise failure.named(None) from failure.error
@@ -178,7 +185,7 @@ class Interpreted(Runner):
         counters.interpreted += 1
         counters.operations += self.operations
         counters.run_seconds += seconds
-        if self.engine.jit == "auto":
+        if self.ledger is not None:
             self.ledger.record(seconds)
             if self.ledger.pays(1) and not self.engine.native.is_full:
                 self.engine.routes.pop(self.key, None)  # the next one is by machine code

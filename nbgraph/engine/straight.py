@@ -155,6 +155,13 @@ class _Lines:
                 self.fresh.add(out)
                 self.names[f"shape{k}"], self.names[f"dtype{k}"] = t.shape, t.dtype
                 return f"  v{out} = f{k}({operands}, out=empty(shape{k}, dtype{k}))"
+        expression = op.expression([self.body.types[i] for i in instr.ins])
+        if expression is not None:
+            if expression.fresh:
+                self.fresh.add(out)
+            self.names.update({f"{name}{k}": value for name, value in expression.names.items()})
+            named = {name: f"{name}{k}" for name in expression.names}
+            return f"  v{out} = {expression.text.format(*(f'v{i}' for i in instr.ins), **named)}"
         direct = op.function_of_operands()
         if isinstance(direct, np.ufunc) and direct.nout == 1:
             self.fresh.add(out)
@@ -192,8 +199,8 @@ class _Lines:
 
     def _output(self, p: int, v: int) -> str:
         if v in self.fresh and self.stored.count(v) == 1:
-            if not self.body.types[v].shape:
-                return f"array(v{v})"
+            if self.body.types[v].ndim < 2:
+                return f"v{v}" if self.body.types[v].ndim else f"array(v{v})"
             return f"v{v} if v{v}.flags.c_contiguous else finished(v{v}, bound.out_types[{p}], inputs)"
         return f"finished(v{v}, bound.out_types[{p}], inputs)"
 

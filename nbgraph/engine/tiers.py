@@ -75,10 +75,10 @@ class Ledger:
 
     def record(self, seconds: float, calls: int = 1) -> None:
         """Notes calls that were interpreted."""
-        before = self._beyond(self.spent)
-        self.spent += seconds
         self.calls += calls
-        self.account.excess += self._beyond(self.spent) - before
+        before, self.spent = self.spent, self.spent + seconds
+        if self.spent >= BASE:
+            self.account.excess += self._beyond(self.spent) - self._beyond(before)
 
     def calls_within(self, seconds: float) -> int:
         """How many calls are interpreted in that time, as far as is known."""
@@ -86,7 +86,9 @@ class Ledger:
 
     def pays(self, coming: int) -> bool:
         """Whether compiling pays now, with `coming` further calls known."""
-        ahead = max(self.spent, self.spent / self.calls * coming if self.calls else 0.0)
+        ahead = self.spent
+        if coming > 1 and self.calls:
+            ahead = max(ahead, ahead / self.calls * coming)
         if ahead < BASE or ahead < self.own:  # the first test needs no prediction
             return False
         others = self.account.excess - self._beyond(self.spent) - self.account.paid

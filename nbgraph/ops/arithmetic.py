@@ -8,9 +8,9 @@ from typing import Any, final
 import numpy as np
 
 from nbgraph.kinds import INEXACT, NUMERIC, Elementwise
-from nbgraph.op import Sample, sample_array
+from nbgraph.op import Expression, Sample, sample_array
 from nbgraph.pointwise import Binary, Unary
-from nbgraph.types import DTYPES, Shape
+from nbgraph.types import DTYPES, Shape, TensorType
 
 
 @final
@@ -109,6 +109,9 @@ class Negative(Unary):
     name = "negative"
     codes = NUMERIC
     function = np.negative
+
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        return None if types[0].ndim else Expression("(-{0})")  # of a number: a fifth of the ufunc's time
 
     def scalar(self, code: str, *xs: str) -> str:
         return f"(-{xs[0]})"

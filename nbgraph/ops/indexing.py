@@ -9,6 +9,7 @@ that is literally 1 is structure, as it broadcasts. What an index names is said 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -97,6 +98,14 @@ _CASES: tuple[tuple[tuple[int, ...], Any], ...] = (
 )
 
 
+@lru_cache(maxsize=4096)
+def _checked_index(entries: tuple[Entry, ...], dims: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[Any, ...]:
+    """What a `slice` of these entries and words takes of an array of that shape, as an index of an ndarray."""
+    taken = taken_of(entries, dims, sizes)
+    check_inside("getitem", dims, taken)
+    return numpy_index(taken)
+
+
 @final
 class Slice(View):
     """The elements of a basic index without new axes, as a view.
@@ -123,9 +132,7 @@ class Slice(View):
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         x = np.asarray(ins[0])
-        taken = taken_of(self.axes, x.shape, sizes)
-        check_inside("getitem", x.shape, taken)
-        return x[numpy_index(taken)]
+        return x[_checked_index(self.axes, x.shape, sizes)]
 
     def view(self, x: Any, sizes: tuple[int, ...]) -> Any:
         """The region of an ndarray, which it lies in, as an ndarray that shares its memory."""

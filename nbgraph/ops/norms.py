@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from nbgraph.errors import DtypeError
-from nbgraph.op import Op, Sample, Sizes, sample_array
+from nbgraph.op import Expression, Op, Sample, Sizes, sample_array
 from nbgraph.types import Shape, TensorType
 
 _DOUBLE = np.dtype(np.float64)
@@ -40,15 +40,10 @@ class EuclideanNorm(Op):
         squares = x.real**2 + x.imag**2 if x.dtype.kind == "c" else x * x
         return np.sqrt(squares.sum(axis=self.axes))
 
-    def function_of_operands(self) -> Any:
-        n, reference, new, root = len(self.axes), self.reference, np.float64, math.sqrt
-
-        def norm(x: Any) -> Any:
-            if type(x) is np.ndarray and x.ndim == n == 1 and x.dtype is _DOUBLE:
-                return new(root(x.dot(x)))
-            return reference((x,), ())
-
-        return norm
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        if len(self.axes) == types[0].ndim == 1 and types[0].code == "f8":
+            return Expression("{new}({root}({0}.dot({0})))", {"new": np.float64, "root": math.sqrt})
+        return None
 
     def expand(self, b: Any, ins: Any, sizes: Shape) -> Any:
         squares = b.real(b.mul(b.conj(ins[0]), ins[0]))

@@ -15,7 +15,7 @@ import numpy as np
 
 from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.kinds import INEXACT, REAL, Kernel, Reduction
-from nbgraph.op import Op, Sample, Sizes, sample_array
+from nbgraph.op import Expression, Op, Sample, Sizes, sample_array
 from nbgraph.types import DTYPES, Shape, Size, TensorType
 from nbgraph_kernels.locks import cached_property
 
@@ -79,9 +79,9 @@ class _Reduction(Reduction):
         x = ins[0]
         return type(self).ufunc.reduce(x, self.axes, self._result_dtype(x.dtype))
 
-    def function_of_operands(self) -> Any:
-        reduce, axes, result_dtype = type(self).ufunc.reduce, self.axes, self._result_dtype
-        return lambda x: reduce(x, axes, result_dtype(x.dtype))
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        named = {"reduce": type(self).ufunc.reduce, "axes": self.axes, "dtype": self._result_dtype(types[0].dtype)}
+        return Expression("{reduce}({0}, {axes}, {dtype})", named)
 
     @cached_property
     def _dtypes(self) -> dict[Any, Any]:

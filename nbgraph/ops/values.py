@@ -9,7 +9,7 @@ import numpy as np
 
 from nbgraph.errors import DtypeError
 from nbgraph.kinds import ALL, INEXACT, Elementwise, Kernel
-from nbgraph.op import Sample, Sizes, sample_array
+from nbgraph.op import Expression, Sample, Sizes, sample_array
 from nbgraph.pointwise import Unary
 from nbgraph.types import DTYPES, Shape, TensorType
 
@@ -72,6 +72,10 @@ class Divisor(Unary):
             return where(x == 0, x.dtype.type(1), x)
 
         return divisor
+
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        one = types[0].dtype.type(1)
+        return None if types[0].ndim else Expression("({0} or {one})", {"one": one}, fresh=False)
 
     def scalar(self, code: str, *xs: str) -> str:
         return f"({DTYPES[code].name}(1) if {xs[0]} == 0 else {xs[0]})"

@@ -16,7 +16,7 @@ import numpy as np
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, ShapeError
 from nbgraph.kinds import Layout, View
-from nbgraph.op import Op, Sample, Sizes, sample_array
+from nbgraph.op import Expression, Op, Sample, Sizes, sample_array
 from nbgraph.types import Shape, Size, TensorType
 from nbgraph_kernels.locks import cached_property
 
@@ -220,6 +220,9 @@ class Transpose(_Linear):
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         return ins[0].transpose(self.axes)
 
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        return Expression("{0}.transpose({axes})", {"axes": self.axes}, fresh=False)
+
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         return Layout(out.shape, tuple(layout.strides[a] for a in self.axes), layout.offset)
 
@@ -339,6 +342,9 @@ class ExpandDims(_Linear):
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         return ins[0][self._index]
+
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        return Expression("{0}[{index}]", {"index": self._index}, fresh=False)
 
     @cached_property
     def _index(self) -> tuple[Any, ...]:
