@@ -10,6 +10,7 @@ Holds: a run stands for its calls one by one; whoever needs them (a second deriv
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -344,6 +345,13 @@ def _step(call: RepeatCall, original: FragmentCall, cts: Mapping[int, Node], eac
     made = FragmentCall(call.fragment, tuple(inputs), words, None)
     made.origin, made.nodes = (original, call.plan), []
     return made
+
+
+def added_up(call: SumCall) -> set[Fragment]:
+    """The fragments that several terms of a sum come from, steps of one kind: their programs add them up where they are
+    made, and are those of a loop of any length."""
+    times = Counter([n.call.fragment for n in call.inputs if n.data is None and type(n.call) is FragmentCall])
+    return {f for f, n in times.items() if n > 1}
 
 
 def call_environment(call: FragmentCall) -> Mapping[Any, Size]:

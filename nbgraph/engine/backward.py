@@ -18,6 +18,7 @@ import numpy as np
 from nbgraph.engine.repeats import run_repeat
 from nbgraph.errors import BoundsError, LinAlgError
 from nbgraph.memory import copy, zeros
+from nbgraph.repeats import added_up
 from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, value_of
 
 Array = np.ndarray[Any, Any]
@@ -35,6 +36,8 @@ def run_sum(target: Node, call: SumCall, engine: Any, value: Value) -> Array | N
     """The value of a sum of cotangents."""
     added = {id(n): n for n in call.inputs if type(n.call) is RepeatCall and n.data is None and n.slot in n.call.sums}
     if not target.type.concrete or any(n.call.rest.waits for n in added.values()):
+        return None
+    if added_up(call):
         return None
     total: Array | None = None
     for term in call.inputs:

@@ -28,7 +28,7 @@ from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.plans import merge_plan
-from nbgraph.repeats import SHORTEST, LoopRun
+from nbgraph.repeats import SHORTEST, LoopRun, added_up
 from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
@@ -420,9 +420,12 @@ class Schedule:
         repeats = {row.id for row in self.rows if type(row.call) is RepeatCall}
         self._added: dict[Key, SumCall] = {}
         self._released: dict[int, list[tuple[Key, TensorType]]] = {}
+        many = {reader: added_up(call) for reader, call in sums.items()}
+        fragments = {row.id: row.call.fragment for row in self.rows if type(row.call) is FragmentCall}
         for key, t in self._passing.items():
             reader = last.get(key, 0)
-            if reader in sums and times[key] == 1 and not self.only_targets:
+            one = key[0] in fragments and fragments[key[0]] not in many.get(reader, ())
+            if reader in sums and times[key] == 1 and not self.only_targets and not one:
                 self._added[key] = sums[reader]
             elif key[0] not in repeats:
                 self._released.setdefault(reader, []).append((key, t))
