@@ -214,9 +214,9 @@ def _pull_back_at_once(path: Path, run: Any, k: int, cts: dict[Key, list[Node]])
     besides = {s: keys for s, keys in besides.items() if s not in given or len(keys) > 1}
     each = {s: _one_or_all([sum_of(cts[key]) for key in keys]) for s, keys in besides.items() if keys}
     given.update({s: _nothing(given[s]) for s in each.keys() & given.keys()})
+    others = run.used - given.keys() - each.keys() if k == 0 else ()
     each.update({s: [sum_of(nodes)] for s, nodes in totals.items()})
     beside = tuple(sorted(each.keys() & given.keys()))
-    others = run.used - given.keys() - each.keys() if k == 0 else ()
     partly = any(len(keys) not in (0, rest.steps) for keys in besides.values())
     if partly or any(newest[s] in cts for s in others):
         return False

@@ -279,6 +279,20 @@ def test_losses_that_are_kept_and_their_total(gradient_first: bool) -> None:
         np.testing.assert_allclose(got, right, rtol=1e-12)
 
 
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("which", [-1, -2, 40])
+def test_a_loss_that_counts_more_than_the_others(which: int, state: bool) -> None:
+    def gradient(f: Any) -> Any:
+        a, x, ys = start()
+        states, losses = loop(f, a, x, ys)
+        whole = total(losses) + 3.0 * losses[which]
+        whole = whole + states[-1].sum() if state else whole
+        return nbg.eval(whole, *whole.grad([a, x]), engine=nbg.Engine(jit="never"))
+
+    for got, right in zip(gradient(nbg.jit(step)), gradient(step), strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-10)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "float32", "complex64", "bool"])
 def test_a_total_has_the_dtype_of_its_terms(dtype: str) -> None:
     f = nbg.jit(lambda x: (nbg.flip(x), x[0] + x[1]))
