@@ -325,6 +325,19 @@ def test_a_total_is_one_call_whatever_its_length() -> None:
     assert engine.stats().compiled == before
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_total_that_no_leaf_reaches_forgets_its_terms(together: bool) -> None:
+    x = nbg.constant(2.0)
+    terms = [x * float(k) for k in range(20)]
+    nbg.eval(*terms)
+    gone = [weakref.ref(t) for t in terms]
+    whole = total(terms)
+    del terms
+    nbg.eval(whole, x * 2.0) if together else whole.eval()
+    assert [r() for r in gone] == [None] * 20
+    assert whole.eval() == 380.0
+
+
 def test_a_total_that_somebody_holds_in_the_middle() -> None:
     x = T(3.0)
     terms = [x * float(k) for k in range(30)]

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from nbgraph.engine.repeats import run_repeat
-from nbgraph.errors import BoundsError, LinAlgError
+from nbgraph.errors import BoundsError, LinAlgError, user_frame
 from nbgraph.memory import copy, zeros
 from nbgraph.repeats import added_up
-from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, value_of
+from nbgraph.trace import LOCK, Dropped, FragmentCall, Node, RepeatCall, SumCall, value_of
 
 Array = np.ndarray[Any, Any]
 #: The value of an operand, None where it is not so simply had.
@@ -55,6 +55,8 @@ def run_sum(target: Node, call: SumCall, engine: Any, value: Value) -> Array | N
     with LOCK:
         if target.data is None:  # else another thread was first
             target.data = total
+            if not target.active:
+                target.call = Dropped(user_frame(), call.seq)
         for term in call.inputs:
             if getrefcount(term) == _ONLY_THE_SUM:
                 _let_go(term)

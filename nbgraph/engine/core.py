@@ -534,7 +534,7 @@ def _settle(row: Row, results: Results) -> None:
             node = reference()
             if node is not None:
                 node.data = results[id(call), 0]
-                if type(call) is JoinCall and not call.active:
+                if type(call) is not PlaceCall and not node.active:
                     drop_history(call, [node])
         return
     if type(call) in (RepeatCall, ReplayCall, SplitCall, PickCall):
