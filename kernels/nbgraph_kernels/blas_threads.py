@@ -45,10 +45,17 @@ class AtMost:
         self.n = n
 
     def __enter__(self) -> None:
-        with _LOCK:
-            _WANTED.append(self.n)
-            for control in controls():
-                _tell(control, self.n if len(_WANTED) == 1 else min(_WANTED))
+        entered = False
+        try:
+            with _LOCK:
+                _WANTED.append(self.n)
+                entered = True
+                for control in controls():
+                    _tell(control, self.n if len(_WANTED) == 1 else min(_WANTED))
+        except BaseException:  # an interrupt: nobody will leave what was not entered
+            if entered:
+                _WANTED.remove(self.n)
+            raise
 
     def __exit__(self, *exception: object) -> None:
         with _LOCK:
