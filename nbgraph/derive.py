@@ -257,28 +257,17 @@ def _backward(
     """The step back of calls of a fragment in a pattern, made once; None where the cotangents that come out are not
     those that went in."""
     key = ("backward", pattern, mask, given, each, beside)
-    if key not in f.cache:
-        f.cache[key] = _make_backward(f, pattern, mask, given, each, beside)
-    found: _Backward | None = f.cache[key]
-    return found
-
-
-def _make_backward(
-    f: Fragment,
-    pattern: tuple[int, ...],
-    mask: tuple[int, ...],
-    given: frozenset[int],
-    each: frozenset[int],
-    beside: tuple[int, ...],
-) -> _Backward | None:
+    if key in f.cache:
+        return f.cache[key]  # type: ignore[no-any-return]
     plan = vjp_plan(f, tuple(sorted(given | each)), mask, beside, _together(pattern, mask))
     results = {p: plan.results[p] for p in mask if p in plan.results}
     links = {pattern[p]: slot for p, slot in results.items() if pattern[p] >= 0}
     of_kind = {kind: {slot for p, slot in results.items() if pattern[p] == kind} for kind in (SAME, EACH)}
     going = [set(links.values()), of_kind[SAME], of_kind[EACH]]
-    if links.keys() != given or len(going[0]) != len(links) or len(set().union(*going)) != sum(map(len, going)):
-        return None
-    return _Backward(plan, results, links, tuple(sorted(of_kind[SAME])), tuple(sorted(of_kind[EACH])))
+    closed = links.keys() == given and len(going[0]) == len(links) and len(set().union(*going)) == sum(map(len, going))
+    sums, apart = tuple(sorted(of_kind[SAME])), tuple(sorted(of_kind[EACH]))
+    made = f.cache[key] = _Backward(plan, results, links, sums, apart) if closed else None
+    return made
 
 
 def _together(pattern: Sequence[int], mask: Sequence[int]) -> tuple[tuple[int, ...], ...]:

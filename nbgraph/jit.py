@@ -1,7 +1,7 @@
 """`jit`: a function becomes one call of one fragment.
 
 In: a function of containers of tensors. Out: a function that gives the same, lazily: each call of it records a single
-`FragmentCall`, whatever the function does.
+`FragmentCall`, or one more row of a `LoopCall` (`nbgraph.loops`), whatever the function does.
 Holds: the function runs when arguments of a new kind come (structure, dtypes, shapes, static values), or when something
 else it reads has changed; then on nodes without values. What it records becomes a fragment, and a few lines of Python
 are generated that record its call. Tensors that it reads from outside are further inputs. Another size runs the

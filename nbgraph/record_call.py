@@ -2,8 +2,9 @@
 
 In: the plan of its region, the operands from outside, its results and the guards. Out: a function of the nodes of the
 arguments that gives the results, or `STALE` where something the traced function read has changed.
-Holds: results are nodes of one `FragmentCall` that has not run; an argument that comes out again is itself. A result
-is active where a differentiable operand reaches it, as if every operation had been recorded.
+Holds: results are nodes of one `FragmentCall` that has not run, or of one more row of the loop that made the operands
+(`nbgraph.loops`); an argument that comes out again is itself. A result is active where a differentiable operand reaches
+it, as if every operation had been recorded.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ _BETWEEN = next(map(getrefcount, [object()])) + 1
 
 def totalled(region: list[Node]) -> list[Node]:
     """See the module; `region` is in recording order. Needs the lock."""
+    if len(region) < SHORTEST:
+        return region
     add = REGISTRY["add"]()
     if list(map(_op, region)).count(add) < SHORTEST:
         return region

@@ -399,9 +399,13 @@ def test_a_checkpoint_adds_no_rows_to_a_loop_outside_it() -> None:
     f, engine = nbg.jit(step), nbg.Engine(jit="never")
     a, x, ys = start()
     states, _ = loop(f, a, x, ys[:15])
-    inside = nbg.checkpoint(lambda y: f(a, states[-1], y)[1])
-    loss = inside(T(ys[15])) + f(a, states[-1], ys[16])[1]
+    rows = states[-1].call
+    inside = nbg.checkpoint(lambda w: f(a, states[-1], ys[15])[1] * w)
+    part = inside(T(2.0))
+    assert rows.n == 15 - AFTER
+    loss = part + f(a, states[-1], ys[15])[1]
+    assert rows.n == 16 - AFTER
     before, _ = loop(step, a, x, ys[:15])
-    wanted = step(a, before[-1], ys[15])[1] + step(a, before[-1], ys[16])[1]
+    wanted = 3.0 * step(a, before[-1], ys[15])[1]
     for g, w in zip(nbg.eval(loss, loss.grad(a)), nbg.eval(wanted, wanted.grad(a), engine=engine), strict=True):
         np.testing.assert_allclose(g, w, rtol=1e-10)

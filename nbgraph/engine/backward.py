@@ -33,11 +33,9 @@ class _NotKnownError(Exception):
 
 
 def run_sum(target: Node, call: SumCall, engine: Any, value: Value) -> Array | None:
-    """The value of a sum of cotangents."""
+    """The value of a sum: of cotangents that meet, or of a loss's terms."""
     added = {id(n): n for n in call.inputs if type(n.call) is RepeatCall and n.data is None and n.slot in n.call.sums}
-    if not target.type.concrete or any(n.call.rest.waits for n in added.values()):
-        return None
-    if added_up(call):
+    if not target.type.concrete or any(n.call.rest.waits for n in added.values()) or added_up(call):
         return None
     total: Array | None = None
     for term in call.inputs:
