@@ -424,6 +424,7 @@ class Schedule:
         fragments = {row.id: row.call.fragment for row in self.rows if type(row.call) is FragmentCall}
         for key, t in self._passing.items():
             reader = last.get(key, 0)
+            # The one term of its kind the sum adds itself: a call alone runs the same program (`engine.backward`).
             one = key[0] in fragments and fragments[key[0]] not in many.get(reader, ())
             if reader in sums and times[key] == 1 and not self.only_targets and not one:
                 self._added[key] = sums[reader]
