@@ -24,12 +24,13 @@ from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays, refuse_superfluous, telling
 from nbgraph.engine.chains import run_chain
+from nbgraph.engine.commits import Routes, drop_history
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.pieces import pieces_for
 from nbgraph.engine.repeats import run_repeat
-from nbgraph.engine.routes import drop_history, run_again, run_calls
+from nbgraph.engine.routes import run_again, run_calls
 from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slots
 from nbgraph.engine.series import all_rows
 from nbgraph.engine.stats import Counters, Stats
@@ -96,8 +97,8 @@ class Engine:
         self._seen: dict[Fragment, None] = {}
         self._ledgers: dict[Program, Ledger] = {}
         self._account = Account()
-        #: How regions that were run before are run again: by `match.Found.key`.
-        self.routes: dict[Any, Any] = {}
+        #: How what was run before is run again.
+        self.routes = Routes()
         self.native = Native(self)
 
     def __repr__(self) -> str:
