@@ -82,7 +82,7 @@ class Route:
             return self.commit(found, words, outs)
 
     def commit(self, found: Found, words: tuple[Any, ...], outs: list[Array]) -> Array | None:
-        """Makes the region part of the graph, as `seal.commit`: a node is open until its value is set. With the lock."""
+        """Makes the region part of the graph, as `seal.commit`: nodes are open until they have values. With the lock."""
         nodes = found.nodes
         saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
         sites = [(slot, site) for slot, k in self.fallible if (site := site_of(nodes[k]))] if self.fallible else None
