@@ -3,7 +3,7 @@
 In: a program's outputs, the region or the call they are of. Out: the graph as the general path leaves it
 (`seal.commit`, `core._settle`).
 Holds: what is decided once for a structure, its live nodes and its operands' types is in a route: which output is whose
-value. Another thread may have been first; then nothing changes.
+value. A commit needs the lock. Another thread may have been first; then nothing changes.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Route:
             return self.commit(found, words, outs)
 
     def commit(self, found: Found, words: tuple[Any, ...], outs: list[Array]) -> Array | None:
-        """Makes the region part of the graph, as `seal.commit`: nodes are open until they have values. With the lock."""
+        """Makes the region part of the graph, as `seal.commit`: a node is open until its value is set."""
         nodes = found.nodes
         saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
         sites = [(slot, site) for slot, k in self.fallible if (site := site_of(nodes[k]))] if self.fallible else None
@@ -122,7 +122,7 @@ class CallRoute:
         return a
 
     def commit(self, call: FragmentCall, waited: Waiting, nodes: Sequence[Node], outs: list[Array]) -> bool:
-        """Gives the call's nodes their values; whether it still waited. With the lock."""
+        """Gives the call's nodes their values; whether it still waited."""
         if not still_waits(call, waited):
             return False
         if self.saved:
