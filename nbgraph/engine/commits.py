@@ -109,17 +109,14 @@ class CallRoute:
         self.saved = saved_slots(call.fragment) if call.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)
 
-    def run(
-        self, call: FragmentCall, waited: Waiting, nodes: list[Node], arrays: list[Array], target: Node
-    ) -> Array | None:
-        """Runs the call and gives its nodes their values."""
+    def run(self, call: FragmentCall, waited: Waiting, nodes: Sequence[Node], arrays: Sequence[Array]) -> bool:
+        """Runs the call and gives its nodes their values; False where an operation failed that has to be named."""
         outs = self.runner.outputs(arrays)
         if outs is None:
-            return None
+            return False
         with LOCK:
             self.commit(call, waited, nodes, outs)
-        a: Array = target.data
-        return a
+        return True
 
     def commit(self, call: FragmentCall, waited: Waiting, nodes: Sequence[Node], outs: list[Array]) -> bool:
         """Gives the call's nodes their values; whether it still waited."""

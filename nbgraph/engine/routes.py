@@ -9,7 +9,7 @@ the loop then runs the program and commits, and does nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -144,11 +144,22 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
         return _run_pair(target, first, call, engine, pending)
     if not waiting:  # it has run, or another call has taken its place
         return None
+    nodes = run_waiting(call, engine, lambda i: _value(i, engine, pending - 1) if pending > 1 else None)
+    a: Array | None = None if nodes is None else target.data
+    return a
+
+
+def run_waiting(call: FragmentCall, engine: Any, value: Callable[[Node], Array | None]) -> list[Node] | None:
+    """Runs a call that waits and gives its nodes, which it returns, their values; None where it could not. `value`
+    gives those of operands without data."""
+    waiting = call.nodes
+    if waiting is None:
+        return None
     arrays, types = [], []
     for i in call.inputs:
         a = i.data
         if a is None:
-            a = _value(i, engine, pending - 1) if pending > 1 else None
+            a = value(i)
             if a is None:
                 return None
         arrays.append(a)
@@ -163,7 +174,7 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
     route = engine.routes.get(key)
     if route is None:
         route = engine.routes.keep(key, _call_route(engine, call, key, tuple(slots), tuple(types)))
-    return route.run(call, (waiting, count), nodes, arrays, target) if route else None
+    return nodes if route and route.run(call, (waiting, count), nodes, arrays) else None
 
 
 def _run_pair(target: Node, first: FragmentCall, second: FragmentCall, engine: Any, pending: int) -> Array | None:
