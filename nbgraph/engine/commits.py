@@ -63,7 +63,8 @@ class Route:
         self.moving = plan if moving_words(plan.fragment) else None
         self.kind, self.once = found.key[0].kind, is_computed_once(plan.fragment)
         self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
-        self.root = next(p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1)
+        #: Which output is the last node's, if anybody asks for that.
+        self.root = next((p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1), -1)
         self.fallible = [(plan.slots[k], k) for k in plan.fallible]
         self.saved = saved_slots(plan.fragment) if self.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)
@@ -79,23 +80,24 @@ class Route:
         if outs is None:
             return None
         with LOCK:
-            return self.commit(found, words, outs)
+            return outs[self.root] if self.commit(found, words, outs) else None
 
-    def commit(self, found: Found, words: tuple[Any, ...], outs: list[Array]) -> Array | None:
-        """Makes the region part of the graph, as `seal.commit`: a node is open until its value is set."""
+    def commit(self, found: Found, words: tuple[Any, ...], outs: list[Array]) -> bool:
+        """Makes the region part of the graph, as `seal.commit`: a node is open until its value is set. Whether it could
+        be: another thread may have computed part of it, and chosen otherwise."""
         nodes = found.nodes
         saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
         sites = [(slot, site) for slot, k in self.fallible if (site := site_of(nodes[k]))] if self.fallible else None
         call = call_that_ran(self.fragment, found.outside, words, self.active, saved, sites, self.kind)
         history: Any = call if self.active else Dropped(user_frame(), call.seq)
         if self.once and any(nodes[k].op is None for k, _, _ in self.commits):
-            return None  # another thread has computed part of it, and may have chosen otherwise
+            return False
         for k, slot, p in self.commits:
             node = nodes[k]
             if node.op is not None:  # else another thread was first
                 node.call, node.slot, node.data = history, slot, outs[p]
                 node.op, node.inputs, node.sizes = None, (), ()
-        return outs[self.root]
+        return True
 
 
 class CallRoute:

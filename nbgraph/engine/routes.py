@@ -21,8 +21,9 @@ from nbgraph.engine.backward import run_steps, run_sum
 from nbgraph.engine.commits import CallRoute, Route, drop_history
 from nbgraph.engine.pairs import run_pair, waits_with
 from nbgraph.engine.runners import runner_for
+from nbgraph.engine.tiled import tiled_route
 from nbgraph.engine.topped import base_of, run_topped
-from nbgraph.match import Found, recognise
+from nbgraph.match import Found, recognise, recognise_tiled
 from nbgraph.moving import moving_words
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
@@ -54,9 +55,9 @@ def run_again(target: Node, engine: Any) -> Array | None:
         return a
     if ALIVE:
         with LOCK:  # who writes numbers in the place of sizes that the data decided seals then, and it may be otherwise
-            found = recognise(target)
+            found = recognise(target) or recognise_tiled(target)
     else:
-        found = recognise(target)
+        found = recognise(target) or recognise_tiled(target)
     if found is None:
         return None
     a = _run_region(found, engine)
@@ -81,8 +82,9 @@ def run_calls(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
 
 
 def _run_region(found: Found, engine: Any) -> Array | None:
+    tiles = found.key[0].tiles
     if found.arrays is None:
-        base = base_of(found)
+        base = None if tiles else base_of(found)
         if base is not None:
             a = run_topped(engine, found, base)
             if a is not None:
@@ -93,7 +95,7 @@ def _run_region(found: Found, engine: Any) -> Array | None:
         found = completed
     route = engine.routes.get(found.key)
     if route is None:
-        route = engine.routes.keep(found.key, _region_route(engine, found))
+        route = engine.routes.keep(found.key, (tiled_route if tiles else _region_route)(engine, found))
     return route.run(found) if route else None
 
 

@@ -131,26 +131,28 @@ class _Run:
 
     def step(self, call: Any) -> bool:
         """Runs a call; whether it could be."""
-        nodes: Sequence[Node] | None = ()
+        nodes: list[Node] | None = []
         if id(call) in self.later:
             return True
         if id(call) in self.first_of:
             nodes = self._run_pair(self.first_of[id(call)], call)
         elif type(call) is SumCall:
-            self._sum_up(call)
+            nodes = [] if self._sum_up(call) else None
         elif type(call) is RepeatCall:
-            nodes = () if run_repeated(call, self.engine, value_of) else None
+            nodes = [] if run_repeated(call, self.engine, value_of) else None
         elif call.nodes is not None:  # else another thread has run it
             nodes = run_waiting(call, self.engine, value_of)
         if nodes is None:
             return False
         with LOCK:
-            for node in nodes:
-                self._add(node)
+            while nodes:
+                node = nodes.pop()
+                if getrefcount(node) == _OF_A_LOCAL + self.uses[id(node)]:
+                    self._add(node)
             for node in call.inputs:
                 self.left[id(node)] -= 1
-                if not self.left[id(node)] and self._is_ours(node):
-                    let_go(node)
+                if not self.left[id(node)] and getrefcount(node) == _OF_A_LOCAL + self.uses[id(node)]:
+                    self._let_go(node)
         return True
 
     def _run_pair(self, first: FragmentCall, second: FragmentCall) -> list[Node] | None:
@@ -159,14 +161,15 @@ class _Run:
             return None
         return nodes
 
-    def _is_ours(self, node: Node) -> bool:
-        """Whether only these calls read a node."""
-        return id(node) not in self.targets and _references(node) == _REFERENCES_OF_A_LOCAL + self.uses[id(node)]
+    def _let_go(self, node: Node) -> None:
+        """Lets go of what only these calls have read."""
+        if id(node) not in self.targets:
+            let_go(node)
 
     def _add(self, node: Node) -> None:
-        """Adds a result that only goes into a sum to it."""
+        """Adds a result that only these calls read to the sum that it goes into, if it goes nowhere else."""
         call = self.sum_of.get(id(node))
-        if call is None or self.uses[id(node)] > 1 or node.call.origin is None or not self._is_ours(node):
+        if call is None or self.uses[id(node)] > 1 or node.call.origin is None or id(node) in self.targets:
             return
         total = self.totals.get(id(call))
         if total is None:
@@ -176,14 +179,20 @@ class _Run:
         self.added.add(id(node))
         let_go(node)
 
-    def _sum_up(self, call: SumCall) -> None:
+    def _sum_up(self, call: SumCall) -> bool:
+        """The sum of a total in the making and all other terms; False where another thread has let one of them go."""
         total = self.totals.pop(id(call), None)
         for term in call.inputs:
             if id(term) not in self.added:
                 a = value_of(term)
+                if a is None:
+                    return False
                 total = copy(a) if total is None else np.add(total, a, out=total)
-        set_sum(call, total)
+        assert total is not None
+        with LOCK:
+            set_sum(call, total)
         self.engine.counters.operations += len(call.inputs) - 1
+        return True
 
 
 def _pairs(calls: Sequence[Any]) -> dict[int, FragmentCall]:
@@ -202,13 +211,10 @@ def _pairs(calls: Sequence[Any]) -> dict[int, FragmentCall]:
     return {id(second): first for first, second in found.values()}
 
 
-def _references(node: Any) -> int:
-    return getrefcount(node)
-
-
 def _references_of_a_local() -> int:
+    """What `getrefcount` says of an object that only a local variable refers to."""
     local = object()
-    return _references(local)
+    return getrefcount(local)
 
 
-_REFERENCES_OF_A_LOCAL = _references_of_a_local()
+_OF_A_LOCAL = _references_of_a_local()

@@ -109,4 +109,4 @@ class Topped:
         with LOCK:
             if not self.base.commit(base, waited, nodes, outs):
                 return None  # another thread was first, and may have chosen otherwise
-            return self.region.commit(found, self.region.words, outs)
+            return outs[self.region.root] if self.region.commit(found, self.region.words, outs) else None
