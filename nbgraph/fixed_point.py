@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from nbgraph.custom_trace import fragment_of
-from nbgraph.engine import Engine
 from nbgraph.decided import Decided, names_of, undecided
+from nbgraph.engine import Engine
 from nbgraph.errors import ConcretizationError, DtypeError, ShapeError, guarded
 from nbgraph.iterate import FixedPoint
 from nbgraph.jit import TRACES

@@ -32,7 +32,6 @@ from nbgraph.resolve import Definition, LinearFragment
 from nbgraph.ssa import exact_program
 from nbgraph.transpose import pull_back
 from nbgraph.types import Shape, Size, TensorType, type_of_array
-from nbgraph_kernels.references import reference_solve
 from nbgraph_kernels.sizes import implicit_workspace
 
 Array = np.ndarray[Any, Any]
@@ -170,6 +169,8 @@ class LinearFixedPoint(_Stepped):
     first = 1
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        from nbgraph_kernels.references import reference_solve  # scipy.linalg takes 0.1 s to import
+
         b, *others = map(np.asarray, ins)
         function = self._function(b, others, sizes)
         real = np.empty(0, b.dtype).real.dtype
