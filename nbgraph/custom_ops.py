@@ -72,14 +72,17 @@ class _Traced(Op):
     primal: Fragment
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> Any:
-        f = self.primal
-        env = _environment(ins, sizes)
-        types = list(ins)
-        for instr in f.instrs:
-            t = instr.op.infer(cx, [types[i] for i in instr.ins], tuple(size_at(s, env) for s in instr.sizes))
-            types.extend(t if isinstance(t, tuple) else (t,))
-        found = tuple(types[o] for o in f.outputs)
-        return found if len(found) != 1 else found[0]
+        return _one_or_all(result_types(self.primal, cx, ins, sizes))
+
+
+def result_types(f: Fragment, cx: Sizes, ins: Sequence[TensorType], words: Shape) -> tuple[TensorType, ...]:
+    """The types of a fragment's outputs, by the shape rules of its operations."""
+    env = environment_of(ins, words)
+    types = list(ins)
+    for instr in f.instrs:
+        t = instr.op.infer(cx, [types[i] for i in instr.ins], tuple(size_at(s, env) for s in instr.sizes))
+        types.extend(t if isinstance(t, tuple) else (t,))
+    return tuple(types[o] for o in f.outputs)
 
 
 class Again(_Traced):
@@ -116,7 +119,7 @@ class Custom(_Traced):
         self, f: Fragment, inputs: Sequence[GlobalValKey], words: Shape, sizes: Shape, given: Mapping[int, Any]
     ) -> tuple[Keys, list[Definition]]:
         """The keys of all values of a fragment of the family, those of `given` as they are, and how they are made."""
-        env = _environment([k.type for k in inputs], words)
+        env = environment_of([k.type for k in inputs], words)
         keys, made = list(inputs), []
         for instr in f.instrs:
             own = tuple(size_at(s, env) for s in instr.sizes)
@@ -142,7 +145,7 @@ class Custom(_Traced):
 
     def reference(self, ins: Sequence[Any], sizes: Shape) -> Any:
         f = self.primal
-        env = _environment([_Shaped(np.shape(x)) for x in ins], sizes)
+        env = environment_of([_Shaped(np.shape(x)) for x in ins], sizes)
         values = list(ins)
         for instr in f.instrs:
             own: Any = tuple(size_at(s, env) for s in instr.sizes)
@@ -158,7 +161,7 @@ class Custom(_Traced):
 
     def _plain(self, f: Fragment, inputs: Sequence[GlobalValKey], words: Shape, sizes: Shape) -> Keys:
         """The keys of a fragment's values, functions with rules inside of it taken apart as well."""
-        env = _environment([k.type for k in inputs], words)
+        env = environment_of([k.type for k in inputs], words)
         keys = list(inputs)
         for instr in f.instrs:
             op, own = self.resolved(instr.op, tuple(size_at(s, env) for s in instr.sizes), sizes)
@@ -344,7 +347,8 @@ class _Shaped(NamedTuple):
     shape: tuple[int, ...]
 
 
-def _environment(types: Iterable[Any], words: Shape) -> dict[Any, Any]:
+def environment_of(types: Iterable[Any], words: Shape) -> dict[Any, Any]:
+    """What the size symbols of a fragment stand for, at inputs of these types."""
     env: dict[Any, Any] = {("w", k): w for k, w in enumerate(words)}
     for i, t in enumerate(types):
         env.update({("d", i, axis): d for axis, d in enumerate(t.shape)})
@@ -393,4 +397,15 @@ def _uses(keys: Sequence[Any], inputs: Sequence[Input]) -> bool:
     return any(id(k) in wanted for k in found) or any(id(k) in wanted for o in below for k in o.inputs)
 
 
-__all__ = ["Again", "Custom", "CustomLinear", "CustomPullback", "Family", "Rule", "again", "custom"]
+__all__ = [
+    "Again",
+    "Custom",
+    "CustomLinear",
+    "CustomPullback",
+    "Family",
+    "Rule",
+    "again",
+    "custom",
+    "environment_of",
+    "result_types",
+]

@@ -146,7 +146,7 @@ class Finished:
 
     def _primal(self, d: Definition, left: Sequence[Node]) -> tuple[Fragment, Shape]:
         assert d.results is not None
-        f, words = _fragment([*d.formals, *self.outside], d.region, [*d.results, *left])
+        f, words = fragment_of([*d.formals, *self.outside], d.region, [*d.results, *left])
         if d.reverse:  # the derivative of a residual takes the very factors that the residual was made of
             more = [s for s in saved_slots(f) if s not in f.outputs]
             f = Fragment(f.inputs, f.instrs, (*f.outputs, *more), f.types, f.n_words)
@@ -157,7 +157,7 @@ class Finished:
         given = {id(value): made for made, value in d.stand_ins}
         kept = [given.get(id(n), n) for n in (*d.results, *left)] if d.reverse else []
         made = [r for r in d.rule_results if r is not None]
-        f, words = _fragment([*d.formals, *self.outside, *kept, *d.given], d.rule_region, made)
+        f, words = fragment_of([*d.formals, *self.outside, *kept, *d.given], d.rule_region, made)
         place = count()
         slots = tuple(None if r is None else next(place) for r in d.rule_results)
         return Rule(d.name, d.reverse, len(d.formals), len(d.results), len(kept), primal, f, slots), words
@@ -184,7 +184,7 @@ def _residuals(d: Definition) -> list[Node]:
     return [value for made, value in d.stand_ins if id(made) in used and id(value) not in results]
 
 
-def _fragment(inputs: Sequence[Node], region: Sequence[Node], outputs: Sequence[Node]) -> tuple[Fragment, Shape]:
+def fragment_of(inputs: Sequence[Node], region: Sequence[Node], outputs: Sequence[Node]) -> tuple[Fragment, Shape]:
     """What was recorded, as a fragment, and the words of its call."""
     b = FragmentBuilder()
     number: dict[int, int] = {}

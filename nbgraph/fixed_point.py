@@ -1,24 +1,27 @@
 """`fixed_point`: the solution of x = f(x, args), differentiated by the equation that it solves.
 
-In: a contraction, where to start, its arguments. Out: x*, recorded as one operation on the arguments.
-Holds: the loop runs on values and leaves no history; the rule is made of recorded operations, so it has derivatives.
-Source: the implicit function theorem, dx* = (I - J)^-1 df, where J = df/dx at x*.
+In: a contraction, where to start, its arguments. Out: x*, recorded as one operation on all that f reads.
+Holds: f runs once, on a node without value; what it recorded that depends on x is the step, the rest is recorded in
+the caller's graph, once. The loop is inside of the operation (`nbgraph.iterate`) and leaves no history.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from nbgraph import api
-from nbgraph.custom import custom_vjp
+from nbgraph.custom_trace import fragment_of
+from nbgraph.decided import Decided, names_of, undecided
 from nbgraph.engine import Engine
-from nbgraph.errors import DtypeError, LinAlgError, ShapeError, guarded
-from nbgraph.linalg import solve
-from nbgraph.transforms import jacrev, vjp
+from nbgraph.errors import ConcretizationError, DtypeError, ShapeError, guarded
+from nbgraph.iterate import FixedPoint
+from nbgraph.jit import TRACES
+from nbgraph.opened import region_of
+from nbgraph.promote import operand
+from nbgraph.trace import Node, _next_seq, formal, record
+
+if TYPE_CHECKING:
+    from nbgraph.tensor import TracedTensor
 
 __all__ = ["fixed_point"]
 
@@ -34,13 +37,14 @@ def fixed_point(
 ) -> Any:
     """The tensor x with x = f(x, *args), by iteration from `x0`, of the shape and dtype of x0 (float or complex).
 
-    Ends when a step changes x by at most `tol * (1 + max|x|)`. Every step is evaluated (by `engine`), so `f` may be
-    any function that can be traced, and the arguments need values. The derivative by `args`, real or complex tensors
-    or containers of them, is that of the equation, whatever the number of steps, in reverse mode and to any order;
-    that by `x0` is zero. It solves a system as large as x. Tensors that `f` reads from elsewhere are constants.
+    Ends when a step changes x by at most `tol * (1 + max|x|)`, `tol` being at least four times the rounding of 1.
+    It is recorded, like any operation, and runs when it is evaluated (with `engine`: at once); `f` is traced once, so
+    the arguments need no values and may be placeholders of any size. The derivative by whatever `f` reads, arguments
+    or tensors from elsewhere, real or complex, is that of the equation, whatever the number of steps, in either mode
+    and to any order; that by `x0` is zero. It solves a dense system as large as x.
 
-    Raises `LinAlgError` if `max_iter` steps do not suffice or x is not finite, `ShapeError` or `DtypeError` if a step
-    gives another type, `DifferentiationError` in forward mode.
+    Raises `LinAlgError` when it runs if `max_iter` steps do not suffice or x is not finite, `ShapeError` or
+    `DtypeError` if a step gives another type, `ConcretizationError` if the data decide a size in a step.
 
     >>> import nbgraph as nbg
     >>> a = nbg.TracedTensor.from_tensor(2.0)
@@ -48,69 +52,50 @@ def fixed_point(
     >>> print(f"{x:.6f} {x.grad(a):.6f}")
     1.414214 0.353553
     """
-    return _solution(f)(_iterated(f, x0, args, tol, max_iter, engine), *args)
+    start = operand(x0)
+    if start.dtype.kind not in "fc":
+        raise DtypeError(operation="fixed_point", position="x0", got=start.dtype, wanted="a float or complex dtype")
+    before, x = _next_seq(), cast("TracedTensor", formal(start.type, "fixed_point"))
+    with TRACES.here():
+        out = operand(f(x, *args))
+    if out.dtype != x.dtype:
+        raise DtypeError("a step changes the dtype", operation="fixed_point", got=out.dtype, wanted=x.dtype)
+    if not _may_be_equal(out.shape, x.shape):
+        raise ShapeError("a step changes the shape", operation="fixed_point", got=out.shape, wanted=x.shape)
+    region, (result,) = region_of([out], before)
+    inside = _made_of(x, region)
+    known = {id(x), *map(id, inside)}
+    if id(result) not in known:
+        return result
+    outside = list({id(i): i for n in inside for i in n.inputs if id(i) not in known}.values())
+    if _made_of(x, region_of(undecided(_names_in([*inside, *outside])), before)[0]):
+        raise ConcretizationError(
+            "the data decide a size in a step",
+            operation="fixed_point",
+            hint="write the loop in Python, with an eval in each step, or keep the size: nbg.where, a mask",
+        )
+    step, words = fragment_of([x, *outside], inside, [result])
+    found = record(FixedPoint(step), [start, operand(float(tol)), *outside], sizes=(int(max_iter), *words))
+    if engine is not None:
+        found.eval(engine)
+    return found
 
 
-def _iterated(f: Callable[..., Any], x0: Any, args: Any, tol: float, max_iter: int, engine: Engine | None) -> Any:
-    """The solution, as a constant."""
-    x = api.asarray(x0).eval(engine)
-    if x.dtype.kind not in "fc":
-        raise DtypeError(operation="fixed_point", position="x0", got=x.dtype, wanted="a float or complex dtype")
-    change = np.inf
-    for _ in range(max_iter):
-        new = api.asarray(f(api.asarray(x), *args)).eval(engine)
-        if new.shape != x.shape:
-            raise ShapeError("a step changes the shape", operation="fixed_point", got=new.shape, wanted=x.shape)
-        if new.dtype != x.dtype:
-            raise DtypeError("a step changes the dtype", operation="fixed_point", got=new.dtype, wanted=x.dtype)
-        change, size = (np.max(np.abs(v), initial=0.0) for v in (new - x, new))
-        x = new
-        if np.isfinite(size) and change <= tol * (1 + size):
-            return api.asarray(x)
-        if not np.isfinite(change):
-            break
-    raise LinAlgError(
-        "not converged",
-        operation="fixed_point",
-        got=f"a last change of {change:.3g}",
-        wanted=f"at most {tol:.3g} * (1 + max|x|) within {max_iter} steps",
-        hint="start nearer, damp f, or raise tol or max_iter",
-    )
+def _may_be_equal(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two shapes are equal at some sizes."""
+    return len(a) == len(b) and not any(type(d - e) is int and d != e for d, e in zip(a, b, strict=True))
 
 
-@lru_cache(maxsize=16)
-def _solution(f: Callable[..., Any]) -> Any:
-    """One more application of f, to its fixed point, with the implicit rule."""
-
-    def solution(x: Any, *args: Any) -> Any:
-        return f(x, *args)
-
-    def fwd(x: Any, *args: Any) -> Any:
-        out = f(x, *args)
-        return out, (out, args)
-
-    def bwd(residuals: Any, ct: Any) -> Any:
-        """u = ct + J^T u; then u pulled back to the arguments."""
-        x, args = residuals
-        jacobian = jacrev(lambda v: _vector(f(_tensor(v, x), *args)))(_vector(x))
-        system = api.eye(jacobian.shape[0], dtype=jacobian.dtype) - jacobian.T
-        u = _tensor(solve(system, _vector(ct)), x)
-        return (None, *vjp(lambda *given: f(x, *given), *args)[1](u))
-
-    ruled = custom_vjp(solution)
-    ruled.defvjp(fwd, bwd)
-    return ruled
+def _made_of(x: Node, region: Sequence[Node]) -> list[Node]:
+    """The nodes of a region that depend on x."""
+    known, found = {id(x)}, []
+    for node in region:
+        if any(id(i) in known for i in node.inputs):
+            known.add(id(node))
+            found.append(node)
+    return found
 
 
-def _vector(x: Any) -> Any:
-    """The real coordinates of a tensor: f need not be holomorphic."""
-    v = api.reshape(x, (-1,))
-    return api.concatenate([api.real(v), api.imag(v)]) if x.dtype.kind == "c" else v
-
-
-def _tensor(v: Any, like: Any) -> Any:
-    """The tensor with such coordinates."""
-    if like.dtype.kind == "c":
-        n = v.shape[0] // 2
-        v = v[:n] + 1j * v[n:]
-    return api.reshape(v, like.shape)
+def _names_in(nodes: Sequence[Node]) -> set[Decided]:
+    """The names of sizes decided by data that nodes have."""
+    return {name for n in nodes if not n.type.lasting for name in names_of((*n.type.shape, *n.sizes))}

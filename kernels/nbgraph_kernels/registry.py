@@ -152,6 +152,8 @@ _DECLARATIONS = {
     "banded_cholesky": _Declaration(
         "lapack_banded", _REAL + _COMPLEX, _named("pbtrf"), sizes_banded.banded_cholesky_workspace
     ),
+    "iterate": _Declaration("iterate", _REAL + _COMPLEX),
+    "implicit_solve": _Declaration("iterate", _REAL, _solve_externals, sizes.implicit_workspace),
     "permute": _Declaration("permute", _EVERY),
     "stream": _Declaration("streams", _EVERY, plain=True),
     "powers": _Declaration("powers", (*_REAL, *_COMPLEX, "i4", "i8")),

@@ -38,6 +38,11 @@ def evd_integer_work(n: Any) -> Any:
     return 3 + 5 * n
 
 
+def implicit_workspace(dtype: str, n: Any) -> Any:
+    """Bytes for a system of n reals whose matrix is made column by column: matrix, a unit vector, pivots."""
+    return n * n * ITEMSIZE[dtype] + n * (ITEMSIZE[dtype] + 4)
+
+
 def solve_workspace(dtype: str, n: Any, nrhs: Any) -> Any:
     """Bytes for `solve`: the matrix, the right-hand sides, then the pivots."""
     return (n * n + n * nrhs) * ITEMSIZE[dtype] + n * 4

@@ -270,16 +270,19 @@ class Emitter:
         buffer = self.storage.temporary("b1", nbytes, self._now, self._now)
         return self.word(buffer.kind, buffer.number)
 
-    def call(self, name: str, code: str, *words: Any) -> None:
-        """Emits a call of a kernel; `words` are source text or sizes."""
+    def call(self, name: str, code: str, *words: Any, inner: Sequence[Any] = ()) -> None:
+        """Emits a call of a kernel; `words` are source text or sizes. Where it calls code that can fail itself, `inner`
+        names the operations that do, and the status is that code's."""
         from nbgraph_kernels import registry
 
         externals = [self.word("external", e) for e in registry.externals(name, code)]
         given = [x if isinstance(x, str) else self.size(x) for x in words]
         self.failing.append(self._instr.op)
+        place = f"({len(self.failing)} << 24)"
+        self.failing += inner
         self.line(f"status = call({self.word('kernel', name, code)}, ({', '.join([*externals, *given])},))")
         self.line("if status != 0:")
-        self.line(f"    return ({len(self.failing)} << 24) | (status & 0xffffff)")
+        self.line(f"    return {place} + status" if inner else f"    return {place} | (status & 0xffffff)")
 
 
 def _steps(k: int, group: Group) -> range:

@@ -81,7 +81,7 @@ def run_loop(
 def _failed(
     bound: Bound, function: Callable[..., Any], error: Exception, first_line: int
 ) -> tuple[int, OperationFailed | None]:
-    """At which step of a loop which operation failed; None if it was none."""
+    """At which step of a loop which operation failed (one inside of it says so itself); None if it was none."""
     place = error.__traceback__
     while place is not None and place.tb_frame.f_code is not function.__code__:
         place = place.tb_next
@@ -92,4 +92,5 @@ def _failed(
     types = (at_sizes(bound.program.body.types[slot], bound.body_env) for slot in instrs[k].outs)
     if isinstance(error, ValueError) and any(math.prod(t.shape) * t.dtype.itemsize > sys.maxsize for t in types):
         error = MemoryError(str(error))  # an array of more bytes than there are addresses
-    return place.tb_frame.f_locals.get("step", 0), OperationFailed(instrs[k].op, error)
+    failure = error if isinstance(error, OperationFailed) else OperationFailed(instrs[k].op, error)
+    return place.tb_frame.f_locals.get("step", 0), failure

@@ -58,7 +58,7 @@ def _below(targets: Sequence[Node], home: Mapping[int, FragmentCall]) -> list[An
         node = stack.pop()
         if node.data is not None or (node := unaliased(node)).data is not None:
             continue
-        call = node.call if node.op is None else home.get(id(node))
+        call: Any = node.call if node.op is None else home.get(id(node))
         if id(call) in seen:
             continue
         seen.add(id(call))
@@ -147,7 +147,7 @@ class _Run:
         with LOCK:
             while nodes:
                 node = nodes.pop()
-                if getrefcount(node) == _OF_A_LOCAL + self.uses[id(node)]:
+                if node.data is not None and getrefcount(node) == _OF_A_LOCAL + self.uses[id(node)]:
                     self._add(node)
             for node in call.inputs:
                 self.left[id(node)] -= 1
