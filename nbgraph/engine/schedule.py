@@ -22,7 +22,7 @@ import numpy as np
 from nbgraph.decided import Decided
 from nbgraph.engine.chains import Chain, chain_along, chain_from
 from nbgraph.errors import BindingError, ShapeError
-from nbgraph.fragment import Fragment, at_sizes, size_at
+from nbgraph.fragment import at_sizes, size_at
 from nbgraph.loops import LONG, LoopCall, dissolve
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
@@ -32,7 +32,7 @@ from nbgraph.repeats import SHORTEST, LoopRun, added_up
 from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
-from nbgraph.stretch import EACH
+from nbgraph.stretch import EACH, Pauses
 from nbgraph.trace import (
     AliasCall,
     Formal,
@@ -53,8 +53,6 @@ _call, _data, _op, _slot = (attrgetter(name) for name in ("call", "data", "op", 
 _ONLY_NONE = {id(None)}
 #: What may have to run.
 _RUN = (FragmentCall, LoopCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
-#: So many calls at most run by themselves before a chain of them is looked for again, where there was none.
-LONGEST_PAUSE = 31
 Key = tuple[int, Any]
 Array = np.ndarray[Any, Any]
 
@@ -218,8 +216,7 @@ class Schedule:
         self._later: list[FragmentCall] = []
         #: Runs that a gradient found, by the id of their newest call.
         self._runs: dict[int, Any] = {}
-        #: By fragment: of how many more calls no chain is looked for, since none was found; and how many they were.
-        self._pauses: dict[Fragment, tuple[int, int]] = {}
+        self._pauses = Pauses()
         #: Calls that run before all others, since what they need is known.
         self._first: set[int] = set()
         self._plain = not only_targets and not self.sizes and not self.bound
@@ -288,13 +285,10 @@ class Schedule:
         chain = run and chain_along(run.calls, run.pattern, self._makers, self._waits, self._is_free)
         if chain:
             return chain
-        left, pause = self._pauses.get(call.fragment, (0, 0))
-        if left:
-            self._pauses[call.fragment] = left - 1, pause
+        if not self._pauses.are_over(call.fragment):
             return None
         chain = chain_from(call, self._maker, self._makers, self._waits, self._is_free)
-        pause = 0 if chain else min(2 * pause + 1, LONGEST_PAUSE)
-        self._pauses[call.fragment] = pause, pause
+        self._pauses.note(call.fragment, chain is not None)
         return chain
 
     def _enter(self, chain: Chain) -> None:
