@@ -18,8 +18,8 @@ from operator import add, attrgetter
 from sys import getrefcount
 from typing import Any, NamedTuple
 
-from nbgraph.errors import user_frame
-from nbgraph.fragment import Fragment, FragmentBuilder, Instr, size_at
+from nbgraph.errors import NbgraphError, user_frame
+from nbgraph.fragment import Fragment, FragmentBuilder, Instr, at_sizes, size_at
 from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
 from nbgraph.roll import SHORT, cut, kinds_before
 from nbgraph.totals import totalled
@@ -319,7 +319,7 @@ def _live(chunk: Sequence[Node], spare: Sequence[int]) -> list[int]:
 
 
 def _plan_for(key: Any, signature: _Signature) -> Plan:
-    plan = _build(signature)
+    plan = _of_any_sizes(signature) or _build(signature, [anonymous(n.type) for n in signature.outside])
     if len(_PLANS) >= _PLANS_LIMIT:
         for stale in list(_PLANS)[: _PLANS_LIMIT // 2]:
             del _PLANS[stale]
@@ -327,15 +327,35 @@ def _plan_for(key: Any, signature: _Signature) -> Plan:
     return plan
 
 
-def _build(signature: _Signature) -> Plan:
-    """The plan of a signature: shape rules run over symbols.
+def _of_any_sizes(signature: _Signature) -> Plan | None:
+    """A plan in which operands' sizes that are 1 are sizes like any others, if its fragment is in use and they
+    broadcast nowhere: at its ends a chain has the structure of its middle."""
+    nodes, types = signature.nodes, [n.type for n in signature.outside]
+    if not any(True in t.klass.ones for t in types) or not all(t.concrete for t in types):
+        return None
+    try:
+        plan = _build(signature, [TensorType(t.code, (2,) * t.ndim) for t in types])
+        if not plan.fragment.cache:
+            return None
+        raw = [size for node in nodes for size in node.sizes]
+        env = plan.fragment.environment(types, tuple([raw[j] for j in plan.words]))
+    except NbgraphError:
+        return None
+    made = zip(nodes, plan.slots, strict=True)
+    fits = all(at_sizes(plan.fragment.types[slot], env) == node.type for node, slot in made if type(node) is not Pack)
+    return plan if fits else None
+
+
+def _build(signature: _Signature, inputs: Sequence[TensorType]) -> Plan:
+    """The plan of a signature, for operands whose sizes are 1 or not 1 as those of `inputs`: shape rules run over
+    symbols.
 
     Equal operations stay apart here, since one may differentiate by one of them; programs merge them.
     """
     nodes, n = signature.nodes, len(signature.outside)
     b = FragmentBuilder()
-    for node in signature.outside:
-        b.input(anonymous(node.type))
+    for t in inputs:
+        b.input(t)
     slots: list[int] = []
     for node, refs in zip(signature.nodes, signature.operands(), strict=True):
         op = node.op
