@@ -18,9 +18,10 @@ from operator import add, attrgetter
 from sys import getrefcount
 from typing import Any, NamedTuple
 
-from nbgraph.errors import user_frame
-from nbgraph.fragment import Fragment, FragmentBuilder, Instr, size_at
+from nbgraph.errors import NbgraphError, user_frame
+from nbgraph.fragment import Fragment, FragmentBuilder, Instr, at_sizes, size_at
 from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
+from nbgraph.moving import moving_words
 from nbgraph.roll import SHORT, cut, kinds_before
 from nbgraph.totals import totalled
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection, site_of
@@ -65,13 +66,13 @@ class Tile(NamedTuple):
 
 class Tiling(NamedTuple):
     """How a region becomes calls, whatever its sizes: its tiles, its kind (`nbgraph.roll`), and for each node minus the
-    references that are no sign of life, those of its list and of its own tile. `matchers` recognise it if it is one
-    tile, by the place of the target."""
+    references that are no sign of life, those of its list and of its own tile. `matchers` recognise it, by the place of
+    the target; None where it has been met once, and is several tiles."""
 
     tiles: tuple[Tile, ...]
     kind: int
     spare: list[int]
-    matchers: dict[int, Matcher]
+    matchers: dict[int, Matcher | None]
 
 
 class _Tilings(dict[Any, Tiling]):
@@ -93,6 +94,8 @@ class _Tilings(dict[Any, Tiling]):
             self.operations += n
 
 
+#: So many tiles at most are recognised at once.
+MANY = 16
 #: By call, sizes that have to be equal and are known only when it runs. Guarded by `LOCK`.
 EQUAL: weakref.WeakKeyDictionary[FragmentCall, list[tuple[Size, Size]]] = weakref.WeakKeyDictionary()
 _PLANS: dict[Any, Plan] = {}
@@ -117,6 +120,8 @@ def draft(targets: Sequence[Node], aside: Callable[[list[Node]], list[Node]] | N
     tiling = _tiling_of(signature)
     if len(tiling.tiles) == 1:
         return [_draft_whole(signature, tiling, targets)]
+    if len(targets) == 1 and len(tiling.tiles) <= MANY:
+        _expect_tiles(signature, tiling, targets[0])
     return _draft_tiles(signature, tiling)
 
 
@@ -249,6 +254,25 @@ def _draft_whole(signature: _Signature, tiling: Tiling, targets: Sequence[Node])
     return d
 
 
+def _expect_tiles(signature: _Signature, tiling: Tiling, target: Node) -> None:
+    """A region of a few calls that is met again will be recognised below a target of its own."""
+    nodes = signature.nodes
+    root = next(k for k, node in enumerate(nodes) if node is target)
+    if root not in tiling.matchers:
+        tiling.matchers[root] = None
+        return
+    matcher = tiling.matchers[root]
+    if matcher is None and not any(
+        isinstance(n, Pack) or moving_words(t.plan.fragment) for t in tiling.tiles for n in nodes[t.start : t.end]
+    ):
+        matcher = matcher_for(
+            nodes, list(signature.operands()), signature.outside, root, None, tiling.kind, tiling.tiles
+        )
+        tiling.matchers[root] = matcher
+    if matcher is not None:
+        remember(target.op, matcher)
+
+
 def _draft_tiles(signature: _Signature, tiling: Tiling) -> list[Draft]:
     """The calls for a region that is cut."""
     live, k, drafts = [*_live(signature.nodes, tiling.spare), len(signature.nodes)], 0, []
@@ -319,7 +343,7 @@ def _live(chunk: Sequence[Node], spare: Sequence[int]) -> list[int]:
 
 
 def _plan_for(key: Any, signature: _Signature) -> Plan:
-    plan = _build(signature)
+    plan = _of_any_sizes(signature) or _build(signature, [anonymous(n.type) for n in signature.outside])
     if len(_PLANS) >= _PLANS_LIMIT:
         for stale in list(_PLANS)[: _PLANS_LIMIT // 2]:
             del _PLANS[stale]
@@ -327,15 +351,35 @@ def _plan_for(key: Any, signature: _Signature) -> Plan:
     return plan
 
 
-def _build(signature: _Signature) -> Plan:
-    """The plan of a signature: shape rules run over symbols.
+def _of_any_sizes(signature: _Signature) -> Plan | None:
+    """A plan in which operands' sizes that are 1 are sizes like any others, if its fragment is in use and they
+    broadcast nowhere: at its ends a chain has the structure of its middle."""
+    nodes, types = signature.nodes, [n.type for n in signature.outside]
+    if not any(True in t.klass.ones for t in types) or not all(t.concrete for t in types):
+        return None
+    try:
+        plan = _build(signature, [TensorType(t.code, (2,) * t.ndim) for t in types])
+        if not plan.fragment.cache:
+            return None
+        raw = [size for node in nodes for size in node.sizes]
+        env = plan.fragment.environment(types, tuple([raw[j] for j in plan.words]))
+    except NbgraphError:
+        return None
+    made = zip(nodes, plan.slots, strict=True)
+    fits = all(at_sizes(plan.fragment.types[slot], env) == node.type for node, slot in made if type(node) is not Pack)
+    return plan if fits else None
+
+
+def _build(signature: _Signature, inputs: Sequence[TensorType]) -> Plan:
+    """The plan of a signature, for operands whose sizes are 1 or not 1 as those of `inputs`: shape rules run over
+    symbols.
 
     Equal operations stay apart here, since one may differentiate by one of them; programs merge them.
     """
     nodes, n = signature.nodes, len(signature.outside)
     b = FragmentBuilder()
-    for node in signature.outside:
-        b.input(anonymous(node.type))
+    for t in inputs:
+        b.input(t)
     slots: list[int] = []
     for node, refs in zip(signature.nodes, signature.operands(), strict=True):
         op = node.op

@@ -162,3 +162,30 @@ def test_random_programs_at_random_sizes(first: int) -> None:
                 np.testing.assert_allclose(g, w, rtol=rtol, atol=rtol, err_msg=f"seed {seed} at {sizes}\n{program}")
             checked += 1
     assert checked > 20
+
+
+@pytest.mark.parametrize(
+    ("f", "shapes", "compiled"),
+    [
+        (
+            lambda xp, a, b, c: xp.tanh(a @ b).T @ c,
+            [[(3, 4), (4, 2), (3, 5)], [(1, 4), (4, 2), (1, 5)], [(3, 1), (1, 2), (3, 1)], [(0, 4), (4, 2), (0, 1)]],
+            [0, 0, 0],
+        ),
+        (
+            lambda xp, a, b: xp.sum(a * b + a, axis=0),
+            [[(3, 4), (3, 4)], [(1, 4), (1, 4)], [(1, 4), (3, 4)], [(1, 1), (1, 1)]],
+            [0, 1, 0],
+        ),
+    ],
+    ids=["products", "broadcasting"],
+)
+def test_a_size_of_one_is_a_structure_of_its_own_where_it_broadcasts(f, shapes, compiled):
+    """`compiled`: how many programs more each of the further shapes needs."""
+    rng, engine, seen = np.random.default_rng(0), Engine(jit="always", cache_dir=None), []
+    for each in shapes:
+        arrays = [rng.standard_normal(shape) for shape in each]
+        got = f(nbg, *map(nbg.constant, arrays)).eval(engine)
+        np.testing.assert_allclose(got, f(np, *arrays), rtol=1e-12)
+        seen.append(engine.stats().compiled)
+    assert np.diff(seen).tolist() == compiled

@@ -41,7 +41,11 @@ class Compiled:
 
 
 def compile_words(
-    *functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False, plain: bool = False
+    *functions: Callable[..., Any] | Code,
+    fastmath: Any = (),
+    builtin: bool = False,
+    plain: bool = False,
+    quick: bool = False,
 ) -> Compiled:
     """Compile functions of `w` as one, and load it: they run in turn until one returns something else than 0.
 
@@ -49,10 +53,11 @@ def compile_words(
     faster than a function's length, so that several compile faster than a long one.
     `fastmath` is a set of LLVM flag names such as `{"contract"}`. `builtin`: the function is
     `int64 f(int64, int64*, int64)` instead, what `python_api` makes a function of Python of. `plain`: no loop is worth
-    vectorising; that compiles in half the time, if no vector mathematics is used.
+    vectorising; that compiles in half the time, if no vector mathematics is used. `quick`: nor are registers worth
+    planning, as it is mostly calls.
     Raises `LanguageError`, a `TypeError`, for what is not in the language: what may raise, allocate or needs a runtime.
     """
-    return loaded(emit(*functions, fastmath=fastmath, builtin=builtin, plain=plain))
+    return loaded(emit(*functions, fastmath=fastmath, builtin=builtin, plain=plain, quick=quick))
 
 
 def loaded(object_code: bytes) -> Compiled:
@@ -62,7 +67,11 @@ def loaded(object_code: bytes) -> Compiled:
 
 
 def emit(
-    *functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False, plain: bool = False
+    *functions: Callable[..., Any] | Code,
+    fastmath: Any = (),
+    builtin: bool = False,
+    plain: bool = False,
+    quick: bool = False,
 ) -> bytes:
     """Object code of `compile_words`, with the C function named `ENTRY`; not loaded."""
     program = translate(*functions, fastmath=fastmath, builtin=builtin)
@@ -72,7 +81,7 @@ def emit(
             machine.tidy(module)
         else:
             machine.optimise(module, list(program.libraries.values()), ENTRY)
-        return machine.object_code(module)
+        return machine.object_code(module, quick)
 
 
 def translate(*functions: Callable[..., Any] | Code, fastmath: Any = (), builtin: bool = False) -> Program:

@@ -229,21 +229,34 @@ class Emitter:
         for part in instr.op.parts(Layout.row_major(t.shape), [self.body.types[i] for i in instr.ins], instr.sizes):
             if adding and part.source is None:
                 continue
-            loops = self._open_loops(part.region.shape)
+            layouts = [part.region, *([] if part.source is None else [self.body.layout[instr.ins[part.source]]])]
+            depth, loops = self.depth, self._open_loops(part.region.shape, layouts)
             value = "0" if part.source is None else self._element(instr.ins[part.source], loops)
             self.store(buffer, self._index(part.region, loops), value)
-            self.depth -= len(loops)
+            self.depth = depth
 
     def _element(self, v: int, loops: Sequence[str]) -> str:
         return self.load(self.storage.buffers[self.body.base[v]], self._index(self.body.layout[v], loops))
 
-    def _open_loops(self, shape: Shape) -> list[str]:
-        names = []
+    def _open_loops(self, shape: Shape, layouts: Sequence[Layout]) -> list[str]:
+        """Begins loops through all dimensions; what counts each of them. One of size 1 has no loop; neighbours that
+        every layout goes through in one stride have one, which counts the last of them."""
+        names = ["0"] * len(shape)
+        spans: list[list[int]] = []
         for axis, d in enumerate(shape):
-            name = f"i{axis}"
-            self.line(f"for {name} in range({self.size(d)}):")
+            if d == 1:
+                continue
+            if spans and all(_in_one_stride(layout, spans[-1][-1], axis) for layout in layouts):
+                spans[-1].append(axis)
+            else:
+                spans.append([axis])
+        for span in spans:
+            size: Size = 1
+            for axis in span:
+                size = size * shape[axis]
+            names[span[-1]] = f"i{span[-1]}"
+            self.line(f"for {names[span[-1]]} in range({self.size(size)}):")
             self.depth += 1
-            names.append(name)
         return names
 
     # -- kernels -----------------------------------------------------------------------------------------------------
@@ -283,6 +296,11 @@ class Emitter:
         self.line(f"status = call({self.word('kernel', name, code)}, ({', '.join([*externals, *given])},))")
         self.line("if status != 0:")
         self.line(f"    return {place} + status" if inner else f"    return {place} | (status & 0xffffff)")
+
+
+def _in_one_stride(layout: Layout, a: int, b: int) -> bool:
+    """Whether dimension a goes on where b, the next one that is not of size 1, ends."""
+    return layout.strides[a] == layout.strides[b] * layout.shape[b]
 
 
 def _steps(k: int, group: Group) -> range:

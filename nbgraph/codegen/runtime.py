@@ -35,7 +35,9 @@ def compile_source(source: Source) -> Machine:
     from nbgraph_kernels.language import codes_in
 
     codes = codes_in(source.text, _namespace(), "generated")
-    made = compile_words(*(codes[name] for name in source.functions), plain="for " not in source.text)
+    plain = "for " not in source.text
+    quick = plain and source.text.count("call(") >= source.text.count("\n    v")  # more calls than numbers
+    made = compile_words(*(codes[name] for name in source.functions), plain=plain, quick=quick)
     return Machine(source, made.object_code, made.address, made.keepalive, loaded=False)
 
 

@@ -42,12 +42,13 @@ class Objects:
         """The `Machine` of a program's source."""
         from nbgraph.codegen.runtime import load_source
 
-        code = self._get(_stem_of(program), source.text)
-        return code and load_source(source, code)
+        code = self.folder and self._get(_stem_of(program), source.text)
+        return load_source(source, code) if code else None
 
     def keep(self, program: Program, machine: Any) -> None:
         """Keeps what was compiled for a program."""
-        self._put(_stem_of(program), machine.source.text, machine.object_code)
+        if self.folder:
+            self._put(_stem_of(program), machine.source.text, machine.object_code)
 
     def has_kernel(self, name: str, code: str) -> bool:
         """Whether a kernel needs no compiling: it is in this process, or (as far as its name says) on disk."""
