@@ -261,16 +261,14 @@ def _expect_tiles(signature: _Signature, tiling: Tiling, target: Node) -> None:
     if root not in tiling.matchers:
         tiling.matchers[root] = None
         return
-    matcher = tiling.matchers[root]
-    if matcher is None and not any(
-        isinstance(n, Pack) or moving_words(t.plan.fragment) for t in tiling.tiles for n in nodes[t.start : t.end]
-    ):
-        matcher = matcher_for(
-            nodes, list(signature.operands()), signature.outside, root, None, tiling.kind, tiling.tiles
-        )
+    matcher, tiles = tiling.matchers[root], tiling.tiles
+    if matcher is None:
+        if any(isinstance(n, Pack) for n in nodes) or any(moving_words(t.plan.fragment) for t in tiles):
+            return
+        operands = list(signature.operands())
+        matcher = matcher_for(nodes, operands, signature.outside, root, None, tiling.kind, tiles)
         tiling.matchers[root] = matcher
-    if matcher is not None:
-        remember(target.op, matcher)
+    remember(target.op, matcher)
 
 
 def _draft_tiles(signature: _Signature, tiling: Tiling) -> list[Draft]:
