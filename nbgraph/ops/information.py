@@ -5,14 +5,16 @@ Holds: x log y is 0 where x is 0, and so are its derivatives where log y is infi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 
 from nbgraph import later as special
 from nbgraph.kinds import FLOATS, INEXACT
+from nbgraph.op import Expression
 from nbgraph.pointwise import Binary, Routine, Unary, scalar_call
-from nbgraph.types import Shape
+from nbgraph.types import Shape, TensorType
 
 
 class _TimesLog(Binary):
@@ -129,6 +131,9 @@ class Expit(Unary):
     function = staticmethod(
         lambda x: 1 / (1 + np.exp(-x)) if x.dtype.kind == "c" else special.expit(x.astype("f8")).astype(x.dtype)
     )
+
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        return Expression("{expit}({0})", {"expit": special.expit}) if types[0].code == "f8" else None
 
     def expand(self, b: Any, ins: Any, sizes: Shape) -> Any:
         return b.div(1, b.add(b.exp(b.neg(ins[0])), 1)) if b.type(ins[0]).is_complex else None
