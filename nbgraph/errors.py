@@ -38,6 +38,7 @@ __all__ = [
     "is_ours",
     "named",
     "user_frame",
+    "user_place",
 ]
 
 Site: TypeAlias = tuple[CodeType, int]
@@ -81,6 +82,15 @@ def user_frame(above: int = 0) -> Site | None:
             return code, frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def user_place(above: int = 0) -> tuple[int, int]:
+    """What tells the user's call from others: as `user_frame`, but an instruction instead of a line, which takes longer
+    to find the longer the function is."""
+    frame = sys._getframe(above + 1)
+    while is_ours(frame.f_code.co_filename) and frame.f_back is not None:
+        frame = frame.f_back
+    return id(frame.f_code), frame.f_lasti  # not the code: its hash is that of all its bytes
 
 
 def describe(site: Site | None) -> str:

@@ -17,32 +17,30 @@ from typing import Any
 import numpy as np
 
 from nbgraph.decided import ALIVE, HOOKS
-from nbgraph.errors import user_frame
+from nbgraph.errors import user_place
 from nbgraph.fragment import Fragment, FragmentBuilder
 from nbgraph.op import REGISTRY
 from nbgraph.seal import anonymous, commit, draft
-from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, SplitCall, infer, new_node, number_within, record
+from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, SplitCall, new_node, number_within, record
 from nbgraph.types import Shape
-from nbgraph_kernels.locks import lock
 
 #: Joins of more than this many are calls, wherever they come from.
 MANY = 32
-#: By place in the user's program: how long its list was, and the creation number of its last element.
+#: By place in the user's program: how long its list was, and the creation number of its last element. (Without a lock:
+#: of two threads at one place the other's list ends in another element.)
 _LISTS: dict[Any, tuple[int, Any]] = {}
 _LISTS_LIMIT = 4096
-_LISTS_LOCK = lock()
+_NONE = (0, None)
 
 
-def grows(nodes: Sequence[Node]) -> bool:
-    """Whether nodes that are joined now, at the user's line, are those of the last time and more; or the first one of
-    a list; or very many. Called by what users call."""
-    site, n = user_frame(2), len(nodes)
-    key = (id(site[0]), site[1]) if site else None  # the hash of code is that of all its bytes
-    with _LISTS_LOCK:
-        length, last = _LISTS.get(key, (0, None))
-        if len(_LISTS) >= _LISTS_LIMIT:
-            _LISTS.clear()
-        _LISTS[key] = n, nodes[-1].seq
+def grows(nodes: Sequence[Node], above: int = 0) -> bool:
+    """Whether nodes that are joined now, at the user's place, are those of the last time and more; or the first one of
+    a list; or very many. Called by what users call, or so many calls further in."""
+    place, n = user_place(2 + above), len(nodes)
+    length, last = _LISTS.get(place, _NONE)
+    if len(_LISTS) >= _LISTS_LIMIT:
+        _LISTS.clear()
+    _LISTS[place] = n, nodes[-1].seq
     return n == 1 or n > MANY or (0 < length < n and nodes[length - 1].seq == last)
 
 
@@ -134,9 +132,6 @@ def _fragment(call: JoinCall) -> Fragment:
     """The operations of a join: no size of them is a word."""
     b = FragmentBuilder()
     values = [b.input(anonymous(n.type)) for n in call.inputs]
-    if call.new_axis:
-        widen, _ = REGISTRY["expand_dims"].bind([b.types[values[0]]], axis=call.axis)
-        values = [b.append(widen, (v,), ()) for v in values]
-    types = [infer(widen, (n.type,), ()) if call.new_axis else n.type for n in call.inputs]
-    op, _ = REGISTRY["concatenate"].bind(types, axis=call.axis)
+    name = "stack" if call.new_axis else "concatenate"
+    op, _ = REGISTRY[name].bind([n.type for n in call.inputs], axis=call.axis)
     return b.build(b.append(op, tuple(values), ()))

@@ -60,6 +60,7 @@ def matmul_labels(x: Shape, y: Shape) -> Product:
     return Product(tuple(squeezed[0]), tuple(squeezed[1]), *_renumbered(left, right, out))
 
 
+@lru_cache(maxsize=4096)
 def dot_labels(ndim_a: int, ndim_b: int) -> tuple[Labels, Labels, Labels]:
     """`numpy.dot`: the last axis of a with the last but one of b (the only one of a vector); 0-d operands multiply."""
     if not ndim_a or not ndim_b:
@@ -67,6 +68,7 @@ def dot_labels(ndim_a: int, ndim_b: int) -> tuple[Labels, Labels, Labels]:
     return tensordot_labels(ndim_a, ndim_b, ((ndim_a - 1,), (max(ndim_b - 2, 0),)))
 
 
+@lru_cache(maxsize=4096)
 def inner_labels(ndim_a: int, ndim_b: int) -> tuple[Labels, Labels, Labels]:
     """`numpy.inner`: the last axes; 0-d operands multiply."""
     if not ndim_a or not ndim_b:
@@ -74,6 +76,7 @@ def inner_labels(ndim_a: int, ndim_b: int) -> tuple[Labels, Labels, Labels]:
     return tensordot_labels(ndim_a, ndim_b, ((ndim_a - 1,), (ndim_b - 1,)))
 
 
+@lru_cache(maxsize=4096)
 def outer_labels(ndim_a: int, ndim_b: int) -> tuple[Labels, Labels, Labels]:
     """Every element with every element (`numpy.outer` of operands that were made flat)."""
     return tensordot_labels(ndim_a, ndim_b, 0)

@@ -47,30 +47,44 @@ class Found(NamedTuple):
 
 
 class Matcher:
-    """`find` matches a target node; `plan` is the sealer's; `kind` is not 0 where an operand must come from a region of
-    that kind (see `nbgraph.roll`)."""
+    """`find` matches a target node; `plan` is the sealer's, or `tiles` are where the region is several calls; `kind` is
+    not 0 where it is told by its operands, too: whether one of them comes from a region of that kind has to be as
+    `after` says (see `nbgraph.roll`). `sized` are the positions of operations that have sizes."""
 
-    __slots__ = ("find", "kind", "plan")
+    __slots__ = ("after", "find", "kind", "plan", "sized", "tiles")
 
-    def __init__(self, plan: Any, kind: int) -> None:
-        self.plan, self.kind = plan, kind
+    def __init__(self, plan: Any, kind: int, tiles: Sequence[Any] = (), after: bool = True) -> None:
+        self.plan, self.kind, self.tiles, self.after = plan, kind, tiles, after
+        self.sized: Sequence[int] = ()
         self.find: Callable[[Node], Found | None]
 
 
 #: The matchers for targets of an operation, last used first.
-_RECENT: dict[Any, list[Matcher]] = {}
+_Recent = dict[Any, list[Matcher]]
+_RECENT: _Recent = {}
+#: Those of regions that are several calls.
+_TILED: _Recent = {}
 _RECENT_PER_OP = 8
 _RECENT_OPS = 256
 
 
 def recognise(target: Node) -> Found | None:
     """The region below a target, if it is one that was sealed before. `Found.key[0]` is its matcher."""
-    matchers = _RECENT.get(target.op)
+    return _find(target, _RECENT)
+
+
+def recognise_tiled(target: Node) -> Found | None:
+    """The same where the region was several calls; the key says of each operand whether it is active."""
+    return _find(target, _TILED)
+
+
+def _find(target: Node, recent: _Recent) -> Found | None:
+    matchers = recent.get(target.op)
     if matchers is None:
         return None
     for k, matcher in enumerate(matchers):
         found = matcher.find(target)
-        if found is not None and (not matcher.kind or goes_on(found.outside, matcher.kind)):
+        if found is not None and (not matcher.kind or goes_on(found.outside, matcher.kind) == matcher.after):
             if k:
                 with LOCK:  # evals match without it
                     if matcher in matchers:
@@ -87,18 +101,20 @@ def matcher_for(
     root: int,
     plan: Any,
     kind: int = 0,
+    tiles: Sequence[Any] = (),
 ) -> Matcher:
     """Makes a matcher for a region: `operands` by position, ~k for the k-th from outside."""
-    matcher = Matcher(plan, kind)
+    matcher = Matcher(plan, kind, tiles, not tiles or goes_on(outside, kind))
     matcher.find = _generate(matcher, nodes, operands, outside, root)
     return matcher
 
 
 def remember(op: Any, matcher: Matcher) -> None:
     """Tries a matcher first for the next targets of an operation."""
-    if len(_RECENT) >= _RECENT_OPS:
-        _RECENT.clear()
-    matchers = _RECENT.setdefault(op, [])
+    recent = _TILED if matcher.tiles else _RECENT
+    if len(recent) >= _RECENT_OPS:
+        recent.clear()
+    matchers = recent.setdefault(op, [])
     if matcher in matchers:
         matchers.remove(matcher)
     matchers.insert(0, matcher)
@@ -122,14 +138,16 @@ def _generate(
     names: dict[str, Any] = {"matcher": matcher, "getrefcount": getrefcount, "Found": Found, "new": tuple.__new__}
     lines = [f"def find(n{root}):", "  try:", *_checks(nodes, operands, outside, root, names)]
     lines.append("  except ValueError: return None")  # another number of operands
-    sized = [k for k, node in enumerate(nodes) if node.sizes]
+    matcher.sized = sized = [k for k, node in enumerate(nodes) if node.sizes]
     lines += [f"  s{k} = n{k}.sizes" for k in sized]
     lines += [f"  if not ({' and '.join(f's{k}' for k in sized)}): return None"] * bool(sized)  # sealed meanwhile
     lines.append("  live = " + (" | ".join(_liveness(len(nodes), operands, root)) or "0"))
     xs = [f"x{k}" for k in range(len(outside))]
     lines += [f"  a{x} = {x}.data" for x in xs]
-    sizes = _fixed_sizes(nodes, matcher.plan)
-    active = " or ".join(f"{x}.active" for x in xs) or "False"
+    if matcher.tiles:
+        sizes, active = [f"s{k}" for k in sized], _tuple(f"{x}.active" for x in xs)
+    else:
+        sizes, active = _fixed_sizes(nodes, matcher.plan), " or ".join(f"{x}.active" for x in xs) or "False"
     key = ", ".join(["matcher", "live", active, *(f"{x}.type" for x in xs), *sizes])
     unknown = " or ".join(f"a{x} is None" for x in xs) or "False"
     arrays = f"None if {unknown} else {_tuple(f'a{x}' for x in xs)}"

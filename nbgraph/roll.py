@@ -32,7 +32,7 @@ LONG = 64
 MANY = 8
 
 #: So many operations may be in chunks, no two the same, between what repeats, before blocks are looked for in them.
-DIVERSE = 4 * LONG
+DIVERSE = LONG
 #: Where not all repeats, operands farther away than so many operations are told by their types alone: those from a list
 #: of results are at another distance each time.
 NEAR = 8
@@ -165,7 +165,7 @@ def _bounds(region: Sequence[Node], words: _Words, is_short: bool) -> tuple[list
     left = _between(stretches, n)
     repeating = n - sum(end - start for start, end in left)
     rest = [[*_even(start, end), end] for start, end in left]
-    if (distinct := _operations(numbers, rest)) > DIVERSE:
+    if (distinct := _operations(numbers, rest)) > DIVERSE and not is_short:
         # Perhaps few blocks in ever another order: a loop whose branches the data decide. Then what comes a few times
         # by chance is no stretch.
         many = [(first, end, period) for first, end, period in stretches if end - first >= MANY * period]

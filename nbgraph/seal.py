@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from nbgraph.errors import NbgraphError, user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, at_sizes, size_at
 from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
+from nbgraph.moving import moving_words
 from nbgraph.roll import SHORT, cut, kinds_before
 from nbgraph.totals import totalled
 from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection, site_of
@@ -65,13 +66,13 @@ class Tile(NamedTuple):
 
 class Tiling(NamedTuple):
     """How a region becomes calls, whatever its sizes: its tiles, its kind (`nbgraph.roll`), and for each node minus the
-    references that are no sign of life, those of its list and of its own tile. `matchers` recognise it if it is one
-    tile, by the place of the target."""
+    references that are no sign of life, those of its list and of its own tile. `matchers` recognise it, by the place of
+    the target; None where it has been met once, and is several tiles."""
 
     tiles: tuple[Tile, ...]
     kind: int
     spare: list[int]
-    matchers: dict[int, Matcher]
+    matchers: dict[int, Matcher | None]
 
 
 class _Tilings(dict[Any, Tiling]):
@@ -93,6 +94,8 @@ class _Tilings(dict[Any, Tiling]):
             self.operations += n
 
 
+#: So many tiles at most are recognised at once.
+MANY = 16
 #: By call, sizes that have to be equal and are known only when it runs. Guarded by `LOCK`.
 EQUAL: weakref.WeakKeyDictionary[FragmentCall, list[tuple[Size, Size]]] = weakref.WeakKeyDictionary()
 _PLANS: dict[Any, Plan] = {}
@@ -117,6 +120,8 @@ def draft(targets: Sequence[Node], aside: Callable[[list[Node]], list[Node]] | N
     tiling = _tiling_of(signature)
     if len(tiling.tiles) == 1:
         return [_draft_whole(signature, tiling, targets)]
+    if len(targets) == 1 and len(tiling.tiles) <= MANY:
+        _expect_tiles(signature, tiling, targets[0])
     return _draft_tiles(signature, tiling)
 
 
@@ -247,6 +252,25 @@ def _draft_whole(signature: _Signature, tiling: Tiling, targets: Sequence[Node])
     d = _draft(nodes, outside, plan, live)
     d.call.kind = tiling.kind
     return d
+
+
+def _expect_tiles(signature: _Signature, tiling: Tiling, target: Node) -> None:
+    """A region of a few calls that is met again will be recognised below a target of its own."""
+    nodes = signature.nodes
+    root = next(k for k, node in enumerate(nodes) if node is target)
+    if root not in tiling.matchers:
+        tiling.matchers[root] = None
+        return
+    matcher = tiling.matchers[root]
+    if matcher is None and not any(
+        isinstance(n, Pack) or moving_words(t.plan.fragment) for t in tiling.tiles for n in nodes[t.start : t.end]
+    ):
+        matcher = matcher_for(
+            nodes, list(signature.operands()), signature.outside, root, None, tiling.kind, tiling.tiles
+        )
+        tiling.matchers[root] = matcher
+    if matcher is not None:
+        remember(target.op, matcher)
 
 
 def _draft_tiles(signature: _Signature, tiling: Tiling) -> list[Draft]:

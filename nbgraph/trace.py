@@ -499,7 +499,12 @@ def record_as(t: Any, op: Op, inputs: tuple[Node, ...], sizes: Shape) -> Any:
     made = object.__new__(_handle)
     node: Node = made
     node.op, node.inputs, node.sizes, node.type = op, inputs, sizes, t
-    node.active = t.inexact and True in map(_active, inputs)
+    node.active = False
+    if t.inexact:
+        for n in inputs:
+            if n.active:
+                node.active = True
+                break
     node.data, node.call, node.slot = None, user_frame() if op.fallible else None, 0
     node.seq = _next_seq()
     return node

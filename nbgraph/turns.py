@@ -55,7 +55,7 @@ def fuse(calls: Sequence[FragmentCall], nodes: Mapping[int, Sequence[Node]]) -> 
         wired = [(*_wiring(parts), parts) for parts in rounds]
         for alike in _loops(wired):
             wiring, outside, parts = alike[0]
-            made = _round([c.fragment for c in parts], wiring, outside)
+            made = put_together([c.fragment for c in parts], wiring, outside)
             for _, outside, parts in alike:
                 _replace(parts, made, outside, nodes)
             fused = True
@@ -166,7 +166,8 @@ def _stands_alone(call: FragmentCall, place: Mapping[int, int]) -> bool:
     return not origin.sites and {id(i) for i in origin.inputs if i.active} <= set(map(id, call.inputs))
 
 
-def _round(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node]) -> Round:
+def put_together(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node]) -> Round:
+    """One fragment of several, wired like that; `outside` are operands like those from outside. Needs the lock."""
     key = (tuple(fragments), wiring, tuple(n.type.klass for n in outside))
     made = _ROUNDS.get(key)
     if made is None:

@@ -185,3 +185,32 @@ def test_what_does_not_fit_is_refused(f):
     with pytest.raises(nbg.NbgraphError) as caught:
         f(leaf(np.ones((3, 4))))
     assert "test_arranging.py" in str(caught.value)
+
+
+def test_how_many_operations_are_recorded() -> None:
+    x, y = (nbg.TracedTensor.from_tensor(np.full((2, 2), value)) for value in (1.0, 2.0))
+    for _ in range(2):  # the second time on the short way
+        for made, operands in (
+            (nbg.stack([x, y]), (x, y)),
+            (nbg.stack((x, y, x), 1), (x, y, x)),
+            (nbg.concatenate([x, y], axis=-1), (x, y)),
+            (nbg.square(x), (x,)),
+            (nbg.dot(x, y), (x, y)),
+            (nbg.moveaxis(x, 0, 1), (x,)),
+        ):
+            assert made.inputs == operands and made.op is not None
+        for filled in (nbg.zeros((2, 2)), nbg.ones(2), nbg.full(2, 3.0), nbg.zeros_like(x), nbg.full_like(x, 2)):
+            assert [i.op for i in filled.inputs] == [None]
+        assert nbg.broadcast_arrays(x, y) == (x, y)
+
+
+def test_the_short_way_refuses_what_the_long_one_does() -> None:
+    x = nbg.TracedTensor.from_tensor(np.ones(2))
+    for join in (nbg.stack, nbg.concatenate):
+        assert join([x, x], axis=0).shape in ((2, 2), (4,))
+        for axis in (0.0, "0", 7):
+            with pytest.raises((nbg.errors.DtypeError, nbg.errors.BoundsError)):
+                join([x, x], axis=axis)
+        with pytest.raises(nbg.errors.DtypeError):
+            join([x, x], out=np.ones(4))
+        assert join([x, x], dtype="float32").dtype == np.float32

@@ -117,6 +117,20 @@ def test_lists_that_do_not_grow_are_joined_as_operations() -> None:
     assert type(nbg.stack([x] * 40).call) is JoinCall
 
 
+def test_two_lists_on_one_line_grow_each_for_itself() -> None:
+    a, b = T(np.ones(2)), T(np.zeros(2))
+    for _ in range(3):  # the second is not the first one grown
+        pair = nbg.stack([a, b]), nbg.stack([a, b, b])
+    assert [type(p.call) for p in pair] == [type(None)] * 2
+    first, second = [a], [b]
+    for _ in range(3):
+        lists = nbg.stack(first), nbg.stack(second)
+        first.append(first[-1] + 1)
+        second.append(second[-1] + 1)
+    assert [type(p.call) for p in lists] == [JoinCall] * 2
+    np.testing.assert_array_equal(lists[1], [[0, 0], [1, 1], [2, 2]])
+
+
 def test_values_without_differentiable_leaves_drop_their_history() -> None:
     parts = [nbg.constant(np.ones(2))]
     for _ in range(4):

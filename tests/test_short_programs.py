@@ -184,7 +184,7 @@ def test_after_many_evals_what_makes_builtin_functions_is_compiled(monkeypatch: 
     from nbgraph.engine import runners
     from nbgraph_kernels import registry
 
-    monkeypatch.setattr(runners, "PAYS", 5)
+    monkeypatch.setattr(runners, "PAYS_SOON", 5)
     monkeypatch.setattr(registry, "_MADE", {k: v for k, v in registry._MADE.items() if k[0] != "builtin"})
     engine = nbg.Engine(jit="always", cache_dir=None)
     x = nbg.TracedTensor.from_tensor([1.0, 2.0, 3.0])

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbgraph.api.elementwise import check_device, stop_gradient
-from nbgraph.api.shapes import broadcast_to, expand_dims, moveaxis, reshape
+from nbgraph.api.shapes import expand_dims, moveaxis, reshape, shape_of
 from nbgraph.dims import DimExpr, dim_max
 from nbgraph.engine import Engine, evaluate
 from nbgraph.errors import ShapeError, named
 from nbgraph.promote import apply, as_code, common, has_tensor, operand, result_code, to_inexact, weak
 from nbgraph.trace import Node, constant_of
-from nbgraph.types import CODES, DTYPES, Size, code_of
+from nbgraph.types import CODES, DTYPES, Size, TensorType, code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -107,7 +107,12 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, de
     >>> full((2,), 1.5).tolist()
     [1.5, 1.5]
     """
-    return broadcast_to(asarray(fill_value, dtype, device=device), shape)
+    return _filled(asarray(fill_value, dtype, device=device), shape)
+
+
+def _filled(value: TracedTensor, shape: Any) -> TracedTensor:
+    made: TracedTensor = apply("broadcast_to", value, shape=shape_of(shape))
+    return made
 
 
 @named
@@ -118,7 +123,7 @@ def zeros(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None
     [[0.0, 0.0], [0.0, 0.0]]
     """
     check_device(device)
-    return broadcast_to(weak(0, _code(dtype)), shape)
+    return _filled(weak(0, _code(dtype)), shape)
 
 
 @named
@@ -129,7 +134,7 @@ def ones(shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None)
     [1, 1]
     """
     check_device(device)
-    return broadcast_to(weak(1, _code(dtype)), shape)
+    return _filled(weak(1, _code(dtype)), shape)
 
 
 empty = zeros
@@ -151,8 +156,14 @@ def full_like(
     >>> full_like([1, 2], 7).tolist()
     [7, 7]
     """
-    t = operand(a).type
-    return full(t.shape if shape is None else shape, fill_value, t.dtype if dtype is None else dtype, device=device)
+    return _filled_like(operand(a).type, fill_value, dtype, shape, device)
+
+
+def _filled_like(t: TensorType, value: Any, dtype: Any, shape: Any, device: Any) -> TracedTensor:
+    check_device(device)
+    code = t.code if dtype is None else code_of(dtype)
+    value = weak(value, code) if type(value) is int else as_code(operand(value), code)
+    return _filled(value, t.shape if shape is None else shape)
 
 
 @named
@@ -164,7 +175,7 @@ def zeros_like(
     >>> zeros_like([1.5, 2.5]).tolist()
     [0.0, 0.0]
     """
-    return full_like(a, 0, dtype, shape=shape, device=device)
+    return _filled_like(operand(a).type, 0, dtype, shape, device)
 
 
 @named
@@ -176,7 +187,7 @@ def ones_like(
     >>> ones_like([1.5, 2.5]).tolist()
     [1.0, 1.0]
     """
-    return full_like(a, 1, dtype, shape=shape, device=device)
+    return _filled_like(operand(a).type, 1, dtype, shape, device)
 
 
 empty_like = zeros_like

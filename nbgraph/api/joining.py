@@ -15,7 +15,7 @@ import numpy as np
 from nbgraph import joins
 from nbgraph.api.shapes import _axis, _index, atleast_1d, atleast_2d, ravel
 from nbgraph.errors import ShapeError, named
-from nbgraph.promote import as_code, common, join_before, joined, no_out, operand, stacked
+from nbgraph.promote import as_code, common, joined, joined_before, no_out, operand, stacked
 from nbgraph.trace import Node
 from nbgraph.types import Shape, code_of
 
@@ -29,17 +29,17 @@ def concatenate(arrays: Any, axis: int | None = 0, out: None = None, dtype: Any 
     >>> concatenate([[1, 2], [3.5]]).tolist()
     [1.0, 2.0, 3.5]
     """
-    before = join_before(arrays, axis) if out is None and dtype is None else None
-    if before is None:
-        no_out("concatenate", out)
-        arrays = _joined("concatenate", arrays, dtype)
-        if axis is None:
-            arrays, axis = [ravel(n) for n in arrays], 0
-    nodes: Sequence[TracedTensor] = arrays
+    made = joined_before("concatenate", arrays, axis) if out is None and dtype is None else None
+    if made is not None:
+        return made
+    no_out("concatenate", out)
+    nodes = _joined("concatenate", arrays, dtype)
+    if axis is None:
+        nodes, axis = [ravel(n) for n in nodes], 0
     axis = _index("concatenate", axis)
     if joins.grows(nodes) and _may_be_joined(nodes, axis):
         return joins.join(nodes, axis % nodes[0].type.ndim, False)  # type: ignore[return-value]
-    return joined(nodes, axis, before)
+    return joined("concatenate", nodes, axis)
 
 
 concat = concatenate
@@ -78,6 +78,9 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Tr
     >>> stack([[1, 2], [3, 4]], axis=1).tolist()
     [[1, 3], [2, 4]]
     """
+    made = joined_before("stack", arrays, axis) if out is None and dtype is None else None
+    if made is not None:
+        return made
     no_out("stack", out)
     nodes = _joined("stack", arrays, dtype)
     return stacked(nodes, _axis("stack", axis, nodes[0].type.ndim + 1))

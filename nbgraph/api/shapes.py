@@ -81,8 +81,8 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: Any = None) -> Traced
     [[1, 2], [3, 4]]
     """
     if (type(order) is not str or order != "C") and _is_column_major("reshape", order):
-        return transpose(reshape(transpose(a), _shape_of(shape)[::-1]))
-    x, shape = operand(a), _shape_of(shape)
+        return transpose(reshape(transpose(a), shape_of(shape)[::-1]))
+    x, shape = operand(a), shape_of(shape)
     key = ("reshape", x.type, shape)
     op, sizes, t = BOUND.get(key) or bound(key, x, shape=shape)
     made: TracedTensor = record_as(t, op, (x,), sizes)
@@ -99,7 +99,7 @@ def _is_column_major(name: str, order: str) -> bool:
 _INT = frozenset((int,))
 
 
-def _shape_of(given: Any) -> Shape:
+def shape_of(given: Any) -> Shape:
     """A shape from a size or several, ints made plain."""
     if type(given) is tuple and _INT.issuperset(map(type, given)):
         return given
@@ -128,7 +128,7 @@ def broadcast_to(array: Any, shape: Any) -> TracedTensor:
     >>> broadcast_to([1, 2], (2, 2)).tolist()
     [[1, 2], [1, 2]]
     """
-    made: TracedTensor = apply("broadcast_to", operand(array), shape=_shape_of(shape))
+    made: TracedTensor = apply("broadcast_to", operand(array), shape=shape_of(shape))
     return made
 
 
@@ -140,7 +140,8 @@ def broadcast_arrays(*args: Any) -> tuple[TracedTensor, ...]:
     [[[1, 2]], [[3, 3]]]
     """
     nodes = [operand(a) for a in args]
-    return tuple(broadcast_to(n, broadcast_shapes(*(m.type.shape for m in nodes))) for n in nodes)
+    shape = broadcast_shapes(*[n.type.shape for n in nodes])
+    return tuple([n if n.type.shape == shape else broadcast_to(n, shape) for n in nodes])
 
 
 @named
@@ -153,8 +154,12 @@ def broadcast_shapes(*shapes: Any) -> Shape:
     from nbgraph.op import Sizes
     from nbgraph.types import TensorType
 
-    given = [TensorType("f8", _shape_of(s)) for s in shapes]
-    return Sizes().broadcast("broadcast", given) if given else ()
+    given = [shape_of(s) for s in shapes]
+    if not given:
+        return ()
+    if given.count(given[0]) == len(given):
+        return given[0]
+    return Sizes().broadcast("broadcast", [TensorType("f8", s) for s in given])
 
 
 def expand_dims(a: Any, axis: Any) -> TracedTensor:
@@ -262,18 +267,21 @@ def moveaxis(a: Any, source: Any, destination: Any) -> TracedTensor:
     (3, 1, 1)
     """
     a = operand(a)
-    n = a.type.ndim
-    sources, targets = (
-        [_axis("moveaxis", i, n) for i in (given if isinstance(given, tuple | list) else (given,))]
-        for given in (source, destination)
-    )
+    given = (tuple(i) if isinstance(i, tuple | list) else (i,) for i in (source, destination))
+    return transpose(a, _moved(a.type.ndim, *given))
+
+
+@lru_cache(maxsize=4096)
+def _moved(n: int, source: tuple[Any, ...], destination: tuple[Any, ...]) -> tuple[int, ...]:
+    """The permutation of `moveaxis`."""
+    sources, targets = ([_axis("moveaxis", i, n) for i in given] for given in (source, destination))
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
         wanted = "as many different axes in both"
         raise ShapeError("axes do not match", operation="moveaxis", got=(source, destination), wanted=wanted)
     order = [i for i in range(n) if i not in sources]
     for target, i in sorted(zip(targets, sources, strict=True)):
         order.insert(target, i)
-    return transpose(a, order)
+    return tuple(order)
 
 
 @named

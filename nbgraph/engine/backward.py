@@ -51,24 +51,34 @@ def run_sum(target: Node, call: SumCall, engine: Any, value: Value) -> Array | N
         elif not _run(term.call, engine, value, {term.slot: total}):
             return None
     with LOCK:
-        if target.data is None:  # else another thread was first
-            target.data = total
-            if not target.active:
-                target.call = Dropped(user_frame(), call.seq)
+        set_sum(call, total)
         for term in call.inputs:
             if getrefcount(term) == _ONLY_THE_SUM:
-                _let_go(term)
+                let_go(term)
     engine.counters.operations += len(call.inputs) - 1
     a: Array = target.data
     return a
 
 
+def set_sum(call: SumCall, total: Array) -> None:
+    """Gives the nodes of a sum their value. Needs the lock."""
+    for reference in call.nodes:
+        node = reference()
+        if node is not None and node.data is None:  # else another thread was first
+            node.data = total
+            if not node.active:
+                node.call = Dropped(user_frame(), call.seq)
+
+
 def run_steps(target: Node, call: RepeatCall, engine: Any, value: Value) -> Array | None:
     """The value of a result of a repeat."""
-    if call.rest.waits or not _run(call, engine, value, {}):
-        return None
-    a: Array | None = target.data
+    a: Array | None = target.data if run_repeated(call, engine, value) else None
     return a
+
+
+def run_repeated(call: RepeatCall, engine: Any, value: Value) -> bool:
+    """Gives the nodes of a repeat their values; whether it could."""
+    return not call.rest.waits and _run(call, engine, value, {})
 
 
 def _run(call: RepeatCall, engine: Any, value: Value, totals: Mapping[int, Array]) -> bool:
@@ -102,7 +112,7 @@ def _saved(call: FragmentCall) -> Any:
     return call.saved
 
 
-def _let_go(term: Node) -> None:
+def let_go(term: Node) -> None:
     """Forgets the value of a result of a derived call, which waits then as if it had not run."""
     call = term.call
     if type(call) is FragmentCall and call.origin is not None and term.data is not None:

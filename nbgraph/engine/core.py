@@ -24,14 +24,16 @@ from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays, refuse_superfluous, telling
 from nbgraph.engine.chains import run_chain
+from nbgraph.engine.commits import Routes, drop_history
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.pieces import pieces_for
 from nbgraph.engine.repeats import run_repeat
-from nbgraph.engine.routes import drop_history, run_again, run_calls
+from nbgraph.engine.routes import run_again, run_calls
 from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slots
 from nbgraph.engine.series import all_rows
+from nbgraph.engine.small import in_order, run_in_order
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import BASE, Account, Ledger
@@ -96,8 +98,8 @@ class Engine:
         self._seen: dict[Fragment, None] = {}
         self._ledgers: dict[Program, Ledger] = {}
         self._account = Account()
-        #: How regions that were run before are run again: by `match.Found.key`.
-        self.routes: dict[Any, Any] = {}
+        #: How what was run before is run again.
+        self.routes = Routes()
         self.native = Native(self)
 
     def __repr__(self) -> str:
@@ -365,7 +367,7 @@ def _evaluate_unbound(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         return [n.data for n in nodes]
 
 
-def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8) -> list[Array]:
+def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8, one_by_one: bool = True) -> list[Array]:
     with LOCK, Waiting():
         drafts = draft(nodes, picks.take_lists)
         if len(drafts) == 1:
@@ -373,10 +375,16 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8) -> lis
             simple = not any(a is None for a in arrays) and not any(n.op is None for n in nodes)
         else:
             simple = False
-        schedule = None if simple else Schedule(nodes, drafts, {}, {})
+        calls = in_order(nodes, drafts) if one_by_one and not simple else None
+        schedule = None if simple or calls else Schedule(nodes, drafts, {}, {})
         if schedule is not None and schedule.by_turns():
             schedule = None  # it holds what nobody else does, which then need not be computed
             schedule = Schedule(nodes, drafts, {}, {})
+    if calls:
+        if not run_in_order(nodes, drafts, calls, engine):
+            return _evaluate_open(nodes, engine, tries, one_by_one=False)
+        engine.counters.evals += 1
+        return list(map(value_of, nodes))
     if schedule is None:
         _run_draft(drafts[0], arrays, engine)
         values = [n.data for n in nodes]

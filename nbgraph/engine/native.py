@@ -221,6 +221,8 @@ class Native:
         self.objects = Objects(engine.cache_dir)
         self.codes: dict[Program, Code] = {}
         self.log: list[str] = []
+        #: Runs of short programs that builtin functions would have made shorter (`runners.PAYS`).
+        self.runs = 0
         self._refused: set[Program] = set()
         #: What is interpreted since the engine's limit of code was reached.
         self._beyond: set[Program] = set()

@@ -19,8 +19,6 @@ from nbgraph.ssa import program_for
 from nbgraph.trace import LOCK, FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
-#: What gives the route of a key, made by a function where it is not known.
-Route = Callable[[Any, Callable[[], Any]], Any]
 #: The nodes that wait for a call, as its list, and how many they were when they were looked at.
 Waiting = tuple[Any, int]
 
@@ -54,7 +52,6 @@ def run_pair(
     second: FragmentCall,
     engine: Any,
     value: Callable[[Node], Array | None],
-    route_of: Route,
 ) -> Array | None:
     """The value of a node of a call `second`, which was derived from `first`. `value` gives those of operands, None
     where not."""
@@ -76,7 +73,9 @@ def run_pair(
     types = tuple([i.type for i in (*first.inputs, *second.inputs)])
     structure = (first.fragment, plan.sources, second.fragment, first.active, second.active)
     key = (structure, first.words, second.words, slots, types)
-    route = route_of(key, lambda: _pair(engine, key, first, second, slots))
+    route = engine.routes.get(key)
+    if route is None:
+        route = engine.routes.keep(key, _pair(engine, key, first, second, slots))
     return route.run(first, second, waited, live, arrays, target) if route else None
 
 

@@ -9,7 +9,7 @@ the loop then runs the program and commits, and does nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -18,16 +18,17 @@ import numpy as np
 from nbgraph import joins
 from nbgraph.decided import ALIVE
 from nbgraph.engine.backward import run_steps, run_sum
-from nbgraph.engine.pairs import Waiting, run_pair, still_waits, waits_with
-from nbgraph.engine.runners import Runner, runner_for
-from nbgraph.errors import user_frame
-from nbgraph.match import Found, recognise
+from nbgraph.engine.commits import CallRoute, Route, drop_history
+from nbgraph.engine.pairs import run_pair, waits_with
+from nbgraph.engine.runners import runner_for
+from nbgraph.engine.tiled import tiled_route
+from nbgraph.engine.topped import base_of, run_topped
+from nbgraph.match import Found, recognise, recognise_tiled
 from nbgraph.moving import moving_words
-from nbgraph.resolve import is_computed_once, saved_slots
+from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
 from nbgraph.trace import (
     LOCK,
-    Dropped,
     FragmentCall,
     JoinCall,
     Node,
@@ -35,15 +36,12 @@ from nbgraph.trace import (
     Projection,
     RepeatCall,
     SumCall,
-    call_that_ran,
-    site_of,
     value_of,
 )
 
 Array = np.ndarray[Any, Any]
 
 _seq = attrgetter("seq")
-_LIMIT = 1024
 #: So many calls of a chain that have not run are run one by one; longer chains are a table for the driver.
 _PENDING = 4
 
@@ -57,19 +55,12 @@ def run_again(target: Node, engine: Any) -> Array | None:
         return a
     if ALIVE:
         with LOCK:  # who writes numbers in the place of sizes that the data decided seals then, and it may be otherwise
-            found = recognise(target)
+            found = recognise(target) or recognise_tiled(target)
     else:
-        found = recognise(target)
+        found = recognise(target) or recognise_tiled(target)
     if found is None:
         return None
-    if found.arrays is None:
-        found = _completed(found, engine)
-        if found is None:
-            return None
-    route = engine.routes.get(found.key)
-    if route is None:
-        route = _remember(engine, found.key, _region_route(engine, found))
-    a = route.run(found) if route else None
+    a = _run_region(found, engine)
     if a is not None:
         engine.counters.evals += 1
     return a
@@ -90,12 +81,22 @@ def run_calls(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
     return values
 
 
-def _remember(engine: Any, key: Any, route: Any) -> Any:
-    """Keeps a new route, or False where there can be none."""
-    if len(engine.routes) >= _LIMIT:
-        engine.routes.clear()
-    engine.routes[key] = route
-    return route
+def _run_region(found: Found, engine: Any) -> Array | None:
+    tiles = found.key[0].tiles
+    if found.arrays is None:
+        base = None if tiles else base_of(found)
+        if base is not None:
+            a = run_topped(engine, found, base)
+            if a is not None:
+                return a
+        completed = _completed(found, engine)
+        if completed is None:
+            return None
+        found = completed
+    route = engine.routes.get(found.key)
+    if route is None:
+        route = engine.routes.keep(found.key, (tiled_route if tiles else _region_route)(engine, found))
+    return route.run(found) if route else None
 
 
 def _completed(found: Found, engine: Any) -> Found | None:
@@ -127,67 +128,9 @@ def _region_route(engine: Any, found: Found) -> Any:
         slots.update(saved_slots(plan.fragment))
     program = program_for(plan.fragment, frozenset(slots))
     runner = runner_for(engine, found.key, program.bind(tuple([x.type for x in found.outside]), words))
-    return False if runner is None or program.moving != moving_words(plan.fragment) else Route(runner, found, words)
-
-
-class Route:
-    """How a region is run: its program, and where its values go."""
-
-    __slots__ = (
-        "active",
-        "commits",
-        "fallible",
-        "fragment",
-        "kind",
-        "moving",
-        "once",
-        "root",
-        "runner",
-        "saved",
-        "saved_at",
-        "words",
-    )
-
-    def __init__(self, runner: Runner, found: Found, words: tuple[Any, ...]) -> None:
-        plan, position = found.key[0].plan, runner.bound.program.position
-        self.runner, self.fragment, self.words, self.active = runner, plan.fragment, words, found.key[2]
-        #: The plan, where words may differ from run to run.
-        self.moving = plan if moving_words(plan.fragment) else None
-        self.kind, self.once = found.key[0].kind, is_computed_once(plan.fragment)
-        self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
-        self.root = next(p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1)
-        self.fallible = [(plan.slots[k], k) for k in plan.fallible]
-        self.saved = saved_slots(plan.fragment) if self.active else ()
-        self.saved_at = tuple(position[s] for s in self.saved)
-
-    def run(self, found: Found) -> Array | None:
-        """Runs the region and makes it part of the graph."""
-        nodes, outside, _, arrays, _ = found
-        words, moved = self.words, None
-        if self.moving is not None:
-            words = moved = found.words(self.moving)
-            if not all(type(w) is int for w in words):
-                return None
-        outs = self.runner.outputs(arrays, moved)  # type: ignore[arg-type]
-        if outs is None:
-            return None
-        saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
-        sites = [(slot, site) for slot, k in self.fallible if (site := site_of(nodes[k]))] if self.fallible else None
-        call = call_that_ran(self.fragment, outside, words, self.active, saved, sites, self.kind)
-        history: Any = call if self.active else Dropped(user_frame(), call.seq)
-        with LOCK:
-            if self.once and any(nodes[k].op is None for k, _, _ in self.commits):
-                return None  # another thread has computed part of it, and may have chosen otherwise
-            self._commit(nodes, history, outs)
-        return outs[self.root]
-
-    def _commit(self, nodes: tuple[Node, ...], history: Any, outs: list[Array]) -> None:
-        """As `seal.commit`: a node is open until its value is set."""
-        for k, slot, p in self.commits:
-            node = nodes[k]
-            if node.op is not None:  # else another thread was first
-                node.call, node.slot, node.data = history, slot, outs[p]
-                node.op, node.inputs, node.sizes = None, (), ()
+    if runner is None or program.moving != moving_words(plan.fragment):
+        return False
+    return Route(runner, found, words, program.position)
 
 
 # -- calls ------------------------------------------------------------------------------------------------------------
@@ -203,11 +146,22 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
         return _run_pair(target, first, call, engine, pending)
     if not waiting:  # it has run, or another call has taken its place
         return None
+    nodes = run_waiting(call, engine, lambda i: _value(i, engine, pending - 1) if pending > 1 else None)
+    a: Array | None = None if nodes is None else target.data
+    return a
+
+
+def run_waiting(call: FragmentCall, engine: Any, value: Callable[[Node], Array | None]) -> list[Node] | None:
+    """Runs a call that waits and gives its nodes, which it returns, their values; None where it could not. `value`
+    gives those of operands without data."""
+    waiting = call.nodes
+    if waiting is None:
+        return None
     arrays, types = [], []
     for i in call.inputs:
         a = i.data
         if a is None:
-            a = _value(i, engine, pending - 1) if pending > 1 else None
+            a = value(i)
             if a is None:
                 return None
         arrays.append(a)
@@ -221,20 +175,15 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
     key = (call.fragment, call.active, call.words, *slots, *types)
     route = engine.routes.get(key)
     if route is None:
-        route = _remember(engine, key, _call_route(engine, call, key, tuple(slots), tuple(types)))
-    return route.run(call, (waiting, count), nodes, arrays, target) if route else None
+        route = engine.routes.keep(key, _call_route(engine, call, key, tuple(slots), tuple(types)))
+    return nodes if route and route.run(call, (waiting, count), nodes, arrays) else None
 
 
 def _run_pair(target: Node, first: FragmentCall, second: FragmentCall, engine: Any, pending: int) -> Array | None:
     """The value of a node of a derived call, run together with the one it was derived from."""
     if pending < 2 or not first.active:
         return None
-
-    def route_of(key: Any, make: Any) -> Any:
-        route = engine.routes.get(key)
-        return _remember(engine, key, make()) if route is None else route
-
-    return run_pair(target, first, second, engine, lambda i: _value(i, engine, pending - 1), route_of)
+    return run_pair(target, first, second, engine, lambda i: _value(i, engine, pending - 1))
 
 
 def _call_route(engine: Any, call: FragmentCall, key: Any, slots: tuple[int, ...], types: tuple[Any, ...]) -> Any:
@@ -243,39 +192,7 @@ def _call_route(engine: Any, call: FragmentCall, key: Any, slots: tuple[int, ...
         wanted.update(saved_slots(call.fragment))
     program = program_for(call.fragment, frozenset(wanted))
     runner = runner_for(engine, key, program.bind(types, call.words))
-    return False if runner is None else CallRoute(runner, call, slots)
-
-
-class CallRoute:
-    """How a call is run: its program, and where its values go."""
-
-    __slots__ = ("places", "runner", "saved", "saved_at")
-
-    def __init__(self, runner: Runner, call: FragmentCall, slots: tuple[int, ...]) -> None:
-        position = runner.bound.program.position
-        self.runner = runner
-        self.places = [position[s] for s in slots]
-        self.saved = saved_slots(call.fragment) if call.active else ()
-        self.saved_at = tuple(position[s] for s in self.saved)
-
-    def run(
-        self, call: FragmentCall, waited: Waiting, nodes: list[Node], arrays: list[Array], target: Node
-    ) -> Array | None:
-        """Runs the call and gives its nodes their values."""
-        outs = self.runner.outputs(arrays)
-        if outs is None:
-            return None
-        with LOCK:
-            if still_waits(call, waited):
-                if self.saved:
-                    call.saved = self.saved, tuple([outs[p] for p in self.saved_at])
-                for node, p in zip(nodes, self.places, strict=True):
-                    node.data = outs[p]
-                if not call.active and call.origin is None:
-                    drop_history(call, nodes)
-                call.nodes = None
-        a: Array = target.data
-        return a
+    return False if runner is None else CallRoute(runner, call, slots, program.position)
 
 
 def _run_other(target: Node, call: Any, engine: Any, pending: int) -> Array | None:
@@ -305,10 +222,3 @@ def _run_join(target: Node, call: JoinCall, engine: Any, pending: int) -> Array 
             drop_history(call, [target])
     engine.counters.operations += 1
     return a
-
-
-def drop_history(call: Any, nodes: list[Node]) -> None:
-    """The values of a call that no differentiable leaf reaches forget it."""
-    history = Dropped(user_frame(), call.seq)
-    for node in nodes:
-        node.call = history

@@ -28,8 +28,10 @@ from nbgraph.ssa import Bound
 Array = np.ndarray[Any, Any]
 
 _ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
-#: So many runs without a builtin function lose what compiling the maker of those takes (40 ms; 1.7 us each).
-PAYS = 20_000
+#: So many runs without builtin functions lose what compiling the maker of those takes (20 to 50 ms; 2 to 4 us each).
+PAYS = 10_000
+#: Sooner where that is little beside what is compiled anyway, or is done for later processes, too.
+PAYS_SOON = 500
 #: Where the items of a tuple begin.
 _ITEMS = tuple.__basicsize__
 
@@ -63,7 +65,7 @@ class Runner:
 class Compiled(Runner):
     """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
 
-    __slots__ = ("entry", "may_be_quick", "moves", "outs", "pick", "quick", "runs", "template", "workspace")
+    __slots__ = ("entry", "may_be_quick", "moves", "outs", "pick", "quick", "template", "workspace")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         super().__init__(engine, key, bound)
@@ -85,22 +87,23 @@ class Compiled(Runner):
         self.moves = _Template(code, bound) if self.fits and bound.program.moving else None
         self.fits = self.fits and not (self.moves and self.moves.is_placed_anew)
         self.quick: Any = never
-        self.runs = 0
         self.may_be_quick = self.moves is None and not added
         if self.may_be_quick and engine.native.objects.load_kernel("builtin", ""):
             self._become_quick()
 
     def _become_quick(self) -> None:
         """Takes the short way from now on, if the program is short."""
+        self.may_be_quick = False  # asked once
         native, bound = self.engine.native, self.bound
         code, n = native.codes[bound.program], len(bound.in_types)
         self.quick = quick_function(native, code, bound, (), bound.in_types, range(n), range(len(bound.out_types)))
 
     def _count(self) -> None:
         """One more run that was no builtin function's; after many, what makes those is compiled."""
-        self.runs += 1
-        if self.runs == PAYS and self.may_be_quick:
-            uninterrupted(lambda: self.engine.native.objects.make_kernel("builtin", ""))
+        native = self.engine.native
+        native.runs += 1
+        if native.runs >= (PAYS_SOON if self.engine.jit == "always" or native.objects.folder else PAYS):
+            uninterrupted(lambda: native.objects.make_kernel("builtin", ""))
             self._become_quick()
 
     def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
@@ -120,7 +123,8 @@ class Compiled(Runner):
         seconds = perf_counter() - start
         if status:
             return None
-        self._count()
+        if self.may_be_quick:
+            self._count()
         counters = self.counters
         counters.hits += 1
         counters.operations += self.operations

@@ -159,8 +159,8 @@ class _Lines:
         if expression is not None:
             if expression.fresh:
                 self.fresh.add(out)
-            self.names.update({f"{name}{k}": value for name, value in expression.names.items()})
-            named = {name: f"{name}{k}" for name in expression.names}
+            named = {name: f"{name}_{k}" for name in expression.names}  # index1_8 is another one than index_18
+            self.names.update({named[name]: value for name, value in expression.names.items()})
             return f"  v{out} = {expression.text.format(*(f'v{i}' for i in instr.ins), **named)}"
         direct = op.function_of_operands()
         if isinstance(direct, np.ufunc) and direct.nout == 1:

@@ -1,7 +1,6 @@
-"""Joining arrays: concatenate.
+"""Joining arrays: concatenate, stack.
 
-In: any number of operands of one dtype and rank. Out: one array, each operand a region of it.
-`stack` is `expand_dims` and `concatenate`.
+In: any number of operands of one dtype and rank, for `stack` of one shape. Out: one array, each operand a region of it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 
 from nbgraph.errors import BoundsError, DtypeError, ShapeError
 from nbgraph.kinds import Assembly, Layout, Part
-from nbgraph.op import Op, Sample, Sizes, sample_array
+from nbgraph.op import Expression, Op, Sample, Sizes, sample_array
 from nbgraph.types import Shape, Size, TensorType
 
 
@@ -110,6 +109,68 @@ class Concatenate(Assembly):
         for axis, shapes in cases:
             one = sum(s[axis] for s in shapes) == 1
             yield Sample(cls(axis, one), tuple(sample_array(rng, code, s) for s in shapes))
+
+
+@final
+class Stack(Assembly):
+    """Operands of one shape joined along a new axis `axis` of the result."""
+
+    name = "stack"
+    params = ("axis",)
+    disjoint = True
+    axis: int
+
+    def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
+        shape = ins[0].shape
+        for position, t in enumerate(ins):
+            if t.ndim != ins[0].ndim or t.code != ins[0].code:
+                raise ShapeError("types differ", operation=self.name, position=position, got=t, wanted=ins[0])
+            shape = tuple(self._same(cx, position, t, d, e) for d, e in zip(shape, t.shape, strict=True))
+        return ins[0].with_shape((*shape[: self.axis], len(ins), *shape[self.axis :]))
+
+    def _same(self, cx: Sizes, position: int, t: TensorType, a: Size, b: Size) -> Size:
+        try:
+            return cx.same(a, b)
+        except ShapeError:
+            told: Any = {"got": t.shape, "wanted": f"size {a} where it has {b}"}
+            raise ShapeError("shapes differ", operation=self.name, position=position, **told) from None
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        return np.stack(ins, axis=self.axis)
+
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        rows = "".join(f"{{{k}}}[{{index}}], " for k in range(len(types)))
+        index = (*(slice(None) for _ in range(self.axis)), None)
+        return Expression(f"{{concatenate}}(({rows}), {self.axis})", {"concatenate": np.concatenate, "index": index})
+
+    def parts(self, out: Layout, ins: Sequence[TensorType], sizes: Shape) -> list[Part]:
+        strides = (*out.strides[: self.axis], *out.strides[self.axis + 1 :])
+        step = out.strides[self.axis]
+        return [Part(Layout(t.shape, strides, out.offset + k * step), k) for k, t in enumerate(ins)]
+
+    def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
+        filled = (b.zeros(b.type(x)) if dx is None else dx for x, dx in zip(ins, tangents, strict=True))
+        return b.emit(self, *filled)
+
+    def transpose(self, b: Any, ct: Any, ins: Any, active: Sequence[bool], sizes: Shape) -> Any:
+        before = (slice(None),) * self.axis
+        return tuple(b.slice(ct, index=(*before, k)) if flows else None for k, flows in enumerate(active))
+
+    def simplify(self, b: Any, ins: Any, sizes: Shape) -> Any:
+        return b.expand_dims(ins[0], axes=(self.axis,)) if len(ins) == 1 else None
+
+    @classmethod
+    def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
+        cases: tuple[tuple[int, int, tuple[int, ...]], ...] = (
+            (0, 2, (2, 3)),
+            (1, 3, (2, 1)),
+            (2, 2, (2, 3)),
+            (0, 3, ()),
+            (1, 2, (0,)),
+            (0, 1, (2,)),
+        )
+        for axis, n, shape in cases:
+            yield Sample(cls(axis), tuple(sample_array(rng, code, shape) for _ in range(n)))
 
 
 def _offsets(lengths: Sequence[Size]) -> list[Size]:

@@ -131,7 +131,7 @@ def j0(x: Any) -> TracedTensor:
     >>> j0(0.0).item()
     1.0
     """
-    return jv(0, x)
+    return _of_order("bessel_j", 0, x)
 
 
 @named
@@ -141,7 +141,7 @@ def j1(x: Any) -> TracedTensor:
     >>> j1(0.0).item()
     0.0
     """
-    return jv(1, x)
+    return _of_order("bessel_j", 1, x)
 
 
 @named
@@ -151,7 +151,7 @@ def y0(x: Any) -> TracedTensor:
     >>> round(y0(1.0).item(), 10)
     0.0882569642
     """
-    return yv(0, x)
+    return _of_order("bessel_y", 0, x)
 
 
 @named
@@ -161,7 +161,7 @@ def y1(x: Any) -> TracedTensor:
     >>> round(y1(1.0).item(), 10)
     -0.7812128213
     """
-    return yv(1, x)
+    return _of_order("bessel_y", 1, x)
 
 
 @named
@@ -171,7 +171,7 @@ def k0(x: Any) -> TracedTensor:
     >>> round(k0(1.0).item(), 10)
     0.4210244382
     """
-    return kv(0, x)
+    return _of_order("bessel_k", 0, x)
 
 
 @named
@@ -181,7 +181,7 @@ def k1(x: Any) -> TracedTensor:
     >>> round(k1(1.0).item(), 10)
     0.6019072302
     """
-    return kv(1, x)
+    return _of_order("bessel_k", 1, x)
 
 
 @named
@@ -191,7 +191,7 @@ def k0e(x: Any) -> TracedTensor:
     >>> round(k0e(1.0).item(), 10)
     1.1444630798
     """
-    return kve(0, x)
+    return _of_order("bessel_ke", 0, x)
 
 
 @named
@@ -201,7 +201,7 @@ def k1e(x: Any) -> TracedTensor:
     >>> round(k1e(1.0).item(), 10)
     1.6361534863
     """
-    return kve(1, x)
+    return _of_order("bessel_ke", 1, x)
 
 
 @named

@@ -1,0 +1,141 @@
+"""What a run of a region, or of a call that was recorded whole, leaves in the graph.
+
+In: a program's outputs, the region or the call they are of. Out: the graph as the general path leaves it
+(`seal.commit`, `core._settle`).
+Holds: what is decided once for a structure, its live nodes and its operands' types is in a route: which output is whose
+value. A commit needs the lock. Another thread may have been first; then nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nbgraph.engine.pairs import Waiting, still_waits
+from nbgraph.engine.runners import Runner
+from nbgraph.errors import user_frame
+from nbgraph.match import Found
+from nbgraph.moving import moving_words
+from nbgraph.resolve import is_computed_once, saved_slots
+from nbgraph.trace import LOCK, Dropped, FragmentCall, Node, call_that_ran, site_of
+
+Array = np.ndarray[Any, Any]
+
+
+class Routes(dict[Any, Any]):
+    """How an engine runs again what it ran before, by what it depends on: of a region `match.Found.key`."""
+
+    LIMIT = 1024
+
+    def keep(self, key: Any, route: Any) -> Any:
+        """Keeps a new route, or False where there can be none."""
+        if len(self) >= self.LIMIT:
+            self.clear()
+        self[key] = route
+        return route
+
+
+class Route:
+    """How a region is run: its program, and where its values go. `position`: which output of the program a slot of the
+    region is."""
+
+    __slots__ = (
+        "active",
+        "commits",
+        "fallible",
+        "fragment",
+        "kind",
+        "moving",
+        "once",
+        "root",
+        "runner",
+        "saved",
+        "saved_at",
+        "words",
+    )
+
+    def __init__(self, runner: Runner, found: Found, words: tuple[Any, ...], position: Mapping[int, int]) -> None:
+        plan = found.key[0].plan
+        self.runner, self.fragment, self.words, self.active = runner, plan.fragment, words, found.key[2]
+        #: The plan, where words may differ from run to run.
+        self.moving = plan if moving_words(plan.fragment) else None
+        self.kind, self.once = found.key[0].kind, is_computed_once(plan.fragment)
+        self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
+        #: Which output is the last node's, if anybody asks for that.
+        self.root = next((p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1), -1)
+        self.fallible = [(plan.slots[k], k) for k in plan.fallible]
+        self.saved = saved_slots(plan.fragment) if self.active else ()
+        self.saved_at = tuple(position[s] for s in self.saved)
+
+    def run(self, found: Found) -> Array | None:
+        """Runs the region and makes it part of the graph."""
+        words, moved = self.words, None
+        if self.moving is not None:
+            words = moved = found.words(self.moving)
+            if not all(type(w) is int for w in words):
+                return None
+        outs = self.runner.outputs(found.arrays, moved)  # type: ignore[arg-type]
+        if outs is None:
+            return None
+        with LOCK:
+            return outs[self.root] if self.commit(found, words, outs) else None
+
+    def commit(self, found: Found, words: tuple[Any, ...], outs: list[Array]) -> bool:
+        """Makes the region part of the graph, as `seal.commit`: a node is open until its value is set. Whether it could
+        be: another thread may have computed part of it, and chosen otherwise."""
+        nodes = found.nodes
+        saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
+        sites = [(slot, site) for slot, k in self.fallible if (site := site_of(nodes[k]))] if self.fallible else None
+        call = call_that_ran(self.fragment, found.outside, words, self.active, saved, sites, self.kind)
+        history: Any = call if self.active else Dropped(user_frame(), call.seq)
+        if self.once and any(nodes[k].op is None for k, _, _ in self.commits):
+            return False
+        for k, slot, p in self.commits:
+            node = nodes[k]
+            if node.op is not None:  # else another thread was first
+                node.call, node.slot, node.data = history, slot, outs[p]
+                node.op, node.inputs, node.sizes = None, (), ()
+        return True
+
+
+class CallRoute:
+    """How a call is run: its program, and where its values go. `position`: which output of the program a slot is."""
+
+    __slots__ = ("places", "runner", "saved", "saved_at")
+
+    def __init__(self, runner: Runner, call: FragmentCall, slots: tuple[int, ...], position: Mapping[int, int]) -> None:
+        self.runner = runner
+        self.places = [position[s] for s in slots]
+        self.saved = saved_slots(call.fragment) if call.active else ()
+        self.saved_at = tuple(position[s] for s in self.saved)
+
+    def run(self, call: FragmentCall, waited: Waiting, nodes: Sequence[Node], arrays: Sequence[Array]) -> bool:
+        """Runs the call and gives its nodes their values; False where an operation failed that has to be named."""
+        outs = self.runner.outputs(arrays)
+        if outs is None:
+            return False
+        with LOCK:
+            self.commit(call, waited, nodes, outs)
+        return True
+
+    def commit(self, call: FragmentCall, waited: Waiting, nodes: Sequence[Node], outs: list[Array]) -> bool:
+        """Gives the call's nodes their values; whether it still waited."""
+        if not still_waits(call, waited):
+            return False
+        if self.saved:
+            call.saved = self.saved, tuple([outs[p] for p in self.saved_at])
+        for node, p in zip(nodes, self.places, strict=True):
+            node.data = outs[p]
+        if not call.active and call.origin is None:
+            drop_history(call, nodes)
+        call.nodes = None
+        return True
+
+
+def drop_history(call: Any, nodes: Sequence[Node]) -> None:
+    """The values of a call that no differentiable leaf reaches forget it."""
+    history = Dropped(user_frame(), call.seq)
+    for node in nodes:
+        node.call = history

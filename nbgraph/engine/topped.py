@@ -1,0 +1,112 @@
+"""Open operations on top of a call that waits, run as one program: a jitted step, and the test that comes after it.
+
+In: a region that `match` recognised, whose unknown operands are all results of one call. Out: the value of its target;
+or None, where the two have to be run one after the other, or by the general path.
+Holds: in the graph they stay two calls, so derivatives know nothing of it. Only short ones are put together: a long
+call would be compiled once more for every test there is, and gains nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nbgraph.engine.commits import CallRoute, Route
+from nbgraph.engine.pairs import Waiting, waiting
+from nbgraph.engine.runners import Runner, runner_for
+from nbgraph.match import Found
+from nbgraph.moving import moving_words
+from nbgraph.resolve import saved_slots
+from nbgraph.ssa import program_for
+from nbgraph.trace import LOCK, FragmentCall, Node, Pack, Projection
+from nbgraph.turns import put_together
+
+Array = np.ndarray[Any, Any]
+#: So many operations together are short.
+SHORT = 32
+
+
+def base_of(found: Found) -> FragmentCall | None:
+    """The call that makes all operands that are not known, if it waits, its own operands are known, and it is short."""
+    base = None
+    for x in found.outside:
+        if x.data is not None or x.call is base:
+            continue
+        if base is not None or type(x.call) is not FragmentCall:
+            return None
+        base = x.call
+    if base is None or not base.nodes or base.origin is not None:
+        return None
+    if len(base.fragment.instrs) + len(found.nodes) > SHORT or any(i.data is None for i in base.inputs):
+        return None
+    return base
+
+
+def run_topped(engine: Any, found: Found, base: FragmentCall) -> Array | None:
+    """The value of the region's target; see the module."""
+    waited = waiting(base)
+    slots, nodes, links, arrays = [], [], [], [i.data for i in base.inputs]
+    for slot, reference in waited[0] or ():
+        node = reference()
+        if node is not None:
+            slots.append(slot)
+            nodes.append(node)
+    for x in found.outside:
+        links.append(x.slot if x.call is base else -1)
+        if x.call is not base:
+            arrays.append(x.data)
+    if not slots or any(a is None for a in arrays):  # another thread has run it
+        return None
+    key = (found.key, base.fragment, base.active, base.words, *slots, *links, *[i.type for i in base.inputs])
+    route = engine.routes.get(key)
+    if route is None:
+        route = engine.routes.keep(key, _topped(engine, key, found, base, tuple(slots), links))
+    return route.run(found, base, waited, nodes, arrays) if route else None
+
+
+def _topped(engine: Any, key: Any, found: Found, base: FragmentCall, slots: tuple[int, ...], links: list[int]) -> Any:
+    matcher, _, active = found.key[:3]
+    plan, n = matcher.plan, len(base.inputs)
+    if any(isinstance(node, Pack) or type(node.op) is Projection for node in found.nodes):
+        return False
+    if moving_words(plan.fragment) or moving_words(base.fragment):
+        return False
+    others = [x for x, link in zip(found.outside, links, strict=True) if link < 0]
+    number = iter(range(n, n + len(others)))
+    wiring = tuple([(-1, k) for k in range(n)]), tuple([(-1, next(number)) if s < 0 else (0, s) for s in links])
+    with LOCK:
+        both = put_together((base.fragment, plan.fragment), wiring, (*base.inputs, *others))
+    of_base, of_region = both.slots
+    kept = saved_slots(base.fragment) if base.active else (), saved_slots(plan.fragment) if active else ()
+    wanted = {of_base[s] for s in (*slots, *kept[0])}
+    wanted |= {of_region[s] for s in (*(plan.slots[k] for k in found.live), *kept[1])}
+    program = program_for(both.fragment, frozenset(wanted))
+    words = (*base.words, *found.words(plan))
+    types = tuple([i.type for i in (*base.inputs, *others)])
+    runner = runner_for(engine, key, program.bind(types, tuple([words[k] for k in both.words])))
+    if runner is None or program.moving:
+        return False
+    at = [{s: program.position[p] for s, p in enumerate(of) if p in program.position} for of in both.slots]
+    return Topped(runner, CallRoute(runner, base, slots, at[0]), Route(runner, found, found.words(plan), at[1]))
+
+
+class Topped:
+    """How the two are run as one."""
+
+    __slots__ = ("base", "region", "runner")
+
+    def __init__(self, runner: Runner, base: CallRoute, region: Route) -> None:
+        self.runner, self.base, self.region = runner, base, region
+
+    def run(
+        self, found: Found, base: FragmentCall, waited: Waiting, nodes: list[Node], arrays: list[Array]
+    ) -> Array | None:
+        """Runs both and makes their values part of the graph."""
+        outs = self.runner.outputs(arrays)
+        if outs is None:
+            return None
+        with LOCK:
+            if not self.base.commit(base, waited, nodes, outs):
+                return None  # another thread was first, and may have chosen otherwise
+            return outs[self.region.root] if self.region.commit(found, self.region.words, outs) else None

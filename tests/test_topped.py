@@ -1,0 +1,120 @@
+"""A jitted step and a test after it, evaluated at every step: one program runs both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nbgraph as nbg
+from nbgraph.engine import topped
+
+T = nbg.TracedTensor.from_tensor
+RNG = np.random.default_rng(0)
+A = RNG.standard_normal((4, 4)) + 6 * np.eye(4)
+step = nbg.jit(lambda a, x: (a @ x) / nbg.linalg.norm(a @ x))
+
+
+def power(a: Any, engine: nbg.Engine, steps: int, f: Any = step) -> tuple[Any, list[float], list[Any]]:
+    """The last vector, the changes seen, and all vectors."""
+    x, seen, states = nbg.constant(np.ones(4)), [], []
+    for _ in range(steps):
+        new = f(a, x)
+        seen.append(float(nbg.linalg.norm(new - x).eval(engine)))
+        x = new
+        states.append(x)
+    return x, seen, states
+
+
+def by_numpy(steps: int) -> tuple[np.ndarray[Any, Any], list[float]]:
+    x, seen = np.ones(4), []
+    for _ in range(steps):
+        new = A @ x / np.linalg.norm(A @ x)
+        seen.append(float(np.linalg.norm(new - x)))
+        x = new
+    return x, seen
+
+
+@pytest.mark.parametrize("jit", ["never", "always", "auto"])
+def test_values_and_gradients(jit: str) -> None:
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    a = T(A)
+    x, seen, states = power(a, engine, 20)
+    want, changes = by_numpy(20)
+    np.testing.assert_allclose(x.eval(engine), want, rtol=1e-12)
+    np.testing.assert_allclose(seen, changes, rtol=1e-9, atol=1e-15)
+    got = nbg.eval(*(nbg.sum(x**3).grad([a, states[7]])), engine=engine)
+    plain = T(A)
+    y, _, others = power(plain, engine, 20, lambda a, x: (a @ x) / nbg.linalg.norm(a @ x))
+    for g, w in zip(got, nbg.eval(*nbg.sum(y**3).grad([plain, others[7]]), engine=engine), strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-9, atol=1e-14)
+
+
+def test_one_run_an_eval() -> None:
+    engine, a = nbg.Engine(jit="always", cache_dir=None), T(A)
+    power(a, engine, 5)
+    before = engine.stats()
+    power(a, engine, 30)
+    after = engine.stats()
+    assert after.compiled == before.compiled
+    assert after.hits - before.hits == 30
+
+
+def test_a_long_call_runs_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topped, "SHORT", 3)
+    engine, a = nbg.Engine(jit="always", cache_dir=None), T(A)
+    power(a, engine, 5)
+    before = engine.stats()
+    _, seen, _ = power(a, engine, 10)
+    np.testing.assert_allclose(seen, by_numpy(10)[1], rtol=1e-9)
+    assert engine.stats().hits - before.hits == 20
+
+
+@pytest.mark.parametrize("first", ["call", "region"])
+def test_another_thread_is_first(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the program runs, somebody else asks for the step, or for the test."""
+    engine, a = nbg.Engine(jit="never"), T(A)
+    power(a, engine, 5)
+    x = T(np.ones(4))
+    new = step(a, x)
+    change = nbg.linalg.norm(new - x)
+    meaning, others = topped.Topped.run, [new if first == "call" else change]
+
+    def run(self: Any, found: Any, base: Any, waited: Any, nodes: Any, arrays: Any) -> Any:
+        if others:
+            others.pop().eval(engine)
+        return meaning(self, found, base, waited, nodes, arrays)
+
+    monkeypatch.setattr(topped.Topped, "run", run)
+    want, changes = by_numpy(1)
+    np.testing.assert_allclose(change.eval(engine), changes[0], rtol=1e-12)
+    np.testing.assert_allclose(new.eval(engine), want, rtol=1e-12)
+    assert not others
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+def test_a_failure_is_named_and_costs_nothing(jit: str) -> None:
+    factor = nbg.jit(lambda a: nbg.linalg.cholesky(a))
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+    for shift in (1.0, 2.0, -30.0, 3.0):
+        a = T(A @ A.T + shift * np.eye(4))
+        size = nbg.sum(nbg.abs(factor(a)))
+        if shift < 0:
+            with pytest.raises(nbg.LinAlgError, match="cholesky"):
+                size.eval(engine)
+        else:
+            want = np.abs(np.linalg.cholesky(A @ A.T + shift * np.eye(4))).sum()
+            np.testing.assert_allclose(size.eval(engine), want, rtol=1e-12)
+
+
+def test_steps_of_which_only_some_are_looked_at() -> None:
+    """The calls between have not run: more than one makes what is not known."""
+    engine, a = nbg.Engine(jit="never"), T(A)
+    x, seen = nbg.constant(np.ones(4)), []
+    for k in range(12):
+        x, before = step(a, x), x
+        if k % 3 == 2:
+            seen.append(float(nbg.linalg.norm(x - before).eval(engine)))
+    np.testing.assert_allclose(seen, by_numpy(12)[1][2::3], rtol=1e-9)
+    np.testing.assert_allclose(x.eval(engine), by_numpy(12)[0], rtol=1e-12)
