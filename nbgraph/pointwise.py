@@ -138,6 +138,21 @@ class Routine:
         return Expression(f"{{function}}({operands})", {"function": type(self).function})
 
 
+class OwnOfReal(Routine):
+    """Of complex numbers SciPy's function; of real ones `real`, source that LLVM vectorises, of an element `{x}`, or
+    `{wide}` in double precision."""
+
+    real: ClassVar[str]
+
+    def externals(self, code: str) -> tuple[str, ...]:
+        return super().externals(code) if code[0] == "c" else ()
+
+    def scalar(self, code: str, *xs: str) -> str:
+        if code[0] == "c":
+            return super().scalar(code, *xs)
+        return f"{DTYPES[code]}({self.real.format(x=xs[0], wide=in_double(code, xs[0]))})"
+
+
 class Part(Elementwise):
     """One of the results of a function of SciPy, called by its address; real, or complex of complex numbers."""
 

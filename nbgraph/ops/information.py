@@ -13,7 +13,7 @@ import numpy as np
 from nbgraph import later as special
 from nbgraph.kinds import FLOATS, INEXACT
 from nbgraph.op import Expression
-from nbgraph.pointwise import Binary, Routine, Unary, scalar_call
+from nbgraph.pointwise import Binary, OwnOfReal, Routine, Unary, scalar_call
 from nbgraph.types import Shape, TensorType
 
 
@@ -163,13 +163,14 @@ class Logit(Routine, Unary):
 
 
 @final
-class LogExpit(Routine, Unary):
+class LogExpit(OwnOfReal, Unary):
     """log(expit(x)), for very negative x too."""
 
     name = "log_expit"
     codes = FLOATS
     function = special.log_expit
     routine = "log_expit"
+    real = "min({x}, 0) - math.log1p(math.exp(-abs({x})))"
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.expit(b.neg(x))
