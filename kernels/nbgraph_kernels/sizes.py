@@ -63,4 +63,4 @@ def sort_workspace(dtype: str, n: Any) -> Any:
 
 def fft_workspace(dtype: str, n: Any) -> Any:
     """Bytes for `fft`, `rfft` and `irfft`: planes twice, roots, the chirp and its transform, of up to 4 n numbers."""
-    return 16 * (8 * n + 4 * n + n + n + 4 * n + 2 * (2 * n + 16)) + 1024
+    return 16 * (8 * n + 4 * n + n + n + 4 * n + 2 * (2 * n + 16)) + 3072
