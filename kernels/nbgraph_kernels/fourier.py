@@ -111,7 +111,7 @@ def _first_four(
     y: Any, z: Any, x0: Any, w0: Any, x1: Any, w1: Any, x2: Any, w2: Any, x3: Any, w3: Any,
     cosine: Any, sine: Any, every: Any, count: Any,
 ) -> None:  # fmt: skip
-    """`_four` of single numbers, `count` times: what is written lies together, which vectorises over the butterflies."""
+    """`_four` of single numbers, `count` times: what is written lies together, and butterflies vectorise."""
     for p in range(count):
         k = p * every
         a, b = x0[p] + x2[p], w0[p] + w2[p]
@@ -143,7 +143,7 @@ _add = helper(_add, {"contract"}, True)
 
 @helper
 def _plane(count: Any) -> Any:
-    """Bytes from the real to the imaginary parts of `count` numbers. With a power of 2 all that a stage reads and writes
+    """Bytes from the real to the imaginary parts of `count` numbers. With a power of 2 what a stage reads and writes
     at a time would lie in one set of the cache."""
     return 8 * count + 320
 
