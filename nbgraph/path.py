@@ -24,6 +24,7 @@ from nbgraph.plans import Piece, cut_at
 from nbgraph.repeats import SHORTEST, LoopRun, Run, call_environment, run_from, slot_node
 from nbgraph.seal import commit, draft
 from nbgraph.settle import settle
+from nbgraph.stretch import Pauses
 from nbgraph.trace import LOCK, AliasCall, Dropped, FragmentCall, JoinCall, Node, SumCall
 from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Size
@@ -116,6 +117,7 @@ class Path:
         """
         self._found: dict[int, tuple[Any, Node, set[int]]] = {}
         self._waiting: list[tuple[int, int]] = []
+        pauses = Pauses()
         self._visit(outputs)
         ordered: list[tuple[Any, Node, set[int]]] = []
         while self._waiting:
@@ -126,7 +128,11 @@ class Path:
                 if run is None:
                     continue
             else:
-                run = self._run(call, used) if self.runs and id(call) not in self.here else None
+                run = None
+                may_end = self.runs and type(call) is FragmentCall and id(call) not in self.here
+                if may_end and pauses.are_over(call.fragment):
+                    run = self._run(call, used)
+                    pauses.note(call.fragment, run is not None)
             ordered.append((call if run is None else run, node, used))
             self._visit(call.inputs if run is None else (*run.oldest, *run.each))
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:

@@ -30,6 +30,27 @@ _inputs, _type = attrgetter("inputs"), attrgetter("type")
 _FIRST, _MORE = 16, 16
 
 
+class Pauses:
+    """By fragment: of how many more calls no stretch is looked for, since none was found; ever more, up to a limit."""
+
+    LONGEST = 31
+
+    def __init__(self) -> None:
+        self._of: dict[Any, tuple[int, int]] = {}
+
+    def are_over(self, fragment: Any) -> bool:
+        """Whether to look for one at a call."""
+        left, pause = self._of.get(fragment, (0, 0))
+        if left:
+            self._of[fragment] = left - 1, pause
+        return not left
+
+    def note(self, fragment: Any, found: bool) -> None:
+        """Notes whether there was one."""
+        pause = 0 if found else min(2 * self._of.get(fragment, (0, 0))[1] + 1, self.LONGEST)
+        self._of[fragment] = pause, pause
+
+
 def stretch_from(
     newest: FragmentCall,
     pattern: Sequence[int],

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 import nbgraph.ops  # noqa: F401
 from nbgraph.codegen import real_functions
@@ -239,7 +240,7 @@ class _Math:
     """`math` as compiled code has it: what Python's raises for is NaN or infinity there."""
 
     def __getattr__(self, name: str) -> Any:
-        return np.power if name == "pow" else getattr(math, name)
+        return {"pow": np.power, "sigmoid": special.expit}.get(name) or getattr(math, name)
 
 
 def _cython(address: int, xs: tuple[float, ...]) -> float:

@@ -419,7 +419,7 @@ def test_interrupted_inside_the_engine(moment, monkeypatch):
         "generate": [(native, "generate")],
         "compile_source": [(runtime, "compile_source")],
         "call": [(routes.Route, "run"), (native.Native, "run_bound")],
-        "commit": [(routes.Route, "commit"), (core, "_keep")],
+        "commit": [(routes.Route, "commit"), (core, "keep")],
     }[moment]
     with monkeypatch.context() as m:
         for owner, name in places:

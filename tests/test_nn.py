@@ -78,3 +78,9 @@ def test_derivatives_at_kinks_and_extremes():
     assert gradient(nn.softplus, [-1e3, 1e3]) == [[0.0, 1.0]]
     assert gradient(nn.elu, [1e3]) == [[1.0]]
     assert gradient(nn.log_softmax, [0.0, 1e4]) == [[1.0, -1.0]]
+
+
+@pytest.mark.parametrize(("dtype", "x"), [("float32", [-88.8, -95.0, -103.0]), ("float64", [-708.5, -720.0, -744.0])])
+def test_the_sigmoid_of_what_overflows_the_exponential(dtype: str, x: list[float]) -> None:
+    got = nbg.nn.sigmoid(nbg.constant(np.array(x, dtype))).eval(nbg.Engine(jit="always"))
+    np.testing.assert_allclose(got, np.exp(np.array(x, dtype)), rtol=0, atol=np.finfo(dtype).smallest_subnormal)

@@ -73,7 +73,7 @@ def panels(dtype: str) -> Any:
                         four(to, cj, left, next_panel, next_column, right, rp, rj, rows, columns, depth, old, rest)
                     j += columns
 
-    return helper(run)
+    return helper(run, apart=True)
 
 
 def _across(dtype: str, columns: int) -> Any:
@@ -99,7 +99,7 @@ def _across(dtype: str, columns: int) -> Any:
                         at = i + r + j * cj
                         c[at] = c[at] + rest[j * high + r] if keep != 0 else rest[j * high + r]
 
-    return helper(run)
+    return helper(run, apart=True)
 
 
 def _strip(dtype: str, columns: int) -> Any:
@@ -119,7 +119,7 @@ def _strip(dtype: str, columns: int) -> Any:
                     value = b[q * bp + j * bj]
                 to[q * columns + j] = value
 
-    return helper(run)
+    return helper(run, apart=True)
 
 
 def _pack(dtype: str) -> Any:
@@ -148,4 +148,4 @@ def _pack(dtype: str) -> Any:
                         value = a[(i + r) * ai + p * ap]
                     there[p * high + r] = value
 
-    return helper(run)
+    return helper(run, apart=True)

@@ -16,6 +16,7 @@ pages of memory are used up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .language import helper
@@ -43,7 +44,7 @@ _sizes, _from, _to, _index, _taken, _steps, _turns = (stack(8 * MOST) for _ in r
 _near, _near_to, _row = stack(8 * TILE), stack(8 * TILE), stack(8 * TILE)
 
 
-@helper
+@partial(helper, apart=True)
 def _collapsed(w: Any, size: Any, stride: Any) -> Any:
     """Dimensions without those of size 1, and those that lie behind each other as one; their number, -1 for nothing."""
     rank = 0
@@ -61,7 +62,7 @@ def _collapsed(w: Any, size: Any, stride: Any) -> Any:
     return rank
 
 
-@helper
+@partial(helper, apart=True)
 def _add_axis(table: Any, count: Any, n: Any, stride: Any) -> Any:
     """A table of `count` offsets with a dimension more, slower than those in it, as far as it has room; how many of the
     dimension there are."""
@@ -77,7 +78,7 @@ def _magnitude(x: Any) -> Any:
     return x if x >= 0 else -x
 
 
-@helper
+@partial(helper, apart=True)
 def _nearest(taken: Any, stride: Any, rank: Any) -> Any:
     """The dimension that no table has with the smallest stride, -1 if there is none."""
     best = -1
@@ -87,7 +88,7 @@ def _nearest(taken: Any, stride: Any, rank: Any) -> Any:
     return best
 
 
-@helper
+@partial(helper, apart=True)
 def _ordered(
     order: Any, taken: Any, size: Any, stride: Any, step: Any, rank: Any, columns: Any, rows: Any, page: Any
 ) -> Any:
@@ -132,7 +133,7 @@ def _turned_one_by_one(piece: Any, source: Any, rows: Any, columns: Any, at_from
 
 def _turned(dtype: str) -> Any:
     """The same by squares in vector registers, as far as there are whole ones."""
-    width, turn, one_by_one = lanes(dtype), turn_lines(dtype), helper(_turned_one_by_one)
+    width, turn, one_by_one = lanes(dtype), turn_lines(dtype), helper(_turned_one_by_one, apart=True)
 
     def turned(piece: Any, source: Any, rows: Any, columns: Any, at_from: Any) -> None:
         across, down = columns - columns % width, rows - rows % width
@@ -152,7 +153,7 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
     bytes_of = ELEMENTS[dtype].bitwidth // 8
     elements = REGIONS[_AS.get(bytes_of, dtype)]
     reserve = stack(TILE * TILE * bytes_of)
-    turned = helper(_turned(_AS[bytes_of]) if bytes_of in _AS else _turned_one_by_one)
+    turned = helper(_turned(_AS[bytes_of]) if bytes_of in _AS else _turned_one_by_one, apart=True)
 
     @helper
     def row(to: Any, source: Any, count: Any, stride: Any) -> None:
@@ -163,7 +164,7 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
             for j in range(count):
                 to[j] = source[j * stride]
 
-    @helper
+    @partial(helper, apart=True)
     def tile(to: Any, source: Any, piece: Any, rows: Any, columns: Any, at_from: Any, near_to: Any) -> None:
         # By way of a piece of the stack: lines a power of two apart would drive each other out of the cache.
         turned(piece, source, rows, columns, at_from)
@@ -172,21 +173,21 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
             for j in range(columns):
                 to[at + j] = piece[i * TILE + j]
 
-    @helper
+    @partial(helper, apart=True)
     def tile_past(to: Any, source: Any, piece: Any, rows: Any, columns: Any, at_from: Any, near_to: Any) -> None:
         # The same, stored past the cache: rows of whole lines need not be fetched to be written.
         turned(piece, source, rows, columns, at_from)
         for i in range(rows):
             stream(to, near_to[i], shifted(piece, i * TILE), columns)
 
-    @helper
+    @partial(helper, apart=True)
     def scattered(to: Any, source: Any, rows: Any, columns: Any, at_from: Any, near_from: Any, near_to: Any) -> None:
         for j in range(columns):
             at = at_from[j]
             for i in range(rows):
                 to[near_to[i] + j] = source[near_from[i] + at]
 
-    @helper
+    @partial(helper, apart=True)
     def rows_only(to_at: Any, source_at: Any, size: Any, stride: Any, index: Any, rank: Any) -> None:
         """Row by row, the other dimensions in order."""
         n, s = size[rank - 1], stride[rank - 1]

@@ -38,7 +38,7 @@ def small(dtype: str) -> Any:
                 for i in range(done, m):
                     dot(c, i * ci + j * cj, a, i * ai, ap, b, j * bj, bp, k, keep)
 
-    return helper(run, _CONTRACT)
+    return helper(run, _CONTRACT, apart=True)
 
 
 def _eight(dtype: str) -> Any:

@@ -18,7 +18,6 @@ from typing import Any
 from .language import helper
 from .sizes import SMALL
 from .small_reflections import (
-    CONTRACT,
     F8,
     I8,
     LEAST,
@@ -82,12 +81,12 @@ def _load(to: Any, a: Any, n: Any) -> Any:
     total = 0.0
     for i in range(n):
         for j in range(i):
-            x = a[i * n + j]
-            to[i * n + j] = x
+            to[i * n + j] = a[i * n + j]
+            x = to[i * n + j]
             to[j * n + i] = x.conjugate()
             total += abs(x.real) + abs(x.imag)
         to[i * n + i] = a[i * n + i].real
-        total += abs(a[i * n + i].real)
+        total += abs(to[i * n + i].real)
     return 1 if LEAST <= total <= MOST or total == 0.0 else 0
 
 
@@ -121,7 +120,7 @@ def _add_two_conjugate(y: Any, x: Any, w: Any, of_x: Any, of_w: Any, count: Any)
         y[k] += x[k].conjugate() * of_x + w[k].conjugate() * of_w
 
 
-_add_two = helper(_add_two_conjugate, CONTRACT, True, apart=True)
+_add_two = helper(_add_two_conjugate, noalias=True, apart=True)
 
 
 def _gather(dtype: str) -> Any:

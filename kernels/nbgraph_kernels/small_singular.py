@@ -86,8 +86,9 @@ def _load(to: Any, a: Any, m: Any, n: Any) -> Any:
     total = 0.0
     for i in range(m):
         for j in range(n):
-            x = a[i * n + j]
-            to[j * m + i if m < n else i * n + j] = x
+            place = j * m + i if m < n else i * n + j
+            to[place] = a[i * n + j]
+            x = to[place]
             total += abs(x.real) + abs(x.imag)
     return 1 if LEAST <= total <= MOST or total == 0.0 else 0
 

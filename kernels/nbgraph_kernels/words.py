@@ -3,7 +3,8 @@
 In:    an address or a number, as compiled code reads it from the word table (`int64`).
 Out:   a typed pointer, a stack slot, or the result of a call through a function address.
 Holds: nothing here allocates, raises or needs a symbol; stack slots live in the entry block, so a loop does
-       not grow the stack. The functions exist only inside compiled code (see `compile.compile_words`).
+       not grow the stack. The functions exist only inside compiled code (see `compile.compile_words`), but for
+       `POINTERS` and `stack`, which Python may call, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from . import memory_in_python
 from .language import intrinsic
 from .language.types import ELEMENTS, Pointer, Typed, complex128, float64, int64
 
@@ -30,11 +32,10 @@ def pointer(dtype: str) -> Any:
     """
     result = Pointer(ELEMENTS[dtype])
 
-    @intrinsic
     def as_pointer(cx: Any, address: Any) -> Any:
         return Typed(result, cx.builder.inttoptr(cx.cast(address, int64).ir, result.llvm))
 
-    return as_pointer
+    return intrinsic(as_pointer, memory_in_python.pointer(dtype))
 
 
 POINTERS: dict[str, Any] = {dtype: pointer(dtype) for dtype in ELEMENTS}
@@ -45,11 +46,10 @@ def stack(size: int) -> Any:
     """Make the intrinsic `() -> address` of `size` bytes on the stack, aligned to 64. One piece for each
     place it is written at, alive until the function returns."""
 
-    @intrinsic
     def reserve(cx: Any) -> Any:
         return Typed(int64, cx.builder.ptrtoint(cx.alloca(ir.ArrayType(ir.IntType(8), size), align=64), _I64))
 
-    return reserve
+    return intrinsic(reserve, memory_in_python.stack(size))
 
 
 @intrinsic

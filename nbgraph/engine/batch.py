@@ -15,7 +15,8 @@ import numpy as np
 
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native, entry_point, placed_for
-from nbgraph.engine.schedule import Key, Schedule
+from nbgraph.engine.rows import Key
+from nbgraph.engine.schedule import Schedule
 from nbgraph.memory import empty
 from nbgraph.ssa import Bound
 from nbgraph.trace import FragmentCall

@@ -1,25 +1,44 @@
-"""What a run of a region, or of a call that was recorded whole, leaves in the graph.
+"""What a run leaves in the graph.
 
-In: a program's outputs, the region or the call they are of. Out: the graph as the general path leaves it
-(`seal.commit`, `core._settle`).
+In: a program's outputs, and the region or the call they are of; or the results of a schedule. Out: structure and values
+in the graph, the same whichever way it was.
 Holds: what is decided once for a structure, its live nodes and its operands' types is in a route: which output is whose
 value. A commit needs the lock. Another thread may have been first; then nothing changes.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nbgraph.engine.pairs import Waiting, still_waits
+from nbgraph.engine.rows import ChainRow, Results, Row, draft_slots
 from nbgraph.engine.runners import Runner
+from nbgraph.engine.schedule import Schedule
+from nbgraph.engine.series import all_rows
 from nbgraph.errors import user_frame
+from nbgraph.loops import TOTAL
 from nbgraph.match import Found
 from nbgraph.moving import moving_words
+from nbgraph.parts import ReplayCall
+from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.resolve import is_computed_once, saved_slots
-from nbgraph.trace import LOCK, Dropped, FragmentCall, Node, call_that_ran, site_of
+from nbgraph.seal import Draft, commit
+from nbgraph.trace import (
+    LOCK,
+    Dropped,
+    FragmentCall,
+    JoinCall,
+    Node,
+    RepeatCall,
+    SplitCall,
+    SumCall,
+    call_that_ran,
+    site_of,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -139,3 +158,93 @@ def drop_history(call: Any, nodes: Sequence[Node]) -> None:
     history = Dropped(user_frame(), call.seq)
     for node in nodes:
         node.call = history
+
+
+# -- schedules ---------------------------------------------------------------------------------------------------------
+
+
+def commit_rows(schedule: Schedule, drafts: Sequence[Draft], results: Results) -> None:
+    """Puts structure and values into the graph."""
+    ran = {row.id: row for row in schedule.rows}
+    for d in drafts:
+        row = ran.get(id(d.call))
+        if id(d.call) in schedule.chained:
+            chain, k = schedule.chained[id(d.call)]
+            d.call.saved = chain.saved_at(k)
+            commit(d, {slot: results[id(d.call), slot] for slot in draft_slots(d)})
+            continue
+        if row is None:
+            commit(d, None)
+            continue
+        values = {slot: results[id(d.call), slot] for slot in row.wanted}
+        keep(d.call, values)
+        commit(d, values)
+    for row in schedule.rows:
+        if type(row) is ChainRow:
+            _settle_chain(row)
+        elif row.draft is None:
+            _settle(row, results)
+
+
+def _settle_chain(row: ChainRow) -> None:
+    """Values for the nodes of a chain's calls that were sealed before."""
+    chain, loop = row.call, row.loop
+    times = Counter([slot for slot, k, _ in row.live if k != TOTAL])
+    values = {slot: all_rows(chain.series[slot]) for slot, n in times.items() if 4 * n > chain.n}
+    for slot, k, node in row.live:
+        if node.data is None:  # else another thread was first
+            node.data = values[slot][k] if slot in values and k != TOTAL else chain.at(slot, k)
+            if not chain.active:
+                drop_history(loop or chain.calls[k], [node])
+    if loop is not None:
+        if loop.waits:
+            chain.keep()
+            loop.settle(chain)
+        return
+    for k, (call, saved) in enumerate(zip(chain.calls, chain.all_saved(), strict=True)):
+        if call.nodes is not None and k not in row.drafts:
+            if call.saved is None:
+                call.saved = saved
+            call.nodes = None
+
+
+def keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
+    """Results that must not be computed twice stay with the call."""
+    if call.active:
+        slots = saved_slots(call.fragment)
+        if not all(s in values for s in slots):
+            slots = tuple(s for s in slots if s in values)
+        call.saved = (slots, tuple(values[s] for s in slots)) if slots else None
+
+
+def _settle(row: Row, results: Results) -> None:
+    """Values for the nodes of a call that was sealed before it ran."""
+    call = row.call
+    if type(call) in (SumCall, JoinCall, PlaceCall):
+        for reference in call.nodes:
+            node = reference()
+            if node is not None:
+                node.data = results[id(call), 0]
+                if type(call) is not PlaceCall and not node.active:
+                    drop_history(call, [node])
+        return
+    if type(call) in (RepeatCall, ReplayCall, SplitCall, PickCall):
+        for slot, reference in call.nodes:
+            node, a = reference(), results.get((id(call), slot))
+            if node is not None and a is not None:  # else it went into a sum, or passed
+                node.data = a
+                if type(call) is PickCall and not call.active:
+                    drop_history(call, [node])
+        if type(call) is PickCall:
+            call.nodes = [(s, ref) for s, ref in call.nodes if (id(call), s) not in results]
+        return
+    values = {slot: results[id(call), slot] for slot in row.wanted if (id(call), slot) in results}
+    if call.saved is None:
+        keep(call, values)
+    nodes = [(slot, node) for slot, ref in call.nodes or () if (node := ref()) is not None]
+    for slot, node in nodes:
+        if slot in values:
+            node.data = values[slot]
+    call.nodes = [entry for entry in call.nodes or () if entry[0] not in values] or None
+    if not call.active and call.origin is None and call.nodes is None:
+        drop_history(call, [node for _, node in nodes])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from operator import attrgetter
 from typing import Any
@@ -24,22 +24,21 @@ from nbgraph.engine import interpreter
 from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays, refuse_superfluous, telling
 from nbgraph.engine.chains import run_chain
-from nbgraph.engine.commits import Routes, drop_history
+from nbgraph.engine.commits import Routes, commit_rows, keep
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.pieces import pieces_for
 from nbgraph.engine.repeats import run_repeat
 from nbgraph.engine.routes import run_again, run_calls
-from nbgraph.engine.schedule import ChainRow, Results, Row, Schedule, draft_slots
-from nbgraph.engine.series import all_rows
+from nbgraph.engine.rows import ChainRow, Results, Row, draft_slots
+from nbgraph.engine.schedule import Schedule
 from nbgraph.engine.small import in_order, run_in_order
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import BASE, Account, Ledger
 from nbgraph.errors import BindingError, BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
 from nbgraph.fragment import Fragment
-from nbgraph.loops import TOTAL
 from nbgraph.memory import copy
 from nbgraph.opened import region_of
 from nbgraph.parts import ReplayCall
@@ -397,7 +396,7 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8, one_by
     values = values_of(schedule.targets, results)
     with LOCK, Waiting():
         if is_done := not tries or schedule.still_holds():
-            _commit(schedule, drafts, results)
+            commit_rows(schedule, drafts, results)
     return values if is_done else _evaluate_open(nodes, engine, tries - 1)
 
 
@@ -431,7 +430,7 @@ def _run_draft(d: Draft, arrays: Sequence[Array], engine: Engine) -> None:
     values = {slot: outs[position[slot]] for slot in slots}
     with LOCK:
         if not (is_computed_once(call.fragment) and any(node.op is None for _, node in d.nodes)):
-            _keep(call, values)
+            keep(call, values)
             commit(d, values)
 
 
@@ -478,93 +477,6 @@ def _evaluations(schedule: Schedule, call: ReplayCall, arrays: Sequence[Array]) 
 
     again = within({**schedule.bound, **dict(values[n:])}) if schedule.bound else evaluate
     return again, within({**schedule.bound, **dict(values)})
-
-
-def _commit(schedule: Schedule, drafts: Sequence[Any], results: Results) -> None:
-    """Puts structure and values into the graph."""
-    ran = {row.id: row for row in schedule.rows}
-    for d in drafts:
-        row = ran.get(id(d.call))
-        if id(d.call) in schedule.chained:
-            chain, k = schedule.chained[id(d.call)]
-            d.call.saved = chain.saved_at(k)
-            commit(d, {slot: results[id(d.call), slot] for slot in draft_slots(d)})
-            continue
-        if row is None:
-            commit(d, None)
-            continue
-        values = {slot: results[id(d.call), slot] for slot in row.wanted}
-        _keep(d.call, values)
-        commit(d, values)
-    for row in schedule.rows:
-        if type(row) is ChainRow:
-            _settle_chain(row)
-        elif row.draft is None:
-            _settle(row, results)
-
-
-def _settle_chain(row: ChainRow) -> None:
-    """Values for the nodes of a chain's calls that were sealed before."""
-    chain, loop = row.call, row.loop
-    times = Counter([slot for slot, k, _ in row.live if k != TOTAL])
-    values = {slot: all_rows(chain.series[slot]) for slot, n in times.items() if 4 * n > chain.n}
-    for slot, k, node in row.live:
-        if node.data is None:  # else another thread was first
-            node.data = values[slot][k] if slot in values and k != TOTAL else chain.at(slot, k)
-            if not chain.active:
-                drop_history(loop or chain.calls[k], [node])
-    if loop is not None:
-        if loop.waits:
-            chain.keep()
-            loop.settle(chain)
-        return
-    for k, (call, saved) in enumerate(zip(chain.calls, chain.all_saved(), strict=True)):
-        if call.nodes is not None and k not in row.drafts:
-            if call.saved is None:
-                call.saved = saved
-            call.nodes = None
-
-
-def _keep(call: FragmentCall, values: Mapping[int, Array]) -> None:
-    """Results that must not be computed twice stay with the call."""
-    if call.active:
-        slots = saved_slots(call.fragment)
-        if not all(s in values for s in slots):
-            slots = tuple(s for s in slots if s in values)
-        call.saved = (slots, tuple(values[s] for s in slots)) if slots else None
-
-
-def _settle(row: Row, results: Results) -> None:
-    """Values for the nodes of a call that was sealed before it ran."""
-    call = row.call
-    if type(call) in (SumCall, JoinCall, PlaceCall):
-        for reference in call.nodes:
-            node = reference()
-            if node is not None:
-                node.data = results[id(call), 0]
-                if type(call) is not PlaceCall and not node.active:
-                    drop_history(call, [node])
-        return
-    if type(call) in (RepeatCall, ReplayCall, SplitCall, PickCall):
-        for slot, reference in call.nodes:
-            node, a = reference(), results.get((id(call), slot))
-            if node is not None and a is not None:  # else it went into a sum, or passed
-                node.data = a
-                if type(call) is PickCall and not call.active:
-                    drop_history(call, [node])
-        if type(call) is PickCall:
-            call.nodes = [(s, ref) for s, ref in call.nodes if (id(call), s) not in results]
-        return
-    values = {slot: results[id(call), slot] for slot in row.wanted if (id(call), slot) in results}
-    if call.saved is None:
-        _keep(call, values)
-    nodes = [(slot, node) for slot, ref in call.nodes or () if (node := ref()) is not None]
-    for slot, node in nodes:
-        if slot in values:
-            node.data = values[slot]
-    call.nodes = [entry for entry in call.nodes or () if entry[0] not in values] or None
-    if not call.active and call.origin is None and call.nodes is None:
-        drop_history(call, [node for _, node in nodes])
 
 
 _DEFAULT: Engine | None = None

@@ -251,11 +251,11 @@ class Native:
         return self._try(program)
 
     def _make_references(self, program: Program) -> None:
-        """Kernels that operations may be interpreted with, from disk, or compiled and kept there for others."""
+        """Kernels that operations may be interpreted with, from disk, or put there if they were compiled meanwhile."""
         for instr in program.body.instrs if self.objects.folder else ():
             if isinstance(instr.op, Kernel) and instr.op.interprets:
                 name, code = instr.op.kernel, program.body.types[instr.ins[0]].code
-                uninterrupted(partial(self.objects.make_kernel, name, code))
+                uninterrupted(partial(self.objects.keep_kernel, name, code))
 
     @property
     def is_full(self) -> bool:

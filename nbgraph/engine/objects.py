@@ -67,6 +67,11 @@ class Objects:
                 registry.install(name, code, found, ENTRY)
         return registry.is_made(name, code)
 
+    def keep_kernel(self, name: str, code: str) -> None:
+        """A kernel in this process, if it is on disk; on disk, if it is in this process."""
+        if self.load_kernel(name, code):
+            self.make_kernel(name, code)
+
     def make_kernel(self, name: str, code: str) -> None:
         """A kernel in this process, from disk or compiled, and on disk (one of another engine may not be there)."""
         from nbgraph_kernels import registry

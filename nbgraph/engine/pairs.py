@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.engine.rows import MergedRow, Row
 from nbgraph.engine.runners import Runner, runner_for
-from nbgraph.engine.schedule import MergedRow, Row
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
 from nbgraph.trace import LOCK, FragmentCall, Node

@@ -17,29 +17,26 @@ from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 
-import numpy as np
-
 from nbgraph.decided import Decided
 from nbgraph.engine.chains import Chain, chain_along, chain_from
+from nbgraph.engine.rows import Array, ChainRow, Key, MergedRow, Results, Row, is_plain, kept_slots
 from nbgraph.errors import BindingError, ShapeError
-from nbgraph.fragment import Fragment, at_sizes, size_at
+from nbgraph.fragment import at_sizes, size_at
 from nbgraph.loops import LONG, LoopCall, dissolve
 from nbgraph.memory import zeros
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
-from nbgraph.plans import merge_plan
 from nbgraph.repeats import SHORTEST, LoopRun, added_up
-from nbgraph.resolve import is_computed_once, saved_slots
+from nbgraph.resolve import is_computed_once
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
-from nbgraph.stretch import EACH
+from nbgraph.stretch import EACH, Pauses
 from nbgraph.trace import (
     AliasCall,
     Formal,
     FragmentCall,
     JoinCall,
     Node,
-    Pack,
     Placeholder,
     RepeatCall,
     SplitCall,
@@ -53,91 +50,6 @@ _call, _data, _op, _slot = (attrgetter(name) for name in ("call", "data", "op", 
 _ONLY_NONE = {id(None)}
 #: What may have to run.
 _RUN = (FragmentCall, LoopCall, JoinCall, RepeatCall, ReplayCall, SplitCall, SumCall, PickCall, PlaceCall)
-#: So many calls at most run by themselves before a chain of them is looked for again, where there was none.
-LONGEST_PAUSE = 31
-Key = tuple[int, Any]
-Array = np.ndarray[Any, Any]
-
-
-class Results(dict[Key, Array]):
-    """Values by key. Those of calls that ran in a chain are rows, taken when they are asked for."""
-
-    def __init__(self, chained: Mapping[int, tuple[Chain, int]]) -> None:
-        super().__init__()
-        self.chained = chained
-
-    def __missing__(self, key: Key) -> Array:
-        (chain, k), slot = self.chained[key[0]], key[1]
-        if type(slot) is tuple:  # of a loop: slot and row
-            slot, k = slot
-        found = self[key] = chain.at(slot, k)
-        return found
-
-
-class Row:
-    """One call that has to run: a FragmentCall, with the slots `wanted` of it, or one of the others in `_RUN`."""
-
-    __slots__ = ("call", "draft", "id", "wanted")
-
-    def __init__(self, call: Any, draft: Draft | None) -> None:
-        self.call, self.id, self.draft = call, id(call), draft
-        self.wanted: set[int] = set()
-
-    def places(self) -> dict[Key, int]:
-        """Which slot of `call.fragment` each wanted result is."""
-        return {(self.id, s): s for s in self.wanted}
-
-
-class MergedRow:
-    """A call and the derived call that shares its operations, run as one fragment."""
-
-    __slots__ = ("call", "first", "merged", "second")
-
-    def __init__(self, first: Row, second: Row) -> None:
-        call, derived = first.call, second.call
-        _, plan = derived.origin
-        self.first, self.second = first, second
-        self.merged = merge_plan(call.fragment, tuple(sorted(first.wanted)), plan)
-        given = dict(zip(plan.sources, derived.inputs, strict=True))
-        inputs = [call.inputs[which] if kind == "input" else given[kind, which] for kind, which in self.merged.sources]
-        env = call.fragment.environment([i.type for i in call.inputs], call.words) if self.merged.words else {}
-        words = tuple(size_at(w, env) for w in self.merged.words)
-        self.call = FragmentCall(self.merged.fragment, tuple(inputs), words, None)
-        self.call.origin = (call, None)
-        if call.sites:
-            self.call.sites = [(self.merged.slot_of(slot, call.fragment), site) for slot, site in call.sites]
-
-    def places(self) -> dict[Key, int]:
-        """Which slot of the merged fragment each wanted result is."""
-        found = {(self.first.id, s): self.merged.first[s] for s in self.first.wanted}
-        found.update({(self.second.id, s): self.merged.second[s] for s in self.second.wanted})
-        return found
-
-
-class ChainRow:
-    """Calls of a loop that run as one. `live`: live nodes without a value, each with its slot and which call it is of;
-    `drafts`: those of calls that are not part of the graph yet, by which call it is; `loop`: what was recorded as one.
-    """
-
-    __slots__ = ("call", "draft", "drafts", "id", "live", "loop", "wanted")
-
-    def __init__(self, chain: Chain, drafts: Mapping[int, Draft], loop: LoopCall | None = None) -> None:
-        self.call, self.id, self.drafts, self.draft, self.loop = chain, id(chain), drafts, None, loop
-        if loop is None:
-            self.live = [
-                (slot, k, node)
-                for k, call in enumerate(chain.calls)
-                for slot, reference in call.nodes or ()
-                if (node := reference()) is not None and node.data is None
-            ]
-            self.wanted: set[int] = set()
-        else:
-            self.live = [(*node.slot, node) for node in loop.living() if node.data is None]
-            self.wanted = loop.carried
-        self.wanted.update({slot for slot, _, _ in self.live})
-        self.wanted.update(slot for d in drafts.values() for slot in draft_slots(d))
-        if chain.active:
-            self.wanted.update(saved_slots(chain.fragment))
 
 
 class Schedule:
@@ -218,8 +130,7 @@ class Schedule:
         self._later: list[FragmentCall] = []
         #: Runs that a gradient found, by the id of their newest call.
         self._runs: dict[int, Any] = {}
-        #: By fragment: of how many more calls no chain is looked for, since none was found; and how many they were.
-        self._pauses: dict[Fragment, tuple[int, int]] = {}
+        self._pauses = Pauses()
         #: Calls that run before all others, since what they need is known.
         self._first: set[int] = set()
         self._plain = not only_targets and not self.sizes and not self.bound
@@ -231,7 +142,7 @@ class Schedule:
             if type(row.call) is LoopCall:
                 self._enter_loop(row.call)
                 continue
-            chain = self._chain(row.call) if self._plain and _is_plain(row) else None
+            chain = self._chain(row.call) if self._plain and is_plain(row) else None
             if chain is not None:
                 self._enter(chain)
                 continue
@@ -244,7 +155,7 @@ class Schedule:
         rows.sort(key=lambda row: (row.id not in self._first, row.call.seq))
         for row in rows:
             if type(row.call) is FragmentCall and not only_targets:
-                row.wanted.update(_kept_slots(row.call, row.draft))
+                row.wanted.update(kept_slots(row.call, row.draft))
         return rows
 
     def _visit(self, nodes: Iterable[Node]) -> None:
@@ -288,13 +199,10 @@ class Schedule:
         chain = run and chain_along(run.calls, run.pattern, self._makers, self._waits, self._is_free)
         if chain:
             return chain
-        left, pause = self._pauses.get(call.fragment, (0, 0))
-        if left:
-            self._pauses[call.fragment] = left - 1, pause
+        if not self._pauses.are_over(call.fragment):
             return None
         chain = chain_from(call, self._maker, self._makers, self._waits, self._is_free)
-        pause = 0 if chain else min(2 * pause + 1, LONGEST_PAUSE)
-        self._pauses[call.fragment] = pause, pause
+        self._pauses.note(call.fragment, chain is not None)
         return chain
 
     def _enter(self, chain: Chain) -> None:
@@ -592,35 +500,3 @@ def _is_loop(call: RepeatCall) -> bool:
 def _is_computed_once(call: Any) -> bool:
     """Whether that holds of a call (of a repeat's calls, what they kept is read)."""
     return type(call) is FragmentCall and is_computed_once(call.fragment)
-
-
-def _is_plain(row: Row) -> bool:
-    """Whether a row may be part of a chain: a call that is derived from no other."""
-    return type(row.call) is FragmentCall and row.call.origin is None
-
-
-def _kept_slots(call: FragmentCall, draft: Draft | None) -> Iterable[int]:
-    """Slots that live nodes stand for, and those a backward pass must find."""
-    yield from (slot for slot, _ in _live_nodes(call, draft))
-    if call.active:
-        yield from saved_slots(call.fragment)
-
-
-def _live_nodes(call: FragmentCall, draft: Draft | None) -> list[tuple[int, Any]]:
-    """The slots of a call that has not run that live nodes stand for, with the nodes; without, of a draft."""
-    if draft is not None:
-        return [(slot, None) for slot in draft_slots(draft)]
-    live = []
-    for slot, reference in call.nodes or ():
-        node = reference()
-        if node is not None and node.data is None:
-            live.append((slot, node))
-    return live
-
-
-def draft_slots(draft: Draft) -> set[int]:
-    """The slots of a draft that live nodes stand for."""
-    slots: set[int] = set()
-    for slot, node in draft.nodes:
-        slots.update(range(slot, slot + len(node.types)) if isinstance(node, Pack) else (slot,))
-    return slots

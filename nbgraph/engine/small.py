@@ -32,6 +32,8 @@ Array = np.ndarray[Any, Any]
 LARGEST = 2**13
 #: What Python spends on a call is little beside what it computes where it has so many operations.
 LONG = 256
+#: Operands and results of a call that has a route (`runners.Compiled` has 64 words for them, and for sizes).
+MANY = 40
 
 _seq = attrgetter("seq")
 
@@ -79,8 +81,8 @@ def _is_small(call: Any, node: Node, home: Mapping[int, FragmentCall]) -> bool:
     if not node.type.concrete or node.type.nbytes > LARGEST:
         return False
     if type(call) is FragmentCall:
-        waits = bool(call.nodes) or node.op is not None
-        return waits and len(call.fragment.instrs) < LONG and all(type(w) is int for w in call.words)
+        waits, few = bool(call.nodes) or node.op is not None, len(call.inputs) + len(call.nodes or ()) < MANY
+        return waits and few and len(call.fragment.instrs) < LONG and all(type(w) is int for w in call.words)
     return type(call) is SumCall or (type(call) is RepeatCall and type(call.rest) is not LoopRun)
 
 

@@ -134,7 +134,9 @@ class Expit(Unary):
         return b.div(1, b.add(b.exp(b.neg(ins[0])), 1)) if b.type(ins[0]).is_complex else None
 
     def scalar(self, code: str, *xs: str) -> str:
-        return f"(1 / (1 + {scalar_call('exp', code, f'-{xs[0]}')}))"
+        if code[0] == "c":
+            return f"(1 / (1 + {scalar_call('exp', code, f'-{xs[0]}')}))"
+        return f"math.sigmoid({xs[0]})"  # where e^-x overflows the result may still be a number
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.mul(y, b.expit(b.neg(x)))

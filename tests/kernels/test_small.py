@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import nbgraph_kernels as kernels
-from nbgraph_kernels import sizes
+from nbgraph_kernels import references_small, registry, sizes
 from nbgraph_kernels.references import reference_eigh
-from nbgraph_kernels.references_factors import reference_svd
+from nbgraph_kernels.references_factors import reference_eigvalsh, reference_svd, reference_svdvals
 
 Array = np.ndarray[Any, Any]
 Call = Callable[..., int]
@@ -141,3 +141,64 @@ def test_sizes_beyond_are_lapacks(call: Call, random: Any) -> None:
     assert (status, info) == (0, 0)
     np.testing.assert_array_equal(got_w, w)
     np.testing.assert_array_equal(got_v, v)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+def test_python_gives_the_same_bits(call: Call, random: Any, dtype: str) -> None:
+    """The kernels' own code run by Python: its arithmetic is that of the machine, operation by operation."""
+    for n in (1, 2, 5, 9):
+        for name, a in hard(random, dtype, n).items():
+            status, w, v = eigh(call, a, dtype)
+            by_python = np.empty_like(w), np.empty_like(v)
+            assert status == 0
+            assert references_small.hermitian(a, *by_python)
+            assert (w.tobytes(), v.tobytes()) == tuple(x.tobytes() for x in by_python), name
+            assert references_small.hermitian(a, by_python[0])
+            assert eigvalsh(call, a, dtype).tobytes() == by_python[0].tobytes(), name
+            for c in (a[: n - n // 3], np.ascontiguousarray(a[: n - n // 3].T)):
+                _, *factors = svd(call, c, dtype)
+                u, s, vh = map(np.empty_like, factors)
+                assert references_small.singular(c, s, u, vh)
+                assert [x.tobytes() for x in factors] == [x.tobytes() for x in (u, s, vh)], name
+                assert references_small.singular(c, s)
+                assert svd(call, c, dtype, 0)[2].tobytes() == s.tobytes(), name
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+def test_python_leaves_the_rest_to_lapack(monkeypatch: pytest.MonkeyPatch, bad: float) -> None:
+    """As the kernel does; members of a batch that are fine are not LAPACK's."""
+    monkeypatch.setattr(registry, "is_made", lambda name, dtype="": False)
+    monkeypatch.setattr(references_small, "_DONE", {})
+    a = np.stack([np.diag([3.0, 1.0]), np.diag([bad, 1.0])])
+    w, u, s, vh = np.zeros(2), np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2))
+    assert not references_small.hermitian(a[1], w, u)
+    assert not references_small.singular(a[1], s, u, vh)
+    assert not any(x.any() for x in (w, u, s, vh))
+    for f in (reference_eigh, reference_eigvalsh, reference_svdvals, lambda a: reference_svd(a, False)):
+        if np.isfinite(bad):
+            f(a)
+        else:
+            with pytest.raises(np.linalg.LinAlgError):
+                f(a)
+    np.testing.assert_array_equal(reference_eigvalsh(a[:1]), [[1.0, 3.0]])
+
+
+def test_a_first_problem_needs_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python does instead is bounded: then the kernel is asked for, for each dtype by itself."""
+    asked: list[tuple[str, str]] = []
+    kernel = registry.kernel
+    monkeypatch.setattr(registry, "is_made", lambda name, dtype="": (name, dtype) in asked)
+    monkeypatch.setattr(registry, "kernel", lambda name, dtype="": asked.append((name, dtype)) or kernel(name, dtype))
+    monkeypatch.setattr(references_small, "_DONE", {})
+    a = np.diag([2.0, 1.0, 3.0, 5.0])
+    for f in (reference_eigh, reference_eigvalsh, reference_svdvals, lambda a: reference_svd(a, False)):
+        f(a)
+    assert not asked
+    turns = 0
+    while not asked:
+        reference_eigh(a)
+        turns += 1
+    assert 100 < turns < 1000
+    assert asked == [("eigh", "f8")]
+    reference_svd(np.broadcast_to(a, (1000, 4, 4)), False)
+    assert asked == [("eigh", "f8"), ("svd", "f8")]

@@ -16,23 +16,34 @@ from .types import Type
 
 
 class Intrinsic:
-    """What code may call that appends instructions itself: `emit(cx, *values)` gives the result. `cx` is the walk."""
+    """What code may call that appends instructions itself: `emit(cx, *values)` gives the result. `cx` is the walk.
 
-    __slots__ = ("emit",)
+    `meaning`: what it does where Python runs the code; without one it is for compiled code alone.
+    """
 
-    def __init__(self, emit: Callable[..., Any]) -> None:
-        self.emit = emit
+    __slots__ = ("emit", "meaning")
+
+    def __init__(self, emit: Callable[..., Any], meaning: Callable[..., Any] | None = None) -> None:
+        self.emit, self.meaning = emit, meaning
+
+    def __call__(self, *values: Any) -> Any:
+        if self.meaning is None:
+            raise TypeError(f"{self.emit.__name__} has a meaning in compiled code alone")
+        return self.meaning(*values)
 
 
-def intrinsic(emit: Callable[..., Any]) -> Any:
+def intrinsic(emit: Callable[..., Any], meaning: Callable[..., Any] | None = None) -> Any:
     """Decorator: an `Intrinsic`."""
-    return Intrinsic(emit)
+    return Intrinsic(emit, meaning)
 
 
 class Helper:
-    """A function that other functions may call by position."""
+    """A function that other functions may call by position, Python's among them."""
 
     __slots__ = ("apart", "flags", "function", "noalias")
+
+    def __call__(self, *values: Any) -> Any:
+        return self.function(*values)
 
     def __init__(self, function: Any, flags: tuple[str, ...], noalias: bool, apart: bool) -> None:
         self.function, self.flags, self.noalias, self.apart = function, flags, noalias, apart
