@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from nbgraph import errors
+import nbgraph as nbg
+from nbgraph import elsewhere, errors
 from nbgraph.errors import NbgraphError, ShapeError, describe, user_frame
 
 NAMED = {
