@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nbgraph import inline, joins, picks, repeats
+from nbgraph.again import PIECES
 from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError
@@ -54,6 +55,8 @@ def _derived_call(step: Step, plan: Plan, given: Mapping[tuple[str, int], Node])
     derived = FragmentCall(plan.fragment, tuple(inputs), words, None)
     call, slot_map = step.origin
     derived.origin = (call if slot_map is None else None, plan)
+    if step.piece is not None:
+        PIECES[derived] = call, step.piece
     return derived
 
 
@@ -111,6 +114,8 @@ def _through_one_call(out: Node, ct: Node, wrt: Sequence[Node]) -> list[Node | N
     call = out.call
     if out.op is not None or type(call) is not FragmentCall or not all(w.active and w.op is None for w in wrt):
         return None
+    if call.origin is not None and any(w.call is not None for w in wrt):
+        return None  # it may make some of them again
     keys, oldest = list(map(key_of, wrt)), min((w.seq for w in wrt), default=0)
     inputs = [(p, key_of(i), i) for p, i in enumerate(call.inputs) if i.active]
     if any(key not in keys and i.call is not None and i.seq > oldest for _, key, i in inputs):

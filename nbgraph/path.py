@@ -9,11 +9,12 @@ Calls of several fragments by turns become calls of one on the way.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any
 
+from nbgraph.again import made_again
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
@@ -67,7 +68,7 @@ class Step:
     call and, for a piece, which slot of the call each of its own is; for a row of a loop the loop and its number.
     """
 
-    __slots__ = ("fragment", "inputs", "keys", "kind", "origin", "outs", "words")
+    __slots__ = ("fragment", "inputs", "keys", "kind", "origin", "outs", "piece", "words")
 
     def __init__(self, kind: str, inputs: Sequence[Node], outs: Iterable[tuple[int, Key]]) -> None:
         self.kind, self.inputs, self.outs = kind, inputs, tuple(outs)
@@ -75,6 +76,7 @@ class Step:
         self.fragment: Any = None
         self.words: Sequence[Size] = ()
         self.origin: Any = None
+        self.piece: Piece | None = None
 
 
 class Path:
@@ -95,9 +97,10 @@ class Path:
             if type(w.call) is LoopCall:
                 dissolve(w.call)
         self.wrt = {key_of(w): w for w in wrt}
-        self.here: dict[int, set[int]] = {}  # by call, its slots that are differentiated by
+        self.here: dict[int, dict[Any, Node]] = {}  # by call, its slots that are differentiated by
         for w in (*wrt, *ends):
-            self.here.setdefault(id(w.call), set()).add(w.slot)
+            self.here.setdefault(id(w.call), {})[w.slot] = w
+        self._inner = any(type(w.call) is FragmentCall for w in (*wrt, *ends))
         self.ends = {key_of(e) for e in ends}
         self.oldest = min((w.seq for w in wrt), default=0)
         self.passive = any(not w.active for w in wrt)
@@ -129,7 +132,7 @@ class Path:
                     continue
             else:
                 run = None
-                may_end = self.runs and type(call) is FragmentCall and id(call) not in self.here
+                may_end = self.runs and type(call) is FragmentCall and not self._is_cut(call)
                 if may_end and pauses.are_over(call.fragment):
                     run = self._run(call, used)
                     pauses.note(call.fragment, run is not None)
@@ -138,13 +141,23 @@ class Path:
             if type(call) is FragmentCall and call.origin is not None and call.origin[0] is not None:
                 # What it was derived from it depends on, if only by an exact zero.
                 self._visit(call.origin[0].inputs)
+            if type(call) is FragmentCall:
+                self._visit(self._again(call).values())
         return ordered[::-1]
+
+    def _again(self, call: FragmentCall) -> dict[int, Node]:
+        """What a call makes again of the values that are differentiated by, by its slots."""
+        return made_again(call, self.here) if self._inner and call.origin is not None else {}
+
+    def _is_cut(self, call: FragmentCall) -> bool:
+        """Whether there is a value inside of a call that is differentiated by."""
+        return id(call) in self.here or bool(self._again(call))
 
     def _fuse(self, calls: Sequence[tuple[Any, Node, set[int]]], outputs: Sequence[Node]) -> bool:
         """Makes calls of several fragments by turns calls of one; whether there were any."""
         if len(calls) < 2 * SHORTEST:
             return False
-        parts = [c for c, _, _ in calls if type(c) is FragmentCall and id(c) not in self.here and may_be_part(c)]
+        parts = [c for c, _, _ in calls if type(c) is FragmentCall and not self._is_cut(c) and may_be_part(c)]
         if len(parts) < 2 * SHORTEST:
             return False
         nodes: dict[int, dict[int, Node]] = {id(c): {} for c in parts}
@@ -224,7 +237,7 @@ class Path:
         def admits(older: FragmentCall) -> bool:
             nonlocal beside
             key = id(older)
-            if older.seq < self.oldest or key in self.here or (waiting and -waiting[0][0] > older.seq):
+            if older.seq < self.oldest or self._is_cut(older) or (waiting and -waiting[0][0] > older.seq):
                 return False
             others = found[key][2] if key in found else _NOTHING
             if beside is None:
@@ -271,15 +284,16 @@ class Path:
 
     def fragment_steps(self, call: FragmentCall, used: set[int]) -> list[Step]:
         """The call as one step, or as pieces where a value inside it is differentiated by and used inside it."""
-        f = call.fragment
-        here = self.here.get(id(call))
-        inside = {i for instr in f.instrs for i in instr.ins} if here else ()
-        cuts = tuple(s for s in sorted(here) if s in inside) if here else ()
+        f, here, again = call.fragment, self.here.get(id(call)), self._again(call)
+        inside = {i for instr in f.instrs for i in instr.ins} if here or again else ()
+        again = {s: node for s, node in again.items() if s in inside and s not in used}
+        cuts = tuple(s for s in sorted({*(here or ()), *again}) if s in inside)
         if not cuts:
             step = Step("call", call.inputs, [(s, (id(call), s)) for s in used])
             step.fragment, step.words, step.origin = f, call.words, (call, None)
             return [step]
-        return [self._piece_step(call, piece) for piece in cut_at(f, cuts, tuple(sorted(used)))]
+        pieces = cut_at(f, cuts, tuple(sorted(used)))
+        return [self._piece_step(call, piece, again) for piece in pieces if not again.keys() & piece.wanted]
 
     def steps_at(self, run: Any, k: int, used: set[int]) -> list[Step]:
         """Call k of a run as steps."""
@@ -291,15 +305,18 @@ class Path:
         self.kept += step.inputs
         return [step]
 
-    def _piece_step(self, call: FragmentCall, piece: Piece) -> Step:
-        inputs = [call.inputs[k] if kind == "input" else slot_node(call, k) for kind, k in piece.sources]
+    def _piece_step(self, call: FragmentCall, piece: Piece, again: Mapping[int, Node]) -> Step:
+        inputs = [
+            call.inputs[k] if kind == "input" else again[k] if k in again else slot_node(call, k)
+            for kind, k in piece.sources
+        ]
         self.kept += inputs
         self.met.update(key_of(i) for i in inputs)
         step = Step("call", inputs, [(piece.slots[s], (id(call), s)) for s in piece.wanted])
         env = call_environment(call) if piece.words else {}
         step.fragment = piece.fragment
         step.words = tuple(size_at(w, env) for w in piece.words)
-        step.origin = (call, {mine: theirs for theirs, mine in piece.slots.items()})
+        step.origin, step.piece = (call, {mine: theirs for theirs, mine in piece.slots.items()}), piece
         return step
 
     def _active(self, steps: Sequence[Step]) -> list[Step]:

@@ -189,7 +189,7 @@ def _handed_key(keys: Sequence[GlobalValKey], f: Fragment, plan: Plan, j: int) -
     return Input((kind, which), t)
 
 
-def _instantiate(plan: Plan, inputs: Sequence[GlobalValKey]) -> list[GlobalValKey]:
+def _instantiate(plan: Plan | Piece, inputs: Sequence[GlobalValKey]) -> list[GlobalValKey]:
     """The keys of the derived fragment's values over the original's keys and size symbols."""
     env: dict[Any, Size] = {("w", k): w for k, w in enumerate(plan.words)}
     for i, key in enumerate(inputs):
@@ -199,6 +199,24 @@ def _instantiate(plan: Plan, inputs: Sequence[GlobalValKey]) -> list[GlobalValKe
         sizes = tuple(size_at(s, env) for s in instr.sizes)
         keys.extend(GlobalOpKey(instr.op, tuple(keys[i] for i in instr.ins), sizes).results())
     return keys
+
+
+def recomputed(f: Fragment, plan: Plan) -> dict[int, int]:
+    """Which slots of a derived fragment are values of `f` made again, by slot of `f`."""
+    key = ("recomputed", plan.fragment, plan.sources)
+    found: dict[int, int] | None = f.cache.get(key)
+    if found is None:
+        keys = f.value_keys()
+        derived = _instantiate(plan, [_handed_key(keys, f, plan, j) for j in range(len(plan.sources))])
+        found = f.cache[key] = _places(keys, derived, len(f.inputs), len(plan.sources))
+    return found
+
+
+def _places(keys: Sequence[Any], others: Sequence[Any], start: int, first: int) -> dict[int, int]:
+    """Where the keys from `start` on are among others, which have them as results of operations from `first` on."""
+    given = set(others[:first])
+    place = {key: k for k, key in enumerate(others) if k >= first and key not in given}
+    return {k: place[keys[k]] for k in range(start, len(keys)) if keys[k] in place}
 
 
 class Piece(NamedTuple):
@@ -227,17 +245,38 @@ def cut_at(f: Fragment, slots: tuple[int, ...], wanted: tuple[int, ...]) -> list
         return cached
 
 
-def _piece(f: Fragment, given: tuple[int, ...], wanted: tuple[int, ...]) -> Piece:
+def slots_within(f: Fragment, piece: Piece) -> dict[int, int]:
+    """Which slots of a piece are values of `f`, by slot of `f`."""
+    key = ("within", piece.fragment, piece.sources)
+    found: dict[int, int] | None = f.cache.get(key)
+    if found is None:
+        given = tuple([s for kind, s in piece.sources if kind == "value"])
+        values, keys = _keys_with(f, given)
+        handed = [f.input_keys[k] if kind == "input" else values[k] for kind, k in piece.sources]
+        found = f.cache[key] = _places(keys, _instantiate(piece, handed), len(f.inputs), len(handed))
+    return found
+
+
+def _keys_with(f: Fragment, given: tuple[int, ...]) -> tuple[dict[int, Input], list[GlobalValKey]]:
+    """The values `given` as inputs, and the keys of all values where these are."""
     keys: list[GlobalValKey] = list(f.input_keys)
     values = {s: Input(("value", s), f.types[s]) for s in given}
     for instr in f.instrs:
         results = GlobalOpKey(instr.op, tuple(keys[i] for i in instr.ins), instr.sizes).results()
         keys.extend(values.get(instr.first + k, r) for k, r in enumerate(results))
+    return values, keys
+
+
+def _piece(f: Fragment, given: tuple[int, ...], wanted: tuple[int, ...]) -> Piece:
+    values, keys = _keys_with(f, given)
     made = {k for op_key in materialize([keys[s] for s in wanted]).operations for k in op_key.results()}
     slots = list(dict.fromkeys([*wanted, *(s for s in saved_slots(f) if keys[s] in made)]))
     graph = materialize([keys[s] for s in slots], (*f.input_keys, *values.values()))
     fragment, words = close(graph)
-    return Piece(fragment, _sources(graph), words, dict(zip(slots, fragment.outputs, strict=True)), wanted)
+    mine = dict(zip(slots, fragment.outputs, strict=True))
+    # What the call does not keep, nor does a piece of it: of a derived call that is less than of others.
+    fragment.cache.setdefault("saved", tuple(sorted({mine[s] for s in saved_slots(f) if s in mine})))
+    return Piece(fragment, _sources(graph), words, mine, wanted)
 
 
 def _sources(graph: MaterializedGraph) -> tuple[tuple[str, int], ...]:
