@@ -139,8 +139,7 @@ class Routine:
 
 
 class OwnOfReal(Routine):
-    """Of complex numbers SciPy's function; of real ones `real`, source that LLVM vectorises, of an element `{x}`, or
-    `{wide}` in double precision."""
+    """Of complex numbers SciPy's function; of real ones `real`, source of an element `{x}` that LLVM vectorises."""
 
     real: ClassVar[str]
 
@@ -150,7 +149,7 @@ class OwnOfReal(Routine):
     def scalar(self, code: str, *xs: str) -> str:
         if code[0] == "c":
             return super().scalar(code, *xs)
-        return f"{DTYPES[code]}({self.real.format(x=xs[0], wide=in_double(code, xs[0]))})"
+        return f"{DTYPES[code]}({self.real.format(x=xs[0])})"
 
 
 class Part(Elementwise):

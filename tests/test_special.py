@@ -248,11 +248,10 @@ def test_bad_operands():
     ("name", "x", "want"),
     [
         ("erfc", [26.5, -1.0, 0.5], [mp.erfc(26.5), mp.erfc(-1), mp.erfc(0.5)]),
-        ("ndtr", [-37.6, 0.5, 9.0], [mp.ncdf(-37.6), mp.ncdf(0.5), mp.ncdf(9)]),
         ("log_expit", [-800.0, 0.25, 40.0], [-800.0, -mp.log1p(mp.exp(-0.25)), -mp.exp(-40)]),
     ],
 )
 def test_what_generated_code_has_of_its_own(name: str, x: list[float], want: list[Any]) -> None:
     got = getattr(nbg.special, name)(nbg.constant(x)).eval(nbg.Engine(jit="always"))
-    np.testing.assert_allclose(got, np.array(want, float), rtol=3e-13)  # ndtr: x^2 times the error of x / sqrt(2)
+    np.testing.assert_allclose(got, np.array(want, float), rtol=1e-15)
     assert all(REGISTRY[name]().externals(code) == () for code in ("f4", "f8"))  # nothing is called element by element

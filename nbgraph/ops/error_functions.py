@@ -106,15 +106,13 @@ class Erfinv(Routine, Unary):
 
 
 @final
-class Ndtr(OwnOfReal, Unary):
-    """The normal distribution function, erfc(-x / sqrt(2)) / 2, in double precision: erfc multiplies the error of a
-    large argument by its square."""
+class Ndtr(Routine, Unary):
+    """The normal distribution function, erfc(-x / sqrt(2)) / 2."""
 
     name = "ndtr"
     codes = FLOATS
     function = special.ndtr
     routine = "ndtr"
-    real = f"0.5 * math.erfc({{wide}} * {-math.sqrt(0.5)!r})"
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.mul(b.exp(b.mul(b.mul(x, x), -0.5)), 1 / math.sqrt(2 * math.pi))
