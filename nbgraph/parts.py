@@ -154,12 +154,12 @@ class ReplayCall:
         args = [alias_of(i) for i in part.inputs[: part.n]]
         made = part.run_again(args)
         ends = [*args, *part.inputs[part.n :]]  # one may depend on another: the derivatives here are partial ones
-        found = vjp(
+        pulled = vjp(
             [(made[s], ct) for s, ct in zip(self.slots, self.inputs[:n_cts], strict=True)],
             [ends[k] for k in self.mask],
             ends,
         )
-        found = [_zeros_like(ends[k]) if g is None else g for k, g in zip(self.mask, found, strict=True)]
+        found = [_zeros_like(ends[k]) if g is None else g for k, g in zip(self.mask, pulled, strict=True)]
         with LOCK:  # what stands below an alias is sealed
             for d in draft(found):
                 commit(d, None)
