@@ -10,6 +10,8 @@ does not import llvmlite, which comes with the first compile, nor Numba, which k
 [2.0, 4.0]
 """
 
+from typing import TYPE_CHECKING
+
 from numpy import (
     False_,
     True_,
@@ -59,7 +61,7 @@ from numpy import (
 
 import nbgraph.autoray_backend
 import nbgraph.einops_backend  # noqa: F401  (both make tensors known to a library)
-from nbgraph import errors, fft, graph, linalg, nn, random, scipy, special, testing
+from nbgraph import elsewhere, errors, fft, graph, linalg, nn, random, scipy, special, testing
 from nbgraph.api import (
     abs,
     absolute,
@@ -881,6 +883,13 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+if not TYPE_CHECKING:  # else every name would be here to a type checker
+
+    def __getattr__(name):
+        raise elsewhere.missing("nbgraph", name, elsewhere.OF_THE_MODULE)
+
 
 freeze_imports()
 del freeze_imports

@@ -173,6 +173,12 @@ class DtypeError(NbgraphError, TypeError):
     """A dtype the operation does not take."""
 
 
+def not_an_engine(given: object) -> DtypeError:
+    """The error for an `engine` that is none."""
+    hint = f"make one: nbg.Engine(jit={given!r})" if given in ("auto", "always", "never") else None
+    return DtypeError("not an engine", operation="eval", got=type(given).__name__, wanted="an nbg.Engine", hint=hint)
+
+
 class NumberError(DtypeError, OverflowError, ValueError):
     """A number that is too large, or that the dtype it meets cannot hold or take."""
 

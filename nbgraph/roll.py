@@ -196,7 +196,7 @@ def _stretches(region: Sequence[Node], words: _Words, fewest: int, is_short: boo
             end = _repeats_until(numbers, earlier, period)
             times = (end - earlier) // period
             if times + 1 >= fewest:
-                first = _first_period(region, words, max(start, earlier - period), earlier, period, is_short)
+                first = _first_period(region, words, max(start, earlier - period), earlier, period)
                 times = (end - first) // period
             if times >= fewest and _is_worth_it(region, words, first, period, times, is_short):
                 start = k = first + times * period
@@ -264,14 +264,18 @@ def _repeats_until(numbers: Sequence[int], start: int, period: int) -> int:
     return k + period
 
 
-def _first_period(region: Sequence[Node], words: _Words, lowest: int, found: int, period: int, is_short: bool) -> int:
+def _first_period(region: Sequence[Node], words: _Words, lowest: int, found: int, period: int) -> int:
     """Where the first period begins: `found` or earlier, since what later ones get from the period before, the first
-    gets from elsewhere. In a long region, less than a period later will do, too. The first of the places between which
-    the fewest values are carried."""
-    places = [p for p in range(lowest, found) if all(_is_first(region, words, k, p, period) for k in range(p, found))]
-    places += range(found, found + 1 if is_short else found + period)
-    if len(places) == 1:
-        return found
+    gets from elsewhere; less than a period later will do, too. The first of the places between which the fewest values
+    are carried."""
+    places, earliest, latest = list(range(found, found + period)), lowest, found
+    for p in range(found - 1, lowest - 1, -1):
+        earlier, later = _beginnings(region, words, p, period)
+        earliest, latest = max(earliest, earlier), min(latest, later)
+        if earliest > p:  # so it is from all places before
+            break
+        if p <= latest:
+            places.insert(0, p)
     carried = _carried(words, places[0] + period, places[-1] + period, period)
     return min(places, key=lambda p: carried[p - places[0]])
 
@@ -289,20 +293,24 @@ def _carried(words: _Words, start: int, stop: int, period: int) -> list[int]:
     return list(accumulate(changes[:-1]))
 
 
-def _is_first(region: Sequence[Node], words: _Words, k: int, first: int, period: int) -> bool:
-    """Whether operation k, in a period that begins at `first`, is that of the next period but for what is carried."""
+def _beginnings(region: Sequence[Node], words: _Words, k: int, period: int) -> tuple[int, int]:
+    """The earliest and the latest beginning of a first period in which operation k is that of the next period but for
+    what is carried."""
     (op, distances), (later_op, later) = words[k], words[k + period]
+    earliest, latest, nowhere = 0, k, (k + 1, k)
     if op is not later_op or len(distances) != len(later):
-        return False
+        return nowhere
     for j, (d, e) in enumerate(zip(distances, later, strict=True)):
-        if d == e and (type(d) is not int or k - d >= first):
-            continue
-        carried = type(e) is int and k + period - e < first + period
-        outside = type(d) is not int or k - d < first
         same = region[k].inputs[j].type.klass is region[k + period].inputs[j].type.klass
-        if not (carried and outside and same):
-            return False
-    return True
+        if d == e and (same or type(d) is not int):
+            continue
+        if d == e:
+            latest = min(latest, k - d)
+        elif same and type(e) is int:  # carried later, from outside at first
+            earliest = max(earliest, k - e + 1, k - d + 1 if type(d) is int else 0)
+        else:
+            return nowhere
+    return earliest, latest
 
 
 def _operations(numbers: Sequence[int], cut: Iterable[Sequence[int]]) -> int:

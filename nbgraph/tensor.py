@@ -11,7 +11,7 @@ import math
 import operator
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from nbgraph import api, dispatch, gradients, pickling
 from nbgraph.api.indexing import getitem
 from nbgraph.api.products import MATMULS
 from nbgraph.dims import DimExpr, dim
+from nbgraph.elsewhere import OF_TENSORS, missing
 from nbgraph.engine import Engine, evaluate, value
-from nbgraph.errors import ConcretizationError, ShapeError
+from nbgraph.errors import ConcretizationError, ShapeError, not_an_engine
 from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, changing, defers, forward, reflected
 from nbgraph.promote import record1, record2
@@ -181,6 +182,11 @@ class TracedTensor(Node):
         """
         return At(self)
 
+    if not TYPE_CHECKING:  # else every name would be an attribute to a type checker
+
+        def __getattr__(self, name):
+            raise missing("a TracedTensor", name, OF_TENSORS)
+
     # -- values -------------------------------------------------------------------------------------------------------
 
     def eval(self, engine: Engine | None = None, bindings: Any = None) -> Array:
@@ -192,6 +198,8 @@ class TracedTensor(Node):
         >>> (TracedTensor.from_tensor(2.0) + 1).eval()
         array(3.)
         """
+        if engine is not None and not isinstance(engine, Engine):
+            raise not_an_engine(engine)
         return evaluate([self], engine, bindings)[0] if bindings else value(self, engine)
 
     def item(self, *index: Any) -> Any:

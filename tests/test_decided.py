@@ -394,3 +394,21 @@ def test_a_growing_list_of_what_was_made_of_them():
     p = nbg.TracedTensor.placeholder(("n",), name="p")
     x = np.array([0.3, -1.0, 2.0])
     np.testing.assert_allclose(f(p).eval(NEVER, bindings={p: x}), f(nbg.TracedTensor.from_tensor(x)).eval(NEVER))
+
+
+def test_a_gradient_asks_for_no_size_that_a_placeholder_decides():
+    """The smaller of two sizes, of which the data decide one, stays an expression."""
+    a = nbg.TracedTensor.placeholder(("n", "m"), name="a")
+    kept = nbg.truncate(a, nbg.sum(nbg.sum(a, axis=1) > 0), 0)
+    rows, columns = kept.shape
+
+    def loss(x, lib):
+        return lib.sum(lib.sin(lib.linalg.qr(x)[1]))
+
+    slope = loss(kept + 3 * nbg.eye(rows, columns), nbg).grad(a)
+    for shape in ((3, 4), (5, 2)):
+        x, d = np.random.default_rng(0).standard_normal((2, *shape))
+        r = int(np.sum(np.sum(x, axis=1) > 0))
+        ends = [loss(x[:r] + 1e-6 * s * d[:r] + 3 * np.eye(r, shape[1]), np) for s in (1, -1)]
+        want = (ends[0] - ends[1]) / 2e-6
+        np.testing.assert_allclose(np.sum(slope.eval(bindings={a: x}) * d), want, rtol=1e-5)

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from nbgraph import errors
+import nbgraph as nbg
+from nbgraph import elsewhere, errors
 from nbgraph.errors import NbgraphError, ShapeError, describe, user_frame
 
 NAMED = {
@@ -117,3 +118,34 @@ def test_errors_pickle_and_copy(name) -> None:
         assert str(other) == str(error)
         assert vars(other) == vars(error)
         assert other.args == error.args
+
+
+def test_names_of_other_libraries_say_what_to_write_here() -> None:
+    x = nbg.TracedTensor.from_tensor([1.0, 2.0])
+    with pytest.raises(AttributeError, match=r"no attribute 'backward': loss.grad\(x\)"):
+        x.backward()
+    with pytest.raises(AttributeError, match="no attribute 'scan': write a for loop"):
+        nbg.scan  # noqa: B018
+    assert not hasattr(x, "no_such_name") and not hasattr(nbg, "no_such_name")
+    for owner, hints in ((x, elsewhere.OF_TENSORS), (nbg, elsewhere.OF_THE_MODULE)):
+        assert not [name for name in hints if hasattr(owner, name)]  # a name that came is hinted at no more
+
+
+def test_an_engine_that_is_none_and_one_that_is_no_tensor() -> None:
+    y = nbg.TracedTensor.from_tensor(2.0) * 2
+    for wrong in (lambda: y.eval("always"), lambda: nbg.eval(y, engine="always")):
+        with pytest.raises(nbg.DtypeError, match=r"not an engine: got str.*\n.*\n.*nbg.Engine\(jit='always'\)"):
+            wrong()
+    with pytest.raises(nbg.DtypeError, match="engine=engine"):
+        nbg.eval(y, nbg.Engine())
+
+
+def test_containers_of_tensors_are_evaluated_to_containers_of_arrays() -> None:
+    w, b = nbg.TracedTensor.from_tensor([1.0, 2.0]), nbg.TracedTensor.from_tensor(3.0)
+    loss = nbg.sum(w * w) * b
+    engine = nbg.Engine(jit="never")
+    value, by_name, listed, plain = nbg.eval(loss, loss.grad({"w": w, "b": b}), [w, b], [1, 2], engine=engine)
+    assert value == 15.0 and by_name["w"].tolist() == [6.0, 12.0] and by_name["b"] == 5.0
+    assert type(listed) is list and [a.tolist() for a in listed] == [[1.0, 2.0], 3.0]
+    assert plain.tolist() == [1, 2]  # numbers are an array, as everywhere
+    assert engine.stats().evals == 1

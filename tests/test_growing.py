@@ -48,6 +48,20 @@ def gram_schmidt(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any],
     return xp.sum(xp.stack(basis, 1)[:3] ** 3)
 
 
+def plain_lanczos(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any] = lambda b: None) -> Any:
+    """The last coefficient; the passes over the basis are loops, in the region in which its newest vector is made."""
+    basis = [start / xp.linalg.norm(start)]
+    for _ in range(steps):
+        w = a @ basis[-1]
+        for _ in range(2):
+            for q in basis:
+                w = w - (q @ w) * q
+        beta = xp.linalg.norm(w)
+        watch(beta)
+        basis.append(w / beta)
+    return beta
+
+
 def history(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any] = lambda b: None) -> Any:
     """Each step works on the joined history of all."""
     x, seen = start / 4, []
@@ -76,8 +90,13 @@ def test_what_a_growing_loop_is_made_of_does_not_depend_on_its_length(loop: Any,
     assert counts[0] == counts[1] and counts[0] <= 12
 
 
+@pytest.mark.parametrize("watch", [True, False])
+def test_passes_over_a_growing_list_are_cut_alike_in_short_and_long_steps(watch: bool) -> None:
+    assert max(fragments(plain_lanczos, steps, watch) for steps in (10, 13)) <= 12
+
+
 @pytest.mark.parametrize("jit", ["never", "always"])
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", [*LOOPS, plain_lanczos])
 def test_values_and_derivatives_are_those_of_the_plain_loop(loop: Any, jit: str) -> None:
     engine = nbg.Engine(jit=jit, cache_dir=None)
     a, start = T(SYMMETRIC), T(START)

@@ -470,3 +470,15 @@ def test_what_needs_no_placeholder_has_a_value_whatever_it_was_sealed_with(how: 
     with pytest.raises(nbg.errors.BindingError, match="'x' is not bound"):
         z.eval(engine)
     np.testing.assert_allclose(z.sum().grad(c).eval(engine, bindings={x: np.ones(3)}), 3 * np.exp([0.0, 1.0]))
+
+
+def test_nothing_is_moved_round_an_axis() -> None:
+    x = TracedTensor.placeholder(("n", 3), name="x")
+    y = nbg.roll(x, 1, axis=0) + nbg.roll(x, x.shape[0] // 2, axis=0)
+    slope = nbg.sum(y * y).grad(x)
+    for n in (0, 1, 4):
+        a = np.arange(3.0 * n).reshape(n, 3)
+        want = np.roll(a, 1, 0) + np.roll(a, n // 2, 0)
+        got, pulled = nbg.eval(y, slope, bindings={x: a})
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(pulled, 2 * (np.roll(want, -1, 0) + np.roll(want, -(n // 2), 0)))

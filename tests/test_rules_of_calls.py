@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 import weakref
 from types import SimpleNamespace
 from typing import Any
@@ -324,3 +325,23 @@ def test_rule_11_growing_bodies_are_right() -> None:
     q = nbg.stack(basis)
     equal((q @ q.T).eval(NEVER), np.eye(6), 1e-9)
     equal(nbg.sum(q @ q.T).grad(a).eval(NEVER), np.zeros((6, 6)))
+
+
+def test_where_a_long_period_begins_is_found_without_looking_at_it_from_every_place(monkeypatch) -> None:
+    """Belief propagation on a ring: in a round many operations come several times, with other operands."""
+    roll = sys.modules["nbgraph.roll"]  # `nbgraph.roll` is the function of NumPy's name
+    looked, plain = [], roll._beginnings
+    monkeypatch.setattr(roll, "_beginnings", lambda *args: looked.append(args[2]) or plain(*args))
+    engine = nbg.Engine(jit="never", cache_dir=None)
+    fields, couplings = T(np.linspace(0.1, 0.5, 10).reshape(5, 2)), T(np.linspace(-0.5, 0.5, 5))
+    messages = {(i, (i + way) % 5): nbg.constant(np.zeros(2)) for i in range(5) for way in (1, -1)}
+    for _ in range(8):
+        sent = {}
+        for i, j in messages:
+            arrived = fields[i] + messages[(2 * i - j) % 5, i]
+            energies = arrived[:, None] + couplings[min(i, j)] * np.array([[1.0, -1.0], [-1.0, 1.0]])
+            sent[i, j] = nbg.special.logsumexp(energies, axis=0)
+            sent[i, j] = sent[i, j] - nbg.special.logsumexp(sent[i, j], axis=0)
+        messages = sent
+    nbg.sum(nbg.stack(list(messages.values()))).eval(engine)
+    assert 0 < len(looked) < engine.stats().operations

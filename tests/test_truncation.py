@@ -87,3 +87,16 @@ def test_places_and_sizes_may_be_arrays():
     x = np.arange(12.0).reshape(3, 4)
     np.testing.assert_array_equal(nbg.dynamic_slice(x, np.array([1, 2]), np.array([2, 2])).eval(), x[1:3, 2:4])
     np.testing.assert_array_equal(nbg.dynamic_slice(x, nbg.asarray([1, 2]), (2, 2)).eval(), x[1:3, 2:4])
+
+
+def test_an_empty_matrix_has_rank_zero():
+    a = nbg.TracedTensor.placeholder(("n", "m"), name="a")
+    u, s, vh = nbg.linalg.svd_truncated(a, rtol=0.1)
+    product = (u * s) @ vh
+    slope = nbg.sum(product * product).grad(a)
+    for shape in ((0, 2), (3, 0), (2, 3)):
+        x = np.random.default_rng(1).standard_normal(shape)
+        got, pulled = nbg.eval(product, slope, bindings={a: x})
+        assert pulled.shape == shape
+        np.testing.assert_allclose(got, x, atol=1e-12)
+        assert s.eval(bindings={a: x}).shape == (min(shape),)

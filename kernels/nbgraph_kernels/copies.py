@@ -21,8 +21,16 @@ def copy(to: Any, source: Any, count: Any) -> None:
         to[i] = source[i]
 
 
-def _transpose(to: Any, source: Any, rows: Any, columns: Any) -> None:
-    """Row-major [rows, columns] to column-major, or the other way with rows and columns swapped.
+@helper
+def copy_rows(to: Any, lead: Any, source: Any, rows: Any, columns: Any) -> None:
+    """Rows of [rows, columns] to where they lie `lead` elements apart."""
+    for i in range(rows):
+        for j in range(columns):
+            to[i * lead + j] = source[i * columns + j]
+
+
+def _transpose_rows(to: Any, lead: Any, source: Any, given: Any, rows: Any, columns: Any) -> None:
+    """[rows, columns], whose rows lie `given` elements apart, to columns that lie `lead` apart.
 
     Written in order: where columns lie a power of 2 apart, written lines would push each other out of the cache.
     """
@@ -30,10 +38,16 @@ def _transpose(to: Any, source: Any, rows: Any, columns: Any) -> None:
         for left in range(0, columns, BLOCK):
             for j in range(left, min(left + BLOCK, columns)):
                 for i in range(top, min(top + BLOCK, rows)):
-                    to[j * rows + i] = source[i * columns + j]
+                    to[j * lead + i] = source[i * given + j]
 
 
-transpose = helper(_transpose, (), True)
+transpose_rows = helper(_transpose_rows, (), True)
+
+
+@helper
+def transpose(to: Any, source: Any, rows: Any, columns: Any) -> None:
+    """Row-major [rows, columns] to column-major, or the other way with rows and columns swapped."""
+    transpose_rows(to, rows, source, columns, rows, columns)
 
 
 @helper

@@ -107,6 +107,28 @@ def _four(
         z3[q] = p * s3 + r * c3
 
 
+def _first_four(
+    y: Any, z: Any, x0: Any, w0: Any, x1: Any, w1: Any, x2: Any, w2: Any, x3: Any, w3: Any,
+    cosine: Any, sine: Any, every: Any, count: Any,
+) -> None:  # fmt: skip
+    """`_four` of single numbers, `count` times: what is written lies together, and butterflies vectorise."""
+    for p in range(count):
+        k = p * every
+        a, b = x0[p] + x2[p], w0[p] + w2[p]
+        c, d = x0[p] - x2[p], w0[p] - w2[p]
+        e, f = x1[p] + x3[p], w1[p] + w3[p]
+        g, h = x1[p] - x3[p], w1[p] - w3[p]
+        q, r, t, u, v, o = c + h, d - g, a - e, b - f, c - h, d + g
+        y[4 * p] = a + e
+        z[4 * p] = b + f
+        y[4 * p + 1] = q * cosine[k] - r * sine[k]
+        z[4 * p + 1] = q * sine[k] + r * cosine[k]
+        y[4 * p + 2] = t * cosine[2 * k] - u * sine[2 * k]
+        z[4 * p + 2] = t * sine[2 * k] + u * cosine[2 * k]
+        y[4 * p + 3] = v * cosine[3 * k] - o * sine[3 * k]
+        z[4 * p + 3] = v * sine[3 * k] + o * cosine[3 * k]
+
+
 def _add(y: Any, z: Any, x: Any, w: Any, c: Any, s: Any, count: Any) -> None:
     for q in range(count):
         y[q] += x[q] * c - w[q] * s
@@ -115,7 +137,39 @@ def _add(y: Any, z: Any, x: Any, w: Any, c: Any, s: Any, count: Any) -> None:
 
 _two = helper(_two, {"contract"}, True)
 _four = helper(_four, {"contract"}, True)
+_first_four = helper(_first_four, {"contract"}, True)
 _add = helper(_add, {"contract"}, True)
+
+
+@helper
+def _plane(count: Any) -> Any:
+    """Bytes from the real to the imaginary parts of `count` numbers. With a power of 2 what a stage reads and writes
+    at a time would lie in one set of the cache."""
+    return 8 * count + 320
+
+
+@helper
+def _fours(to: Any, x: Any, plane: Any, length: Any, m: Any, every: Any, c: Any, d: Any, span: Any) -> None:
+    """The butterflies of a stage, of `span` numbers each; a literal makes better code."""
+    step = m * length
+    for p in range(m):
+        y, v, k = to + 4 * p * length, x + p * length, p * every
+        _four(
+            _F8(y), _F8(y + plane), _F8(y + length), _F8(y + length + plane),
+            _F8(y + 2 * length), _F8(y + 2 * length + plane), _F8(y + 3 * length), _F8(y + 3 * length + plane),
+            _F8(v), _F8(v + plane), _F8(v + step), _F8(v + step + plane),
+            _F8(v + 2 * step), _F8(v + 2 * step + plane), _F8(v + 3 * step), _F8(v + 3 * step + plane),
+            c[k], d[k], c[2 * k], d[2 * k], c[3 * k], d[3 * k], span,
+        )  # fmt: skip
+
+
+@helper
+def _first_fours(to: Any, x: Any, plane: Any, m: Any, every: Any, c: Any, d: Any) -> None:
+    step = 8 * m
+    _first_four(
+        _F8(to), _F8(to + plane), _F8(x), _F8(x + plane), _F8(x + step), _F8(x + step + plane),
+        _F8(x + 2 * step), _F8(x + 2 * step + plane), _F8(x + 3 * step), _F8(x + 3 * step + plane), c, d, every, m,
+    )  # fmt: skip
 
 
 @helper
@@ -146,22 +200,21 @@ def _largest_prime(n: Any) -> Any:
 def _stage(to: Any, x: Any, rows: Any, s: Any, m: Any, r: Any, lanes: Any, table: Any, n: Any) -> None:
     """One radix of a transform of `rows` numbers: from m r blocks of s to m blocks of s r. Addresses of planes; the
     table has the n-th roots of unity, n a multiple of rows."""
-    plane, span = 8 * rows * lanes, s * lanes
+    plane, span = _plane(rows * lanes), s * lanes
     length, every = 8 * span, (n // rows) * s
     c, d = _F8(table), _F8(table + 8 * n)
+    if r == 4:
+        if span == 1:
+            _first_fours(to, x, plane, m, every, c, d)
+        elif span == 4:
+            _fours(to, x, plane, length, m, every, c, d, 4)
+        else:
+            _fours(to, x, plane, length, m, every, c, d, span)
+        return
     for p in range(m):
         y, v = to + r * p * length, x + p * length
         step = m * length
-        if r == 4:
-            k = p * every
-            _four(
-                _F8(y), _F8(y + plane), _F8(y + length), _F8(y + length + plane),
-                _F8(y + 2 * length), _F8(y + 2 * length + plane), _F8(y + 3 * length), _F8(y + 3 * length + plane),
-                _F8(v), _F8(v + plane), _F8(v + step), _F8(v + step + plane),
-                _F8(v + 2 * step), _F8(v + 2 * step + plane), _F8(v + 3 * step), _F8(v + 3 * step + plane),
-                c[k], d[k], c[2 * k], d[2 * k], c[3 * k], d[3 * k], span,
-            )  # fmt: skip
-        elif r == 2:
+        if r == 2:
             k = p * every
             _two(
                 _F8(y), _F8(y + plane), _F8(y + length), _F8(y + length + plane),
@@ -208,7 +261,7 @@ def _padded(n: Any) -> Any:
 def _prepare_chirp(n: Any, size: Any, chirp: Any, kernel: Any, work: Any, table: Any, low: Any, high: Any) -> None:
     """exp(-i pi k^2 / n) to chirp, the transform of its conjugate to kernel; table: the roots for `size`."""
     c, d = _F8(chirp), _F8(chirp + 8 * n)
-    re, im = _F8(kernel), _F8(kernel + 8 * size)
+    re, im = _F8(kernel), _F8(kernel + _plane(size))
     _roots(_F8(work), _F8(work + 16 * n), 2 * n, low, high)
     roots_re, roots_im = _F8(work), _F8(work + 16 * n)
     for i in range(size):
@@ -222,19 +275,20 @@ def _prepare_chirp(n: Any, size: Any, chirp: Any, kernel: Any, work: Any, table:
             re[size - k], im[size - k] = c[k], -d[k]
         at = (at + 2 * k + 1) % (2 * n)
     _roots(_F8(table), _F8(table + 8 * size), size, low, high)
-    made = _F8(_transform(kernel, work, size, 1, table, size))
-    for i in range(2 * size):
-        re[i] = made[i]
+    made = _transform(kernel, work, size, 1, table, size)
+    made_re, made_im = _F8(made), _F8(made + _plane(size))
+    for i in range(size):
+        re[i], im[i] = made_re[i], made_im[i]
 
 
 @helper
 def _bluestein(x: Any, spare: Any, n: Any, size: Any, chirp: Any, kernel: Any, table: Any) -> Any:
-    """The transform of planes [2, n] at x, which are as large as [2, size]; gives the address of the result."""
+    """The transform of planes of n numbers at x, where there is room for `size`; gives the address of the result."""
     c, d = _F8(chirp), _F8(chirp + 8 * n)
-    kr, ki = _F8(kernel), _F8(kernel + 8 * size)
-    given, re, im = _F8(x), _F8(spare), _F8(spare + 8 * size)
+    kr, ki = _F8(kernel), _F8(kernel + _plane(size))
+    given, beside, re, im = _F8(x), _F8(x + _plane(n)), _F8(spare), _F8(spare + _plane(size))
     for k in range(n):
-        a, b = given[k], given[n + k]
+        a, b = given[k], beside[k]
         re[k] = a * c[k] - b * d[k]
         im[k] = a * d[k] + b * c[k]
     for k in range(n, size):
@@ -242,7 +296,7 @@ def _bluestein(x: Any, spare: Any, n: Any, size: Any, chirp: Any, kernel: Any, t
         im[k] = 0.0
     there = _transform(spare, x, size, 1, table, size)
     other = x if there == spare else spare
-    re, im = _F8(there), _F8(there + 8 * size)
+    re, im = _F8(there), _F8(there + _plane(size))
     for k in range(size):
         a, b = re[k], im[k]
         # With real and imaginary part exchanged the transform is the inverse one.
@@ -250,11 +304,11 @@ def _bluestein(x: Any, spare: Any, n: Any, size: Any, chirp: Any, kernel: Any, t
         im[k] = a * kr[k] - b * ki[k]
     back = _transform(there, other, size, 1, table, size)
     result = there if back == other else other
-    re, im, out = _F8(back), _F8(back + 8 * size), _F8(result)
+    re, im, out, out_im = _F8(back), _F8(back + _plane(size)), _F8(result), _F8(result + _plane(n))
     for k in range(n):
         b, a = re[k] / size, im[k] / size
         out[k] = a * c[k] - b * d[k]
-        out[n + k] = a * d[k] + b * c[k]
+        out_im[k] = a * d[k] + b * c[k]
     return result
 
 
@@ -281,12 +335,12 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         direct = _largest_prime(rows) <= _PRIMES
         lanes = min(LANES, total) if direct and n <= LARGEST else 1
         size = rows if direct else _padded(rows)
-        x, spare = work, work + 16 * size * lanes
-        table = spare + 16 * size * lanes
+        x, spare = work, work + 2 * _plane(size * lanes)
+        table = spare + 2 * _plane(size * lanes)
         roots = table + 16 * size
         chirp = roots + 16 * n
         kernel = chirp + 16 * rows
-        low = kernel + 16 * size
+        low = kernel + 2 * _plane(size)
         high = low + 16 * (2 * n + 16)
         _roots(_F8(roots), _F8(roots + 8 * n), n, _F8(low), _F8(high))
         if not direct:
@@ -320,7 +374,7 @@ def _load(code: str) -> Any:
         to: Any, x: Any, first: Any, count: Any, rows: Any, n: Any, inner: Any, inverse: Any, half: Any, roots: Any
     ) -> None:
         source = elements(x)
-        plane = 8 * rows * count
+        plane = _plane(rows * count)
         re, im = (_F8(to + plane), _F8(to)) if inverse else (_F8(to), _F8(to + plane))
         for lane in range(count):
             at = _start(first + lane, n, inner)
@@ -339,7 +393,7 @@ def _store(code: str) -> Any:
         out: Any, x: Any, first: Any, count: Any, rows: Any, n: Any, inner: Any, inverse: Any, half: Any, roots: Any
     ) -> None:
         to = elements(out)
-        plane = 8 * rows * count
+        plane = _plane(rows * count)
         re, im = (_F8(x + plane), _F8(x)) if inverse else (_F8(x), _F8(x + plane))
         for lane in range(count):
             at = _start(first + lane, n, inner)
@@ -356,7 +410,7 @@ def _load_real(code: str) -> Any:
     def load(
         to: Any, x: Any, first: Any, count: Any, rows: Any, n: Any, inner: Any, inverse: Any, half: Any, roots: Any
     ) -> None:
-        source, re, im = elements(x), _F8(to), _F8(to + 8 * rows * count)
+        source, re, im = elements(x), _F8(to), _F8(to + _plane(rows * count))
         for lane in range(count):
             at = _start(first + lane, n, inner)
             for j in range(rows):
@@ -380,7 +434,7 @@ def _store_half(code: str) -> Any:
     def store(
         out: Any, x: Any, first: Any, count: Any, rows: Any, n: Any, inner: Any, inverse: Any, half: Any, roots: Any
     ) -> None:
-        to, re, im = elements(out), _F8(x), _F8(x + 8 * rows * count)
+        to, re, im = elements(out), _F8(x), _F8(x + _plane(rows * count))
         cosine, sine = _F8(roots), _F8(roots + 8 * n)
         for lane in range(count):
             at = _start(first + lane, n // 2 + 1, inner)
@@ -407,7 +461,7 @@ def _load_half(code: str) -> Any:
     def load(
         to: Any, x: Any, first: Any, count: Any, rows: Any, n: Any, inner: Any, inverse: Any, half: Any, roots: Any
     ) -> None:
-        source, im, re = elements(x), _F8(to), _F8(to + 8 * rows * count)
+        source, im, re = elements(x), _F8(to), _F8(to + _plane(rows * count))
         cosine, sine = _F8(roots), _F8(roots + 8 * n)
         for lane in range(count):
             at = _start(first + lane, n // 2 + 1, inner)
@@ -440,7 +494,7 @@ def _store_real(code: str) -> Any:
     def store(
         out: Any, x: Any, first: Any, count: Any, rows: Any, n: Any, inner: Any, inverse: Any, half: Any, roots: Any
     ) -> None:
-        to, im, re = elements(out), _F8(x), _F8(x + 8 * rows * count)
+        to, im, re = elements(out), _F8(x), _F8(x + _plane(rows * count))
         for lane in range(count):
             at = _start(first + lane, n, inner)
             for j in range(rows):

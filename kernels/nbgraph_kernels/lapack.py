@@ -8,8 +8,9 @@ Out:   x; or w, ascending, and v, whose columns are the eigenvectors. Status: 0,
        first member of the batch that failed, after which none is done, n for an eigenvalue problem that is not
        finite (which some builds of LAPACK do not come back from); -1 if n does not fit LAPACK's 32 bit integers.
 Holds: a and b are left as they are. The drivers see what `scipy.linalg.lapack` would give them: a
-       column-major copy and the same LWORK, so results are `references`' to the bit (eigenvectors are
-       unique only up to a phase). What `small_hermitian` can do the driver is not asked for.
+       column-major copy (of which columns may lie further apart) and the same LWORK, so results are `references`'
+       to the bit (eigenvectors are unique only up to a phase). What `small_hermitian` can do the driver is not asked
+       for.
 Source: LAPACK xGESV, xSYEVD, xHEEVD.
 """
 
@@ -29,6 +30,7 @@ _LIMIT = 2**31 - 1
 _EVD_LIMIT = 32_766  # the last n whose LWORK, 2 n^2 + 6 n + 1, is a 32 bit integer
 _REAL_OF = {"f4": "f4", "f8": "f8", "c8": "f4", "c16": "f8"}
 
+_leading = helper(sizes.leading)
 _syevd_work = helper(sizes.syevd_work)
 _heevd_work = helper(sizes.heevd_work)
 _heevd_real_work = helper(sizes.heevd_real_work)
@@ -52,16 +54,18 @@ def _solve(dtype: str) -> Callable[[Any], int]:
             return -1
         if n == 0 or nrhs == 0:
             return 0
-        matrix, right = w[7], w[7] + n * n * size
-        pivots = right + n * nrhs * size
+        lead = _leading(n, size)
+        matrix, right = w[7], w[7] + lead * n * size
+        pivots = right + lead * nrhs * size
+        apart = slot(np.int32(lead))
         order, columns, info = slot(np.int32(n)), slot(np.int32(nrhs)), slot(np.int32(0))
         for member in range(nbatch):
-            copies.transpose(elements(matrix), elements(w[2] + member * n * n * size), n, n)
-            copies.transpose(elements(right), elements(w[3] + member * n * nrhs * size), n, nrhs)
-            fortran(w[0], (order, columns, matrix, order, pivots, right, order, info))
+            copies.transpose_rows(elements(matrix), lead, elements(w[2] + member * n * n * size), n, n, n)
+            copies.transpose_rows(elements(right), lead, elements(w[3] + member * n * nrhs * size), nrhs, n, nrhs)
+            fortran(w[0], (order, columns, matrix, apart, pivots, right, apart, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            copies.transpose(elements(w[1] + member * n * nrhs * size), elements(right), nrhs, n)
+            copies.transpose_rows(elements(w[1] + member * n * nrhs * size), nrhs, elements(right), lead, nrhs, n)
         return 0
 
     return solve
@@ -78,10 +82,11 @@ def _syevd(dtype: str) -> Callable[[Any], int]:
         if n == 0:
             return 0
         lwork, liwork = _syevd_work(n), _integer_work(n)
-        work = matrix + n * n * size
+        lead = _leading(n, size)
+        work = matrix + lead * n * size
         iwork = work + lwork * size
         vectors, lower = slot(np.uint8(86)), slot(np.uint8(76))
-        order, info = slot(np.int32(n)), slot(np.int32(0))
+        order, apart, info = slot(np.int32(n)), slot(np.int32(lead)), slot(np.int32(0))
         length, ilength = slot(np.int32(lwork)), slot(np.int32(liwork))
         for member in range(nbatch):
             given, made = w[3] + member * n * n * size, w[2] + member * n * n * size
@@ -90,11 +95,11 @@ def _syevd(dtype: str) -> Callable[[Any], int]:
                 continue
             if not copies.is_finite(elements(given), n, n, True):
                 return n
-            copies.transpose(elements(matrix), elements(given), n, n)
-            fortran(w[0], (vectors, lower, order, matrix, order, values, work, length, iwork, ilength, info))
+            copies.transpose_rows(elements(matrix), lead, elements(given), n, n, n)
+            fortran(w[0], (vectors, lower, order, matrix, apart, values, work, length, iwork, ilength, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            copies.transpose(elements(made), elements(matrix), n, n)
+            copies.transpose_rows(elements(made), n, elements(matrix), lead, n, n)
         return 0
 
     return eigh
@@ -112,11 +117,12 @@ def _heevd(dtype: str) -> Callable[[Any], int]:
         if n == 0:
             return 0
         lwork, lrwork, liwork = _heevd_work(n), _heevd_real_work(n), _integer_work(n)
-        work = matrix + n * n * size
+        lead = _leading(n, size)
+        work = matrix + lead * n * size
         rwork = work + lwork * size
         iwork = rwork + lrwork * real
         vectors, lower = slot(np.uint8(86)), slot(np.uint8(76))
-        order, info = slot(np.int32(n)), slot(np.int32(0))
+        order, apart, info = slot(np.int32(n)), slot(np.int32(lead)), slot(np.int32(0))
         length, rlength, ilength = slot(np.int32(lwork)), slot(np.int32(lrwork)), slot(np.int32(liwork))
         for member in range(nbatch):
             given, made = w[3] + member * n * n * size, w[2] + member * n * n * size
@@ -125,7 +131,7 @@ def _heevd(dtype: str) -> Callable[[Any], int]:
                 continue
             if not copies.is_finite(elements(given), n, n, True):
                 return n
-            copies.transpose(elements(matrix), elements(given), n, n)
+            copies.transpose_rows(elements(matrix), lead, elements(given), n, n, n)
             fortran(
                 w[0],
                 (
@@ -133,7 +139,7 @@ def _heevd(dtype: str) -> Callable[[Any], int]:
                     lower,
                     order,
                     matrix,
-                    order,
+                    apart,
                     values,
                     work,
                     length,
@@ -146,7 +152,7 @@ def _heevd(dtype: str) -> Callable[[Any], int]:
             )
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            copies.transpose(elements(made), elements(matrix), n, n)
+            copies.transpose_rows(elements(made), n, elements(matrix), lead, n, n)
         return 0
 
     return eigh

@@ -19,13 +19,13 @@ import numpy as np
 
 from . import copies, sizes_factors
 from .language import helper
-from .sizes import SMALL_VALUES
+from .sizes import SMALL_VALUES, leading
 from .small_hermitian import hermitian
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 _LIMIT = 2**31 - 1
 
-_work = helper(sizes_factors.syevd_values_work)
+_work, _leading = helper(sizes_factors.syevd_values_work), helper(leading)
 
 
 def build(name: str, dtype: str) -> Callable[[Any], int]:
@@ -42,11 +42,12 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
         if n == 0:
             return 0
         lwork = _work(n)
-        work = matrix + n * n * size
+        lead = _leading(n, size)
+        work = matrix + lead * n * size
         rwork = work + lwork * size
         iwork = rwork if is_real else rwork + (n + 1) * real
         letter, upper = slot(np.uint8(78)), slot(np.uint8(85))
-        order, length = slot(np.int32(n)), slot(np.int32(lwork))
+        order, apart, length = slot(np.int32(n)), slot(np.int32(lead)), slot(np.int32(lwork))
         one, info = slot(np.int32(1)), slot(np.int32(0))
         for member in range(nbatch):
             given, values = w[2] + member * n * n * size, w[1] + member * n * real
@@ -54,13 +55,13 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                 continue
             if not copies.is_finite(elements(given), n, n, True):
                 return n
-            copies.copy(elements(matrix), elements(given), n * n)
+            copies.copy_rows(elements(matrix), lead, elements(given), n, n)
             if is_real:
-                fortran(w[0], (letter, upper, order, matrix, order, values, work, length, iwork, one, info))
+                fortran(w[0], (letter, upper, order, matrix, apart, values, work, length, iwork, one, info))
             else:
                 fortran(
                     w[0],
-                    (letter, upper, order, matrix, order, values, work, length, rwork, order, iwork, one, info),
+                    (letter, upper, order, matrix, apart, values, work, length, rwork, order, iwork, one, info),
                 )
             if integers(info)[0] != 0:
                 return integers(info)[0]

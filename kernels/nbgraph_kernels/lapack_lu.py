@@ -26,9 +26,12 @@ import numpy as np
 
 from . import copies
 from .language import helper
+from .sizes import leading
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 _LIMIT = 2**31 - 1
+
+_leading = helper(leading)
 
 
 @helper
@@ -54,15 +57,16 @@ def _lu_factor(dtype: str) -> Callable[[Any], int]:
         if m > _LIMIT or n > _LIMIT:
             return -1
         k = min(m, n)
-        rows, columns, found = slot(np.int32(m)), slot(np.int32(n)), slot(np.int32(0))
+        lead = _leading(m, size)
+        rows, columns, apart, found = slot(np.int32(m)), slot(np.int32(n)), slot(np.int32(lead)), slot(np.int32(0))
         for member in range(nbatch):
             integers(w[3])[member] = np.int32(0)
             if k > 0:
                 pivots = w[2] + member * k * 4
-                copies.transpose(elements(matrix), elements(w[4] + member * m * n * size), m, n)
-                fortran(w[0], (rows, columns, matrix, rows, pivots, found))
+                copies.transpose_rows(elements(matrix), lead, elements(w[4] + member * m * n * size), n, m, n)
+                fortran(w[0], (rows, columns, matrix, apart, pivots, found))
                 integers(w[3])[member] = integers(found)[0]
-                copies.transpose(elements(w[1] + member * m * n * size), elements(matrix), n, m)
+                copies.transpose_rows(elements(w[1] + member * m * n * size), n, elements(matrix), lead, n, m)
                 for i in range(k):
                     integers(pivots)[i] -= np.int32(1)
         return 0
@@ -80,14 +84,15 @@ def _regular_factors(dtype: str) -> Callable[[Any], int]:
             return -1
         if n == 0:
             return 0
-        order, info = slot(np.int32(n)), slot(np.int32(0))
+        lead = _leading(n, size)
+        order, apart, info = slot(np.int32(n)), slot(np.int32(lead)), slot(np.int32(0))
         for member in range(nbatch):
             pivots = w[2] + member * n * 4
-            copies.transpose(elements(matrix), elements(w[3] + member * n * n * size), n, n)
-            fortran(w[0], (order, order, matrix, order, pivots, info))
+            copies.transpose_rows(elements(matrix), lead, elements(w[3] + member * n * n * size), n, n, n)
+            fortran(w[0], (order, order, matrix, apart, pivots, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            copies.transpose(elements(w[1] + member * n * n * size), elements(matrix), n, n)
+            copies.transpose_rows(elements(w[1] + member * n * n * size), n, elements(matrix), lead, n, n)
             for i in range(n):
                 integers(pivots)[i] -= np.int32(1)
         return 0
@@ -157,20 +162,21 @@ def _inv(dtype: str) -> Callable[[Any], int]:
             return -1
         if n == 0:
             return 0
-        matrix, right = w[5], w[5] + n * n * size
-        pivots = right + n * n * size
-        order, info = slot(np.int32(n)), slot(np.int32(0))
+        lead = _leading(n, size)
+        matrix, right = w[5], w[5] + lead * n * size
+        pivots = right + lead * n * size
+        order, apart, info = slot(np.int32(n)), slot(np.int32(lead)), slot(np.int32(0))
         for member in range(nbatch):
-            copies.transpose(elements(matrix), elements(w[2] + member * n * n * size), n, n)
+            copies.transpose_rows(elements(matrix), lead, elements(w[2] + member * n * n * size), n, n, n)
             identity = elements(right)
-            for i in range(n * n):
+            for i in range(lead * n):
                 identity[i] = 0
             for i in range(n):
-                identity[i * n + i] = 1
-            fortran(w[0], (order, order, matrix, order, pivots, right, order, info))
+                identity[i * lead + i] = 1
+            fortran(w[0], (order, order, matrix, apart, pivots, right, apart, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            copies.transpose(elements(w[1] + member * n * n * size), elements(right), n, n)
+            copies.transpose_rows(elements(w[1] + member * n * n * size), n, elements(right), lead, n, n)
         return 0
 
     return inv

@@ -19,21 +19,22 @@ import numpy as np
 
 from . import copies, sizes_factors
 from .language import helper
+from .sizes import leading
 from .words import ELEMENTS, POINTERS, fortran, slot
 
 _LIMIT = 2**31 - 1
 
-_work = helper(sizes_factors.qr_work)
+_work, _leading = helper(sizes_factors.qr_work), helper(leading)
 
 
 @helper
-def _upper_trapezium(to: Any, matrix: Any, m: Any, n: Any, p: Any) -> None:
-    """The first p rows of a column-major [m, n] matrix, what is below its diagonal left out, row-major."""
+def _upper_trapezium(to: Any, matrix: Any, lead: Any, n: Any, p: Any) -> None:
+    """The first p rows of a matrix of n columns, `lead` apart, what is below its diagonal left out, row-major."""
     for i in range(p):
         for j in range(min(i, n)):
             to[i * n + j] = 0
         for j in range(i, n):
-            to[i * n + j] = matrix[j * m + i]
+            to[i * n + j] = matrix[j * lead + i]
 
 
 def build(name: str, dtype: str) -> Callable[[Any], int]:
@@ -52,20 +53,22 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                     copies.identity(elements(w[2] + member * m * m * size), m)
             return 0
         lwork = _work(n, p)
-        scalars = matrix + m * (n + p) * size
+        lead = _leading(m, size)
+        scalars = matrix + lead * (n + p) * size
         work = scalars + n * size
         rows, columns, wanted = slot(np.int32(m)), slot(np.int32(n)), slot(np.int32(p))
+        apart = slot(np.int32(lead))
         reflectors, length, info = slot(np.int32(k)), slot(np.int32(lwork)), slot(np.int32(0))
         for member in range(nbatch):
-            copies.transpose(elements(matrix), elements(w[4] + member * m * n * size), m, n)
-            fortran(w[0], (rows, columns, matrix, rows, scalars, work, length, info))
+            copies.transpose_rows(elements(matrix), lead, elements(w[4] + member * m * n * size), n, m, n)
+            fortran(w[0], (rows, columns, matrix, apart, scalars, work, length, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            _upper_trapezium(elements(w[3] + member * p * n * size), elements(matrix), m, n, p)
-            fortran(w[1], (rows, wanted, reflectors, matrix, rows, scalars, work, length, info))
+            _upper_trapezium(elements(w[3] + member * p * n * size), elements(matrix), lead, n, p)
+            fortran(w[1], (rows, wanted, reflectors, matrix, apart, scalars, work, length, info))
             if integers(info)[0] != 0:
                 return integers(info)[0]
-            copies.transpose(elements(w[2] + member * m * p * size), elements(matrix), p, m)
+            copies.transpose_rows(elements(w[2] + member * m * p * size), p, elements(matrix), lead, p, m)
         return 0
 
     return qr

@@ -23,7 +23,7 @@ import numpy as np
 
 from . import copies, sizes_factors
 from .language import helper
-from .sizes import SMALL, SMALL_VALUES
+from .sizes import SMALL, SMALL_VALUES, leading
 from .small_singular import singular
 from .words import ELEMENTS, POINTERS, fortran, slot
 
@@ -33,6 +33,7 @@ _SMALLER_LIMIT = 23_000  # LWORK, 4 k^2 and more, is a 32 bit integer
 _values_work = helper(sizes_factors.gesdd_values_work)
 _work = helper(sizes_factors.gesdd_work)
 _real_work = helper(sizes_factors.gesdd_real_work)
+_leading = helper(leading)
 
 
 def build(name: str, dtype: str) -> Callable[[Any], int]:
@@ -55,12 +56,13 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                     copies.identity(elements(w[3] + member * n * n * size), n)
             return 0
         lwork = _values_work(m, n, k) if job == 0 else _work(m, n, k)
-        work = matrix + m * n * size
+        lead = _leading(n, size)
+        work = matrix + m * lead * size
         rwork = work + lwork * size
         iwork = rwork if is_real else rwork + _real_work(m, n, k) * real
         letter = slot(np.uint8(78 if job == 0 else 83 if job == 1 else 65))  # N, S, A
         wide, tall, smaller = slot(np.int32(n)), slot(np.int32(m)), slot(np.int32(rows))
-        length, info = slot(np.int32(lwork)), slot(np.int32(0))
+        apart, length, info = slot(np.int32(lead)), slot(np.int32(lwork)), slot(np.int32(0))
         is_small = (job != 2 or m == n) and max(m, n) <= (SMALL_VALUES if job == 0 else SMALL)
         for member in range(nbatch):
             given, s = w[4] + member * m * n * size, w[2] + member * k * real
@@ -69,16 +71,16 @@ def build(name: str, dtype: str) -> Callable[[Any], int]:
                 continue
             if not copies.is_finite(elements(given), m, n, False):
                 return -4
-            copies.copy(elements(matrix), elements(given), m * n)
+            copies.copy_rows(elements(matrix), lead, elements(given), m, n)
             if is_real:
                 fortran(
                     w[0],
-                    (letter, wide, tall, matrix, wide, s, vh, wide, u, smaller, work, length, iwork, info),
+                    (letter, wide, tall, matrix, apart, s, vh, wide, u, smaller, work, length, iwork, info),
                 )
             else:
                 fortran(
                     w[0],
-                    (letter, wide, tall, matrix, wide, s, vh, wide, u, smaller, work, length, rwork, iwork, info),
+                    (letter, wide, tall, matrix, apart, s, vh, wide, u, smaller, work, length, rwork, iwork, info),
                 )
             if integers(info)[0] != 0:
                 return integers(info)[0]

@@ -14,6 +14,23 @@ from typing import Any
 ITEMSIZE: dict[str, int] = {"f4": 4, "f8": 8, "c8": 8, "c16": 16, "i4": 4, "i8": 8, "b1": 1}
 """Bytes of one element, by dtype code."""
 
+PADDING = 64
+"""Bytes that may lie between the columns of a workspace matrix."""
+
+
+def leading(rows: int, size: int) -> int:
+    """Elements from column to column of a workspace matrix (LDA), of `size` bytes each, as compiled code computes it.
+
+    Columns that lie 2048 bytes apart, or a multiple of that, fall into few sets of the cache.
+    """
+    return rows + PADDING // size if rows * size % 2048 == 0 else rows
+
+
+def matrix_bytes(dtype: str, rows: Any, columns: Any) -> Any:
+    """Bytes of a workspace matrix at most."""
+    return columns * (rows * ITEMSIZE[dtype] + PADDING)
+
+
 SMALL, SMALL_VALUES = 32, 16
 """The largest sizes of a matrix for `small_hermitian` and `small_singular`, with vectors and without."""
 
@@ -45,15 +62,16 @@ def implicit_workspace(dtype: str, n: Any) -> Any:
 
 def solve_workspace(dtype: str, n: Any, nrhs: Any) -> Any:
     """Bytes for `solve`: the matrix, the right-hand sides, then the pivots."""
-    return (n * n + n * nrhs) * ITEMSIZE[dtype] + n * 4
+    return matrix_bytes(dtype, n, n) + matrix_bytes(dtype, n, nrhs) + n * 4
 
 
 def eigh_workspace(dtype: str, n: Any) -> Any:
     """Bytes for `eigh`: the matrix, the work arrays, then the integers."""
     integers = evd_integer_work(n) * 4
     if dtype in ("f4", "f8"):
-        return (n * n + syevd_work(n)) * ITEMSIZE[dtype] + integers
-    return (n * n + heevd_work(n)) * ITEMSIZE[dtype] + heevd_real_work(n) * (ITEMSIZE[dtype] // 2) + integers
+        return matrix_bytes(dtype, n, n) + syevd_work(n) * ITEMSIZE[dtype] + integers
+    reals = heevd_real_work(n) * (ITEMSIZE[dtype] // 2)
+    return matrix_bytes(dtype, n, n) + heevd_work(n) * ITEMSIZE[dtype] + reals + integers
 
 
 def sort_workspace(dtype: str, n: Any) -> Any:
@@ -63,4 +81,4 @@ def sort_workspace(dtype: str, n: Any) -> Any:
 
 def fft_workspace(dtype: str, n: Any) -> Any:
     """Bytes for `fft`, `rfft` and `irfft`: planes twice, roots, the chirp and its transform, of up to 4 n numbers."""
-    return 16 * (8 * n + 4 * n + n + n + 4 * n + 2 * (2 * n + 16)) + 1024
+    return 16 * (8 * n + 4 * n + n + n + 4 * n + 2 * (2 * n + 16)) + 3072

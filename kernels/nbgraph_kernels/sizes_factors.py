@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .sizes import ITEMSIZE
+from .sizes import ITEMSIZE, matrix_bytes
 
 REAL = ("f4", "f8")
 
@@ -43,7 +43,7 @@ def svd_workspace(dtype: str, m: Any, n: Any, k: Any) -> Any:
 def _svd_bytes(dtype: str, m: Any, n: Any, k: Any, work: Any) -> Any:
     size = ITEMSIZE[dtype]
     reals = 0 if dtype in REAL else gesdd_real_work(m, n, k) * (size // 2)
-    return (m * n + work) * size + reals + 8 * k * 4
+    return matrix_bytes(dtype, n, m) + work * size + reals + 8 * k * 4
 
 
 def qr_work(n: Any, p: Any) -> Any:
@@ -53,7 +53,7 @@ def qr_work(n: Any, p: Any) -> Any:
 
 def qr_workspace(dtype: str, m: Any, n: Any, p: Any) -> Any:
     """Bytes for `qr`: the matrix and the columns of q beyond it, the scalars of the reflectors, the work array."""
-    return (m * (n + p) + n + qr_work(n, p)) * ITEMSIZE[dtype]
+    return matrix_bytes(dtype, m, n + p) + (n + qr_work(n, p)) * ITEMSIZE[dtype]
 
 
 def syevd_values_work(n: Any) -> Any:
@@ -65,4 +65,4 @@ def eigvalsh_workspace(dtype: str, n: Any) -> Any:
     """Bytes for `eigvalsh`: the matrix, the work arrays, then the one integer."""
     size = ITEMSIZE[dtype]
     reals = 0 if dtype in REAL else (n + 1) * (size // 2)
-    return (n * n + syevd_values_work(n)) * size + reals + 4
+    return matrix_bytes(dtype, n, n) + syevd_values_work(n) * size + reals + 4

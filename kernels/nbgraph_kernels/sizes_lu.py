@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from .sizes import ITEMSIZE
+from .sizes import matrix_bytes
 
 
 def lu_factor_workspace(dtype: str, m: Any, n: Any) -> Any:
     """Bytes for `lu_factor`: the column-major matrix."""
-    return m * n * ITEMSIZE[dtype]
+    return matrix_bytes(dtype, m, n)
 
 
 def inv_workspace(dtype: str, n: Any) -> Any:
     """Bytes for `inv`: the matrix, the identity, then the pivots."""
-    return 2 * n * n * ITEMSIZE[dtype] + n * 4
+    return 2 * matrix_bytes(dtype, n, n) + n * 4
 
 
 def regular_factors_workspace(dtype: str, n: Any) -> Any:

@@ -18,7 +18,7 @@ from nbgraph.api.gather import axis_of, flat, take, value
 from nbgraph.api.indexing import getitem
 from nbgraph.api.joining import concatenate
 from nbgraph.api.shapes import atleast_1d, atleast_2d, broadcast_to, expand_dims, flip, ravel, reshape, swapaxes
-from nbgraph.dims import DimExpr, dim_min
+from nbgraph.dims import DimExpr, dim_max, dim_min
 from nbgraph.errors import OutOfMemoryError, ShapeError, named
 from nbgraph.promote import apply, operand
 from nbgraph.trace import concrete_size
@@ -109,7 +109,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> TracedTensor:
         at = axis_of("roll", axes[k % len(axes)], x.type.ndim)
         n, by = x.type.shape[at], shifts[k % len(shifts)]
         if n != 1 and n != 0:
-            x = apply("roll", x, axis=at, shift=(by if isinstance(by, DimExpr) else operator.index(by)) % n)
+            shift = by if isinstance(by, DimExpr) else operator.index(by)
+            x = apply("roll", x, axis=at, shift=shift % dim_max(n, 1))
     return x
 
 

@@ -15,9 +15,10 @@ from nbgraph.api.elementwise import check_device, stop_gradient
 from nbgraph.api.shapes import expand_dims, moveaxis, reshape, shape_of
 from nbgraph.dims import DimExpr, dim_max
 from nbgraph.engine import Engine, evaluate
-from nbgraph.errors import ShapeError, named
+from nbgraph.errors import DtypeError, ShapeError, named, not_an_engine
 from nbgraph.promote import apply, as_code, common, has_tensor, operand, result_code, to_inexact, weak
 from nbgraph.trace import Node, constant_of
+from nbgraph.trees import flatten, leaves, unflatten
 from nbgraph.types import CODES, DTYPES, Size, TensorType, code_of
 
 if TYPE_CHECKING:
@@ -333,11 +334,19 @@ def _kind(x: Any) -> Any:
 
 
 @named
-def eval(*tensors: Any, engine: Engine | None = None, bindings: Any = None) -> tuple[np.ndarray[Any, Any], ...]:
+def eval(*tensors: Any, engine: Engine | None = None, bindings: Any = None) -> tuple[Any, ...]:
     """The values of several tensors as read-only ndarrays, computed together: what they share runs once.
 
+    A container of tensors gives the same container of arrays.
+
     >>> x = constant(2.0)
-    >>> eval(x * x, x + 1)
-    (array(4.), array(3.))
+    >>> eval(x * x, {"more": x + 1, "less": x - 1})
+    (array(4.), {'less': array(1.), 'more': array(3.)})
     """
-    return tuple(evaluate([operand(t) for t in tensors], engine, bindings))
+    if engine is not None and not isinstance(engine, Engine):
+        raise not_an_engine(engine)
+    if any(isinstance(t, Engine) for t in tensors):
+        raise DtypeError("an engine is no tensor", operation="eval", hint="write nbg.eval(x, y, engine=engine)")
+    given = [t if any(isinstance(i, Node) for i in leaves(t)) else operand(t) for t in tensors]
+    found, structure = flatten(given)
+    return tuple(unflatten(structure, evaluate([operand(t) for t in found], engine, bindings)))

@@ -305,7 +305,10 @@ def _evaluate_atom(atom: Atom, env: Mapping[Hashable, int]) -> int:
         return evaluate(args[0], env) // evaluate(args[1], env)
     if kind == MODULO:
         return evaluate(args[0], env) % evaluate(args[1], env)
-    return (min if kind == MIN else max)(evaluate(arg, env) for arg in args)
+    values = [evaluate(arg, env) for arg in args]
+    if any(isinstance(v, DimExpr) for v in values):  # to compare one that the data decide would be to run it
+        raise TypeError("an extremum of sizes that are not known")
+    return (min if kind == MIN else max)(values)
 
 
 # -- operators with numbers of any kind -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph import api
 from nbgraph.api import maximum, minimum, truncate
 from nbgraph.dims import dim_min
 from nbgraph.errors import BoundsError, ShapeError, named
@@ -44,6 +45,6 @@ def svd_truncated(a: Any, rtol: float = 0.0, max_rank: int | None = None, *, bro
     if rtol == 0 or most == 0:
         rank: Any = most if max_rank is None else dim_min(most, max_rank)
     else:
-        rank = maximum((s > rtol * s[0]).sum(), 1)
+        rank = minimum(maximum((s > rtol * api.max(s, initial=0.0)).sum(), 1), most)
         rank = rank if max_rank is None else minimum(rank, int(max_rank))
     return SVDResult(truncate(u, rank, 1), truncate(s, rank), truncate(vh, rank))

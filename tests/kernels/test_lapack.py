@@ -168,3 +168,12 @@ def test_workspace_takes_symbols() -> None:
     for dtype in FLOATS:
         assert kernels.workspace("eigh", dtype, Symbol(7)).value == kernels.workspace("eigh", dtype, 7)
         assert kernels.workspace("solve", dtype, Symbol(7), Symbol(3)).value == kernels.workspace("solve", dtype, 7, 3)
+
+
+@pytest.mark.parametrize(("dtype", "n"), [("f8", 256), ("c16", 128)])
+def test_columns_that_lie_apart(call: Call, random: Any, dtype: str, n: int) -> None:
+    """Where columns would lie 2048 bytes apart the workspace leaves room between them."""
+    a, b = random(1, dtype, 2, n, n), random(2, dtype, 2, n, 3)
+    np.testing.assert_array_equal(run_solve(call, dtype, a, b)[1], reference_solve(a, b))
+    for got, want in zip(run_eigh(call, dtype, hermitian(a))[1:], reference_eigh(hermitian(a)), strict=True):
+        np.testing.assert_array_equal(got, want)

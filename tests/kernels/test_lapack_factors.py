@@ -241,3 +241,16 @@ def test_sizes_that_do_not_fit_are_refused(call: Call) -> None:
     assert call("eigvalsh", "f8", 0, 0, 1, 2**31, 0) == -1
     assert call("cholesky", "f8", 0, 0, 1, 2**31) == -1
     assert call("solve_triangular", "f8", 0, 0, 0, 1, 2**31, 1, 0, 0, 0) == -1
+
+
+@pytest.mark.parametrize(("dtype", "n"), [("f8", 256), ("c16", 128)])
+def test_columns_that_lie_apart(call: Call, random: Any, dtype: str, n: int) -> None:
+    """Where columns would lie 2048 bytes apart the workspace leaves room between them."""
+    a = random(1, dtype, 1, n, n)
+    equal(run_svd(call, dtype, a, False)[1:], references.reference_svd(a, False))
+    equal(run_svdvals(call, dtype, a)[1:], (references.reference_svdvals(a),))
+    equal(run_eigvalsh(call, dtype, a)[1:], (references.reference_eigvalsh(a),))
+    for m in (n, n // 2):
+        tall, wide = np.ascontiguousarray(a[:, :, :m]), np.ascontiguousarray(a[:, :m])
+        equal(run_qr(call, dtype, tall, True)[1:], references.reference_qr(tall, True))
+        equal(run_qr(call, dtype, wide, False)[1:], references.reference_qr(wide, False))

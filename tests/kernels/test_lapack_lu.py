@@ -20,7 +20,7 @@ from nbgraph_kernels.references_lu import (
 Array = np.ndarray[Any, Any]
 Call = Callable[..., int]
 FLOATS = ("f4", "f8", "c8", "c16")
-SHAPES = [(1, 1), (3, 3), (2, 5), (6, 4), (1, 4), (4, 1), (70, 70), (0, 3), (3, 0), (0, 0)]
+SHAPES = [(1, 1), (3, 3), (2, 5), (6, 4), (1, 4), (4, 1), (70, 70), (256, 9), (0, 3), (3, 0), (0, 0)]
 
 
 def scratch(name: str, dtype: str, *extents: int) -> Array:
