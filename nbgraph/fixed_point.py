@@ -8,6 +8,7 @@ the caller's graph, once. The loop is inside of the operation (`nbgraph.iterate`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from nbgraph.custom_trace import fragment_of
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 __all__ = ["fixed_point"]
+
+
+def _state(given: Any, what: str) -> Any:
+    if isinstance(given, dict | set) or (is_dataclass(given) and not isinstance(given, type)):
+        raise DtypeError(
+            f"{what} is one tensor", operation="fixed_point", got=type(given).__name__, wanted="anything array-like",
+            hint="join its parts: nbg.concatenate, nbg.stack",
+        )  # fmt: skip
+    return operand(given)
 
 
 @guarded
@@ -52,12 +62,12 @@ def fixed_point(
     >>> print(f"{x:.6f} {x.grad(a):.6f}")
     1.414214 0.353553
     """
-    start = operand(x0)
+    start = _state(x0, "the state")
     if start.dtype.kind not in "fc":
         raise DtypeError(operation="fixed_point", position="x0", got=start.dtype, wanted="a float or complex dtype")
     before, x = _next_seq(), cast("TracedTensor", formal(start.type, "fixed_point"))
     with TRACES.here():
-        out = operand(f(x, *args))
+        out = _state(f(x, *args), "the result of a step")
     if out.dtype != x.dtype:
         raise DtypeError("a step changes the dtype", operation="fixed_point", got=out.dtype, wanted=x.dtype)
     if not _may_be_equal(out.shape, x.shape):

@@ -13,10 +13,15 @@ def __getattr__(name: str) -> Callable[..., Any]:
     if name.startswith("__"):
         raise AttributeError(name)
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        from scipy import special
+    found: Callable[..., Any] | None = None
 
-        return getattr(special, name)(*args, **kwargs)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal found
+        if found is None:
+            from scipy import special
+
+            found = getattr(special, name)
+        return found(*args, **kwargs)
 
     call.__name__ = name
     return call

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nbgraph.kinds import INEXACT, Elementwise
-from nbgraph.op import Sample, sample_array
-from nbgraph.types import DTYPES
+from nbgraph.op import Expression, Sample, sample_array
+from nbgraph.types import DTYPES, TensorType
 
 #: Functions that generated code has in `math` and, for single precision, under the same name in `np`.
 _MATH = frozenset(
@@ -131,6 +131,26 @@ class Routine:
         wide = "c16" if ins[0].dtype.kind == "c" else "f8"
         return np.asarray(type(self).function(*(x.astype(wide) for x in ins))).astype(ins[0].dtype)
 
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        if types[0].code not in ("f8", "c16") or type(self).reference is not Routine.reference:
+            return None
+        operands = ", ".join(f"{{{k}}}" for k in range(len(types)))
+        return Expression(f"{{function}}({operands})", {"function": type(self).function})
+
+
+class OwnOfReal(Routine):
+    """Of complex numbers SciPy's function; of real ones `real`, source of an element `{x}` that LLVM vectorises."""
+
+    real: ClassVar[str]
+
+    def externals(self, code: str) -> tuple[str, ...]:
+        return super().externals(code) if code[0] == "c" else ()
+
+    def scalar(self, code: str, *xs: str) -> str:
+        if code[0] == "c":
+            return super().scalar(code, *xs)
+        return f"{DTYPES[code]}({self.real.format(x=xs[0])})"
+
 
 class Part(Elementwise):
     """One of the results of a function of SciPy, called by its address; real, or complex of complex numbers."""
@@ -148,6 +168,11 @@ class Part(Elementwise):
         (x,) = ins
         found = type(self).function(x.astype("c16" if x.dtype.kind == "c" else "f8"))
         return np.asarray(found[self.place]).astype(x.dtype)
+
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        if types[0].code not in ("f8", "c16") or type(self).reference is not Part.reference:
+            return None
+        return Expression(f"{{function}}({{0}})[{self.place}]", {"function": type(self).function})
 
     def externals(self, code: str) -> tuple[str, ...]:
         return (f"special.{'complex_' if code[0] == 'c' else ''}{self.routine}",)

@@ -214,3 +214,6 @@ def test_the_short_way_refuses_what_the_long_one_does() -> None:
         with pytest.raises(nbg.errors.DtypeError):
             join([x, x], out=np.ones(4))
         assert join([x, x], dtype="float32").dtype == np.float32
+    assert nbg.moveaxis(x, 0, 0).shape == (2,)
+    with pytest.raises(nbg.errors.DtypeError):
+        nbg.moveaxis(x, 0.0, 0)

@@ -207,3 +207,10 @@ def test_factors_in_a_step(engine):
     np.testing.assert_allclose(loss(given).jvp(given, d).eval(engine), slope, rtol=1e-9)
     single = nbg.fixed_point(step, nbg.zeros((3, 3), dtype="f4"), nbg.asarray(a.astype("f4")))
     np.testing.assert_allclose(single.eval(engine), nbg.fixed_point(step, np.zeros((3, 3)), a).eval(engine), atol=1e-5)
+
+
+def test_a_state_of_several_parts_is_refused_by_name() -> None:
+    with pytest.raises(nbg.DtypeError, match="fixed_point: the state is one tensor: got dict"):
+        nbg.fixed_point(lambda s: s, {"a": 1.0})
+    with pytest.raises(nbg.DtypeError, match="fixed_point: the result of a step is one tensor: got dict"):
+        nbg.fixed_point(lambda x: {"a": x}, 1.0)

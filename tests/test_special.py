@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from mpmath import mp
 from scipy import special as scipy_special
 from test_elementary import ENGINES, agree, gradient
 
 import nbgraph as nbg
 from nbgraph import special
+from nbgraph.op import REGISTRY
 from nbgraph.testing import check_grads
 from nbgraph_kernels import address
 
@@ -238,3 +242,16 @@ def test_bad_operands():
         special.gammaln(1j)
     with pytest.raises(LookupError, match=r"special\.nothing"):
         address("special.nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "want"),
+    [
+        ("erfc", [26.5, -1.0, 0.5], [mp.erfc(26.5), mp.erfc(-1), mp.erfc(0.5)]),
+        ("log_expit", [-800.0, 0.25, 40.0], [-800.0, -mp.log1p(mp.exp(-0.25)), -mp.exp(-40)]),
+    ],
+)
+def test_what_generated_code_has_of_its_own(name: str, x: list[float], want: list[Any]) -> None:
+    got = getattr(nbg.special, name)(nbg.constant(x)).eval(nbg.Engine(jit="always"))
+    np.testing.assert_allclose(got, np.array(want, float), rtol=1e-15)
+    assert all(REGISTRY[name]().externals(code) == () for code in ("f4", "f8"))  # nothing is called element by element

@@ -7,12 +7,18 @@ Holds: the same routines on the same layouts. numba is not imported.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 Array = np.ndarray[Any, Any]
+
+
+def _members(batch: Sequence[int]) -> Iterable[tuple[int, ...]]:
+    """The indices of a batch; of one matrix in less than the time of `np.ndindex`."""
+    return np.ndindex(*batch) if batch else ((),)
 
 
 def reference_lu_factor(a: Array) -> tuple[Array, Array, Array]:
@@ -22,7 +28,7 @@ def reference_lu_factor(a: Array) -> tuple[Array, Array, Array]:
     info = np.zeros(batch, np.int32)
     if pivots.shape[-1]:
         (getrf,) = scipy.linalg.get_lapack_funcs(("getrf",), dtype=a.dtype)
-        for index in np.ndindex(*batch):
+        for index in _members(batch):
             lu[index], pivots[index], info[index] = getrf(np.asfortranarray(a[index]))
     return lu, pivots, info
 
@@ -43,16 +49,15 @@ def reference_exchange_rows(a: Array, pivots: Array, backward: bool) -> Array:
 
     Raises `numpy.linalg.LinAlgError` if there is no such row.
     """
-    x = np.array(a, order="C")
-    if np.any((pivots < 0) | (pivots >= max(a.shape[-2], 1))):
-        raise np.linalg.LinAlgError("a pivot is outside of the matrix")
-    steps = range(pivots.shape[-1])
-    for index in np.ndindex(x.shape[:-2]):
-        member = x[index]
+    x, m = np.array(a, order="C"), a.shape[-2]
+    for index in _members(x.shape[:-2]):
+        order, to = list(range(m)), pivots[index].tolist()
+        if to and not (min(to) >= 0 and max(to) < max(m, 1)):
+            raise np.linalg.LinAlgError("a pivot is outside of the matrix")
+        steps = range(len(to))
         for i in reversed(steps) if backward else steps:
-            j = pivots[index][i]
-            if i != j:
-                member[[i, j]] = member[[j, i]]
+            order[i], order[to[i]] = order[to[i]], order[i]
+        x[index] = a[index][order]
     return x
 
 
@@ -62,13 +67,13 @@ def reference_packed_solve(t: Array, b: Array, upper: bool, adjoint: bool) -> Ar
     x = np.array(b, order="C")
     if x.shape[-1] == 1 and x.size and t.dtype.kind == "f":
         (trsv,) = scipy.linalg.get_blas_funcs(("trsv",), dtype=t.dtype)
-        for index in np.ndindex(x.shape[:-2]):
+        for index in _members(x.shape[:-2]):
             matrix = np.ascontiguousarray(t[index]).T
             x[index][:, 0] = trsv(matrix, x[index][:, 0], lower=upper, trans=not adjoint, diag=not upper)
     elif x.size:
         (trsm,) = scipy.linalg.get_blas_funcs(("trsm",), dtype=t.dtype)
         form = {"side": 1, "lower": upper, "trans_a": 2 if adjoint else 0, "diag": not upper}
-        for index in np.ndindex(x.shape[:-2]):
+        for index in _members(x.shape[:-2]):
             x[index] = trsm(1, np.ascontiguousarray(t[index]).T, x[index].T, **form).T
     return x
 
@@ -79,7 +84,7 @@ def reference_inv(a: Array) -> Array:
     if x.size:
         (gesv,) = scipy.linalg.get_lapack_funcs(("gesv",), dtype=a.dtype)
         identity = np.eye(a.shape[-1], dtype=a.dtype, order="F")
-        for index in np.ndindex(a.shape[:-2]):
+        for index in _members(a.shape[:-2]):
             _, _, x[index], info = gesv(np.asfortranarray(a[index]), identity)
             if info:
                 error = np.linalg.LinAlgError(f"singular matrix (LAPACK info {info})")

@@ -267,17 +267,20 @@ def moveaxis(a: Any, source: Any, destination: Any) -> TracedTensor:
     (3, 1, 1)
     """
     a = operand(a)
-    given = (tuple(i) if isinstance(i, tuple | list) else (i,) for i in (source, destination))
-    return transpose(a, _moved(a.type.ndim, *given))
+    n = a.type.ndim
+    sources, targets = (
+        tuple([_axis("moveaxis", i, n) for i in (given if isinstance(given, tuple | list) else (given,))])
+        for given in (source, destination)
+    )
+    return transpose(a, _moved(n, sources, targets))
 
 
 @lru_cache(maxsize=4096)
-def _moved(n: int, source: tuple[Any, ...], destination: tuple[Any, ...]) -> tuple[int, ...]:
+def _moved(n: int, sources: tuple[int, ...], targets: tuple[int, ...]) -> tuple[int, ...]:
     """The permutation of `moveaxis`."""
-    sources, targets = ([_axis("moveaxis", i, n) for i in given] for given in (source, destination))
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
         wanted = "as many different axes in both"
-        raise ShapeError("axes do not match", operation="moveaxis", got=(source, destination), wanted=wanted)
+        raise ShapeError("axes do not match", operation="moveaxis", got=(sources, targets), wanted=wanted)
     order = [i for i in range(n) if i not in sources]
     for target, i in sorted(zip(targets, sources, strict=True)):
         order.insert(target, i)

@@ -10,26 +10,25 @@ import numpy as np
 
 from nbgraph import later as special
 from nbgraph.kinds import FLOATS, INEXACT
-from nbgraph.op import Sample
-from nbgraph.pointwise import Routine, Unary
+from nbgraph.op import Expression, Sample
+from nbgraph.pointwise import OwnOfReal, Routine, Unary
+from nbgraph.types import TensorType
 
 
 @final
-class Erf(Routine, Unary):
+class Erf(OwnOfReal, Unary):
     """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
 
     name = routine = "erf"
     codes = INEXACT
     function = special.erf
+    real = "math.erf({x})"
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
         return special.erf(ins[0]) if ins[0].dtype.kind == "f" else super().reference(ins, sizes)
 
-    def externals(self, code: str) -> tuple[str, ...]:
-        return super().externals(code) if code[0] == "c" else ()
-
-    def scalar(self, code: str, *xs: str) -> str:
-        return super().scalar(code, *xs) if code[0] == "c" else f"math.erf({xs[0]})"
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        return Expression("{erf}({0})", {"erf": special.erf}) if types[0].code[0] == "f" else None
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.mul(_gaussian(b, x), 2.0 / math.sqrt(math.pi))
@@ -41,13 +40,14 @@ def _gaussian(b: Any, x: Any) -> Any:
 
 
 @final
-class Erfc(Routine, Unary):
+class Erfc(OwnOfReal, Unary):
     """1 - erf(x), exact where that is small."""
 
     name = "erfc"
     codes = INEXACT
     function = special.erfc
     routine = "erfc"
+    real = "math.erfc({x})"
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.mul(_gaussian(b, x), -2.0 / math.sqrt(math.pi))

@@ -5,14 +5,16 @@ Holds: x log y is 0 where x is 0, and so are its derivatives where log y is infi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 
 from nbgraph import later as special
 from nbgraph.kinds import FLOATS, INEXACT
-from nbgraph.pointwise import Binary, Routine, Unary, scalar_call
-from nbgraph.types import Shape
+from nbgraph.op import Expression
+from nbgraph.pointwise import Binary, OwnOfReal, Routine, Unary, scalar_call
+from nbgraph.types import Shape, TensorType
 
 
 class _TimesLog(Binary):
@@ -130,6 +132,9 @@ class Expit(Unary):
         lambda x: 1 / (1 + np.exp(-x)) if x.dtype.kind == "c" else special.expit(x.astype("f8")).astype(x.dtype)
     )
 
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        return Expression("{expit}({0})", {"expit": special.expit}) if types[0].code == "f8" else None
+
     def expand(self, b: Any, ins: Any, sizes: Shape) -> Any:
         return b.div(1, b.add(b.exp(b.neg(ins[0])), 1)) if b.type(ins[0]).is_complex else None
 
@@ -158,13 +163,14 @@ class Logit(Routine, Unary):
 
 
 @final
-class LogExpit(Routine, Unary):
+class LogExpit(OwnOfReal, Unary):
     """log(expit(x)), for very negative x too."""
 
     name = "log_expit"
     codes = FLOATS
     function = special.log_expit
     routine = "log_expit"
+    real = "min({x}, 0) - math.log1p(math.exp(-abs({x})))"
 
     def slope(self, b: Any, x: Any, y: Any) -> Any:
         return b.expit(b.neg(x))

@@ -427,7 +427,16 @@ class Flip(_Linear):
         return ins[0]
 
     def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        return np.flip(ins[0], self.axes)
+        return ins[0][self._index]
+
+    def expression(self, types: Sequence[TensorType]) -> Expression | None:
+        return Expression("{0}[{index}]", {"index": self._index}, fresh=False)
+
+    @cached_property
+    def _index(self) -> tuple[slice, ...]:
+        """As `np.flip` has it."""
+        backward = slice(None, None, -1)
+        return tuple(backward if a in self.axes else slice(None) for a in range(max(self.axes, default=-1) + 1))
 
     def relayout(self, layout: Layout, out: TensorType, sizes: Shape) -> Layout | None:
         offset, strides = layout.offset, list(layout.strides)
