@@ -83,6 +83,8 @@ def _recording(found: Found, positions: tuple[int, ...]) -> Recording:
         return None
     seal_plan = found.key[0].plan
     f: Fragment = seal_plan.fragment
+    if any(x.type.klass is not t.klass for x, t in zip(found.outside, f.inputs, strict=True)):
+        return None  # sizes that are 1 here would be recorded as any others
     plan = inline_plan(f, seal_plan.slots[-1], positions)
     if any(i.op.n_out > 1 for i in plan.fragment.instrs):
         return None

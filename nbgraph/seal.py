@@ -18,7 +18,7 @@ from operator import add, attrgetter
 from sys import getrefcount
 from typing import Any, NamedTuple
 
-from nbgraph.errors import NbgraphError, user_frame
+from nbgraph.errors import NbgraphError, ShapeError, user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, at_sizes, size_at
 from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
 from nbgraph.moving import moving_words
@@ -341,7 +341,13 @@ def _live(chunk: Sequence[Node], spare: Sequence[int]) -> list[int]:
 
 
 def _plan_for(key: Any, signature: _Signature) -> Plan:
-    plan = _of_any_sizes(signature) or _build(signature, [anonymous(n.type) for n in signature.outside])
+    plan = _of_any_sizes(signature)
+    if plan is None or not plan.fragment.cache:
+        try:
+            plan = _build(signature, [anonymous(n.type) for n in signature.outside])
+        except ShapeError:  # a size that a derivative was recorded with is 1 here, and no structure
+            if plan is None:
+                raise
     if len(_PLANS) >= _PLANS_LIMIT:
         for stale in list(_PLANS)[: _PLANS_LIMIT // 2]:
             del _PLANS[stale]
@@ -350,15 +356,13 @@ def _plan_for(key: Any, signature: _Signature) -> Plan:
 
 
 def _of_any_sizes(signature: _Signature) -> Plan | None:
-    """A plan in which operands' sizes that are 1 are sizes like any others, if its fragment is in use and they
-    broadcast nowhere: at its ends a chain has the structure of its middle."""
+    """A plan in which operands' sizes that are 1 are sizes like any others, if they broadcast nowhere. It is taken
+    where its fragment is in use: at its ends a chain has the structure of its middle."""
     nodes, types = signature.nodes, [n.type for n in signature.outside]
     if not any(True in t.klass.ones for t in types) or not all(t.concrete for t in types):
         return None
     try:
         plan = _build(signature, [TensorType(t.code, (2,) * t.ndim) for t in types])
-        if not plan.fragment.cache:
-            return None
         raw = [size for node in nodes for size in node.sizes]
         env = plan.fragment.environment(types, tuple([raw[j] for j in plan.words]))
     except NbgraphError:

@@ -189,3 +189,23 @@ def test_a_size_of_one_is_a_structure_of_its_own_where_it_broadcasts(f, shapes, 
         np.testing.assert_allclose(got, f(np, *arrays), rtol=1e-12)
         seen.append(engine.stats().compiled)
     assert np.diff(seen).tolist() == compiled
+
+
+def test_gradients_at_a_size_of_one_after_others() -> None:
+    """What a derivative records at a size of 1 by the structure of other sizes goes with what is 1 by structure."""
+    engine, rng = Engine(jit="never"), np.random.default_rng(0)
+
+    def f(a: Any, x: Any, y: Any) -> Any:
+        v = nbg.fixed_point(lambda z: 0.3 * nbg.tanh(z) + y, nbg.zeros(y.shape))
+        t = nbg.tanh(a @ v)
+        return nbg.sum(nbg.sin(v)) + nbg.sum(nbg.sin(t)) + nbg.sum(nbg.sin(a / (1.0 + a * a))) + nbg.sum(nbg.sort(x))
+
+    for n, m in ((3, 4), (5, 2), (1, 1), (4, 1), (1, 3), (1, 5)):
+        a, x, y = map(TracedTensor.from_tensor, (rng.standard_normal((n, m)), np.ones(n), rng.standard_normal(m)))
+        loss = f(a, x, y)
+        slopes = loss.grad([x, y, a])
+        second = nbg.sum(slopes[0] * nbg.cos(x)).grad(a, allow_unused=True)
+        got = nbg.eval(loss, *slopes, second, engine=engine)
+        d = 1e-6 * rng.standard_normal((n, m))
+        ends = [f(nbg.constant(a.eval() + s * d), x, y).eval(engine) for s in (1, -1)]
+        np.testing.assert_allclose(np.sum(got[3] * d), (ends[0] - ends[1]) / 2, rtol=1e-5, atol=1e-12)
