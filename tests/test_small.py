@@ -136,11 +136,11 @@ def test_another_thread_runs_some_of_them(monkeypatch: pytest.MonkeyPatch) -> No
         states.append(nbg.tanh(a @ x) if TAKEN[k] else x + 0.1 * nbg.sin(a.T @ x))
     meaning, met = small.run_waiting, []
 
-    def run(call: Any, engine: Any, value: Any) -> Any:
+    def run(call: Any, engine: Any, value: Any, totals_of: Any) -> Any:
         met.append(call)
         if len(met) == 5:
             states[20].eval(engine)
-        return meaning(call, engine, value)
+        return meaning(call, engine, value, totals_of)
 
     monkeypatch.setattr(small, "run_waiting", run)
     got = states[-1].eval(engine)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.engine.backward import let_go
 from nbgraph.engine.pairs import Waiting, still_waits
 from nbgraph.engine.rows import ChainRow, Results, Row, draft_slots
 from nbgraph.engine.runners import Runner
@@ -130,13 +131,24 @@ class CallRoute:
         self.saved = saved_slots(call.fragment) if call.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)
 
-    def run(self, call: FragmentCall, waited: Waiting, nodes: Sequence[Node], arrays: Sequence[Array]) -> bool:
-        """Runs the call and gives its nodes their values; False where an operation failed that has to be named."""
-        outs = self.runner.outputs(arrays)
+    def run(
+        self,
+        call: FragmentCall,
+        waited: Waiting,
+        nodes: Sequence[Node],
+        arrays: Sequence[Array],
+        totals: Mapping[int, Array],
+    ) -> bool:
+        """Runs the call and gives its nodes their values, but for those added to `totals`, by slot, which wait on;
+        False where an operation failed that has to be named."""
+        outs = self.runner.add(arrays, totals) if totals else self.runner.outputs(arrays)
         if outs is None:
             return False
         with LOCK:
-            self.commit(call, waited, nodes, outs)
+            if self.commit(call, waited, nodes, outs):
+                for node in nodes if totals else ():
+                    if node.slot in totals:
+                        let_go(node)
         return True
 
     def commit(self, call: FragmentCall, waited: Waiting, nodes: Sequence[Node], outs: list[Array]) -> bool:

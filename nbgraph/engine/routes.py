@@ -9,7 +9,7 @@ the loop then runs the program and commits, and does nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -42,6 +42,7 @@ from nbgraph.trace import (
 Array = np.ndarray[Any, Any]
 
 _seq = attrgetter("seq")
+_NONE: Mapping[int, Array] = {}
 #: So many calls of a chain that have not run are run one by one; longer chains are a table for the driver.
 _PENDING = 4
 
@@ -146,24 +147,29 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
         return _run_pair(target, first, call, engine, pending)
     if not waiting:  # it has run, or another call has taken its place
         return None
-    nodes = run_waiting(call, engine, lambda i: _value(i, engine, pending - 1) if pending > 1 else None)
-    a: Array | None = None if nodes is None else target.data
+    ran = run_waiting(call, engine, lambda i: _value(i, engine, pending - 1) if pending > 1 else None)
+    a: Array | None = target.data if ran else None
     return a
 
 
-def run_waiting(call: FragmentCall, engine: Any, value: Callable[[Node], Array | None]) -> list[Node] | None:
-    """Runs a call that waits and gives its nodes, which it returns, their values; None where it could not. `value`
-    gives those of operands without data."""
+def run_waiting(
+    call: FragmentCall,
+    engine: Any,
+    value: Callable[[Node], Array | None],
+    totals_of: Callable[[Sequence[Node]], Mapping[int, Array]] | None = None,
+) -> bool:
+    """Runs a call that waits and gives its nodes their values; whether it could. `value` gives those of operands
+    without data; `totals_of` says of its nodes which are added to something instead, by slot, and wait on."""
     waiting = call.nodes
     if waiting is None:
-        return None
+        return False
     arrays, types = [], []
     for i in call.inputs:
         a = i.data
         if a is None:
             a = value(i)
             if a is None:
-                return None
+                return False
         arrays.append(a)
         types.append(i.type)
     slots, nodes, count = [], [], len(waiting)
@@ -172,11 +178,14 @@ def run_waiting(call: FragmentCall, engine: Any, value: Callable[[Node], Array |
         if node is not None:
             slots.append(slot)
             nodes.append(node)
-    key = (call.fragment, call.active, call.words, *slots, *types)
+    node = None  # `totals_of` looks at who refers to them
+    totals = totals_of(nodes) if totals_of is not None else _NONE
+    key = (call.fragment, call.active, call.words, *totals, *slots, *types)
     route = engine.routes.get(key)
     if route is None:
-        route = engine.routes.keep(key, _call_route(engine, call, key, tuple(slots), tuple(types)))
-    return nodes if route and route.run(call, (waiting, count), nodes, arrays) else None
+        made = _call_route(engine, call, key, tuple(slots), tuple(types), frozenset(totals))
+        route = engine.routes.keep(key, made)
+    return bool(route) and route.run(call, (waiting, count), nodes, arrays, totals)
 
 
 def _run_pair(target: Node, first: FragmentCall, second: FragmentCall, engine: Any, pending: int) -> Array | None:
@@ -186,11 +195,13 @@ def _run_pair(target: Node, first: FragmentCall, second: FragmentCall, engine: A
     return run_pair(target, first, second, engine, lambda i: _value(i, engine, pending - 1))
 
 
-def _call_route(engine: Any, call: FragmentCall, key: Any, slots: tuple[int, ...], types: tuple[Any, ...]) -> Any:
+def _call_route(
+    engine: Any, call: FragmentCall, key: Any, slots: tuple[int, ...], types: tuple[Any, ...], summed: frozenset[int]
+) -> Any:
     wanted = set(slots)
     if call.active:
         wanted.update(saved_slots(call.fragment))
-    program = program_for(call.fragment, frozenset(wanted))
+    program = program_for(call.fragment, frozenset(wanted), summed)
     runner = runner_for(engine, key, program.bind(types, call.words))
     return False if runner is None else CallRoute(runner, call, slots, program.position)
 

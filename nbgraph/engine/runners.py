@@ -8,7 +8,7 @@ Holds: what can be decided once is decided when a runner is made; a run then doe
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from time import perf_counter
 from typing import Any
@@ -60,6 +60,15 @@ class Runner:
     def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
         """Runs the program, at those words of its fragment if they are given: some may have moved. Counts it."""
         raise TypeError(type(self))
+
+    def add(self, arrays: Sequence[Array], totals: Mapping[int, Array]) -> list[Array] | None:
+        """The same, some outputs of the fragment, by slot, added to totals: those that the program adds up anyway."""
+        outs = self.outputs(arrays)
+        if outs is not None:
+            position = self.bound.program.position
+            for slot, total in totals.items():
+                np.add(total, outs[position[slot]], out=total)
+        return outs
 
 
 class Compiled(Runner):

@@ -21,8 +21,8 @@ import numpy as np
 from nbgraph.engine.backward import let_go, run_repeated, set_sum
 from nbgraph.engine.pairs import run_pair, waits_with
 from nbgraph.engine.routes import run_waiting
-from nbgraph.memory import copy
-from nbgraph.repeats import SHORTEST, LoopRun
+from nbgraph.memory import copy, zeros
+from nbgraph.repeats import SHORTEST, LoopRun, added_up
 from nbgraph.seal import Draft, commit
 from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, unaliased, value_of
 from nbgraph.turns import fuse, may_be_part
@@ -49,8 +49,18 @@ def in_order(targets: Sequence[Node], drafts: Sequence[Draft]) -> list[Any] | No
     plain = [c for c in calls if type(c) is FragmentCall and c.origin is None]
     if 2 * sum(_lengths_of_loops(plain, home)) > len(plain):
         return None
+    if _adds_up_in_a_pair(calls):
+        return None
     parts = [c for c in plain if c.nodes is not None and may_be_part(c)]  # turns are made of what is sealed
     return None if len(parts) >= 2 * SHORTEST and fuse(parts, {}) else calls
+
+
+def _adds_up_in_a_pair(calls: Sequence[Any]) -> bool:
+    """Whether a call and the one derived from it, which run as one, add several results up: only the general path has
+    such programs, and larger arrays take that."""
+    many = {f for c in calls if type(c) is SumCall for f in added_up(c)}
+    pairs = _pairs(calls) if many else {}
+    return any(id(c) in pairs and c.fragment in many for c in calls)
 
 
 def _below(targets: Sequence[Node], home: Mapping[int, FragmentCall]) -> list[Any] | None:
@@ -125,6 +135,8 @@ class _Run:
         self.sum_of = {id(term): c for c in calls if type(c) is SumCall for term in c.inputs}
         self.uses = Counter(id(i) for c in calls for i in c.inputs)
         self.left = self.uses.copy()
+        #: By the id of a sum, the fragments of which several terms are.
+        self.many = {id(c): added_up(c) for c in calls if type(c) is SumCall}
         self.totals: dict[int, Array] = {}
         self.added: set[int] = set()
         #: Calls, by the id of the one that was derived from each and runs with it.
@@ -133,53 +145,54 @@ class _Run:
 
     def step(self, call: Any) -> bool:
         """Runs a call; whether it could be."""
-        nodes: list[Node] | None = []
         if id(call) in self.later:
             return True
         if id(call) in self.first_of:
-            nodes = self._run_pair(self.first_of[id(call)], call)
+            ran = self._run_pair(self.first_of[id(call)], call)
         elif type(call) is SumCall:
-            nodes = [] if self._sum_up(call) else None
+            ran = self._sum_up(call)
         elif type(call) is RepeatCall:
-            nodes = [] if run_repeated(call, self.engine, value_of) else None
-        elif call.nodes is not None:  # else another thread has run it
-            nodes = run_waiting(call, self.engine, value_of)
-        if nodes is None:
+            ran = run_repeated(call, self.engine, value_of)
+        else:  # if it does not wait, another thread has run it
+            ran = call.nodes is None or run_waiting(call, self.engine, value_of, self._totals_of)
+        if not ran:
             return False
         with LOCK:
-            while nodes:
-                node = nodes.pop()
-                if node.data is not None and getrefcount(node) == _OF_A_LOCAL + self.uses[id(node)]:
-                    self._add(node)
             for node in call.inputs:
                 self.left[id(node)] -= 1
-                if not self.left[id(node)] and getrefcount(node) == _OF_A_LOCAL + self.uses[id(node)]:
+                if not self.left[id(node)] and getrefcount(node) == _ALONE + self.uses[id(node)]:
                     self._let_go(node)
         return True
 
-    def _run_pair(self, first: FragmentCall, second: FragmentCall) -> list[Node] | None:
+    def _run_pair(self, first: FragmentCall, second: FragmentCall) -> bool:
         nodes = [node for _, reference in second.nodes or () if (node := reference()) is not None]
-        if not nodes or run_pair(nodes[0], first, second, self.engine, value_of) is None:
-            return None
-        return nodes
+        return bool(nodes) and run_pair(nodes[0], first, second, self.engine, value_of) is not None
 
     def _let_go(self, node: Node) -> None:
         """Lets go of what only these calls have read."""
         if id(node) not in self.targets:
             let_go(node)
 
-    def _add(self, node: Node) -> None:
-        """Adds a result that only these calls read to the sum that it goes into, if it goes nowhere else."""
-        call = self.sum_of.get(id(node))
-        if call is None or self.uses[id(node)] > 1 or node.call.origin is None or id(node) in self.targets:
-            return
+    def _totals_of(self, nodes: Sequence[Node]) -> dict[int, Array]:
+        """The sums in the making that results of a call go into and nowhere else, by slot, where the general path, too,
+        adds several of their kind where they are made."""
+        found: dict[int, Array] = {}
+        for k in range(len(nodes)):
+            call = self.sum_of.get(id(nodes[k]))
+            if call is None or nodes[k].call.origin is None or nodes[k].call.fragment not in self.many[id(call)]:
+                continue
+            alone = getrefcount(nodes[k]) == _ALONE + self.uses[id(nodes[k])] == _ALONE + 1
+            if alone and id(nodes[k]) not in self.targets and nodes[k].slot not in found:
+                found[nodes[k].slot] = self._total(call)
+                self.added.add(id(nodes[k]))
+        return found
+
+    def _total(self, call: SumCall) -> Array:
         total = self.totals.get(id(call))
         if total is None:
-            self.totals[id(call)] = copy(node.data)
-        else:
-            np.add(total, node.data, out=total)
-        self.added.add(id(node))
-        let_go(node)
+            t = call.inputs[0].type
+            total = self.totals[id(call)] = zeros(t.shape, t.dtype)
+        return total
 
     def _sum_up(self, call: SumCall) -> bool:
         """The sum of a total in the making and all other terms; False where another thread has let one of them go."""
@@ -219,4 +232,5 @@ def _references_of_a_local() -> int:
     return getrefcount(local)
 
 
-_OF_A_LOCAL = _references_of_a_local()
+#: So it says where one thing alone, a local variable or a list, refers to an object.
+_ALONE = _references_of_a_local()
