@@ -57,7 +57,7 @@ def invhilbert(n: int, exact: bool = False) -> TracedTensor:
     def entry(i: int, j: int) -> int:
         # Choi, Tricks or treats with the Hilbert matrix, Amer. Math. Monthly 90, 301 (1983).
         product = math.comb(size + i, size - j - 1) * math.comb(size + j, size - i - 1) * math.comb(i + j, i) ** 2
-        return (-1) ** (i + j) * (i + j + 1) * product
+        return (1 - 2 * ((i + j) % 2)) * (i + j + 1) * product
 
     made = [[entry(i, j) for j in range(size)] for i in range(size)]
     return operand(np.array(made, np.int64 if exact else np.float64).reshape(size, size))
@@ -73,7 +73,8 @@ def invpascal(n: int, kind: str = "symmetric", exact: bool = True) -> TracedTens
     size = _order("invpascal", n, 0, 28 if exact else None)
     if kind != "symmetric":
         k = np.arange(size)
-        return pascal(n, kind, exact) * operand((-1) ** (k[:, None] + k))
+        signed: TracedTensor = pascal(n, kind, exact) * operand((-1) ** (k[:, None] + k))
+        return signed
     lower = [[(-1) ** (i + j) * math.comb(i, j) for j in range(size)] for i in range(size)]
     made = [[sum(lower[k][i] * lower[k][j] for k in range(size)) for j in range(size)] for i in range(size)]
     return operand(np.array(made, np.int64 if exact else np.float64).reshape(size, size))
