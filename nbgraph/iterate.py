@@ -175,10 +175,10 @@ class LinearFixedPoint(_Stepped):
         function = self._function(b, others, sizes)
         real = np.empty(0, b.dtype).real.dtype
         right = np.ascontiguousarray(b).reshape(-1).view(real)
-        matrix = np.eye(right.size, dtype=real)
-        for column in np.eye(right.size, dtype=real):
-            j = int(np.argmax(column))
-            matrix[:, j] -= function(column.view(b.dtype).reshape(b.shape)).reshape(-1).view(real)
+        identity = np.eye(right.size, dtype=real)
+        matrix = identity.copy()
+        for j, unit in enumerate(identity):
+            matrix[:, j] -= function(unit.view(b.dtype).reshape(b.shape)).reshape(-1).view(real)
         return reference_solve(matrix, right[:, None])[:, 0].view(b.dtype).reshape(b.shape)
 
     def lower(self, lw: Any, ins: Sequence[Any], outs: Sequence[Any], sizes: Shape) -> None:

@@ -18,10 +18,23 @@ from nbgraph import joins, picks
 from nbgraph.decided import ALIVE, names_of, undecided
 from nbgraph.errors import DifferentiationError
 from nbgraph.loops import LoopCall, dissolve
+from nbgraph.op import REGISTRY
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.repeats import unroll
 from nbgraph.seal import commit, draft
-from nbgraph.trace import LOCK, AliasCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of, leaf, new_node
+from nbgraph.trace import (
+    LOCK,
+    AliasCall,
+    JoinCall,
+    Node,
+    RepeatCall,
+    SplitCall,
+    _next_seq,
+    alias_of,
+    leaf,
+    new_node,
+    record,
+)
 
 Array = np.ndarray[Any, Any]
 #: From nodes in place of a part's arguments (and an engine, if it is to run): the nodes of its results, and what else
@@ -141,26 +154,33 @@ class ReplayCall:
         args = [alias_of(i) for i in part.inputs[: part.n]]
         made = part.run_again(args)
         ends = [*args, *part.inputs[part.n :]]  # one may depend on another: the derivatives here are partial ones
-        found = vjp(
+        pulled = vjp(
             [(made[s], ct) for s, ct in zip(self.slots, self.inputs[:n_cts], strict=True)],
             [ends[k] for k in self.mask],
             ends,
         )
+        found = [_zeros_like(ends[k]) if g is None else g for k, g in zip(self.mask, pulled, strict=True)]
         with LOCK:  # what stands below an alias is sealed
-            for d in draft([g for g in found if g is not None]):
+            for d in draft(found):
                 commit(d, None)
-        _renumber([g for g in found if g is not None], start, self.seq, vjp)
+        _renumber(found, start, self.seq, vjp)
         of = dict(zip(self.mask, found, strict=True))
         for k, reference in self.nodes:
             node = reference()
             if node is not None and node.call is self:  # else an earlier attempt, interrupted, came so far
-                alias = AliasCall(_or_zeros(of[k], node))
+                alias = AliasCall(of[k])
                 alias.seq = self.seq
                 node.call, node.slot = alias, 0
 
 
-def _or_zeros(node: Node | None, like: Node) -> Node:
-    return leaf(np.zeros(like.type.shape, like.type.dtype), False) if node is None else node
+def _zeros_like(node: Node) -> Node:
+    t = node.type
+    if t.concrete:
+        return leaf(np.zeros(t.shape, t.dtype), False)
+    zero = leaf(np.zeros((), t.dtype), False)
+    op, sizes = REGISTRY["broadcast_to"].bind([zero.type], shape=t.shape)
+    made: Node = record(op, (zero,), sizes)
+    return made
 
 
 def plain_call(node: Node, vjp: Vjp, parts: bool = False) -> Any:

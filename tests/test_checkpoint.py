@@ -479,3 +479,15 @@ def test_a_derivative_by_a_result() -> None:
     z = y * y + x
     close(z.grad(y), 2 * np.exp(0.5))
     close(z.grad(x), 2 * np.exp(1.0) + 1)
+
+
+def test_second_derivatives_where_an_argument_is_not_used_at_any_size() -> None:
+    x, y = (nbg.TracedTensor.placeholder((name,), name=name) for name in "nm")
+    slopes = nbg.checkpoint(lambda x, y: nbg.sum(nbg.sin(x)))(x, y).grad([x, y], allow_unused=True)
+    second = nbg.sum(slopes[0] * x).grad([x, y], allow_unused=True)
+    for n, m in ((3, 2), (1, 1)):
+        a, b = np.arange(1.0, n + 1), np.ones(m)
+        by_x, by_y, unused = nbg.eval(*second, slopes[1], bindings={x: a, y: b})
+        np.testing.assert_allclose(by_x, np.cos(a) - a * np.sin(a))
+        np.testing.assert_array_equal(by_y, np.zeros(m))
+        np.testing.assert_array_equal(unused, np.zeros(m))
