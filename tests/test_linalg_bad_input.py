@@ -40,7 +40,8 @@ SYSTEM = {
 }  # fmt: skip
 OTHER = {  # their own rows below
     "ishermitian", "issymmetric",
-    "block_diag", "circulant", "companion", "convolution_matrix", "dft", "hadamard", "hankel", "hilbert", "khatri_rao",
+    "block_diag", "circulant", "companion", "convolution_matrix", "dft", "fiedler", "fiedler_companion", "hadamard",
+    "hankel", "helmert", "hilbert", "invhilbert", "invpascal", "khatri_rao", "leslie",
     "pascal",
     "solve_continuous_lyapunov", "solve_discrete_lyapunov", "toeplitz", "solve_toeplitz", "matmul_toeplitz",
     "cross", "householder_product", "matmul", "matrix_rank", "multi_dot", "norm", "outer", "solve_sylvester",

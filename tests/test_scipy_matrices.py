@@ -135,3 +135,46 @@ def test_subspace_angles():
     assert np.isnan(linalg.subspace_angles(dependent, OTHER).eval(NEVER)).all()
     assert np.isnan(linalg.subspace_angles(OTHER.T, TALL[:3]).eval(NEVER)).all()
     check_grads(linalg.subspace_angles, (TALL, OTHER), order=2, engine=NEVER)
+
+
+def test_matrices_that_have_a_name():
+    for n in (1, 2, 5, 8):
+        agree("helmert", n)
+        agree("helmert", n, full=True)
+        agree("invhilbert", n)
+        agree("invhilbert", n, exact=True)
+        for kind in ("symmetric", "lower", "upper"):
+            agree("invpascal", n, kind)
+        agree("fiedler", A.ravel()[:n])
+        agree("fiedler_companion", A.ravel()[: n + 1])
+    agree("leslie", A[0], E[0, :3])
+    agree("invpascal", 30, exact=False)
+    c = np.poly([1.0, -2.0, 3.0, 0.5])
+    roots = linalg.eigvals(linalg.fiedler_companion(c)).eval(NEVER)
+    np.testing.assert_allclose(np.sort(roots.real), [-2.0, 0.5, 1.0, 3.0], rtol=1e-10)
+    for f in (linalg.fiedler_companion, linalg.fiedler, lambda x: linalg.leslie(x, x[1:])):
+        check_grads(f, (c,), order=2, engine=NEVER)
+    for wrong in (lambda: linalg.helmert(0), lambda: linalg.invhilbert(15, exact=True), lambda: linalg.invpascal(-1),
+                  lambda: linalg.leslie([1.0], []), lambda: linalg.fiedler(A), lambda: linalg.fiedler_companion([2.0]),
+                  lambda: linalg.invpascal(3, "x"), lambda: linalg.eig_banded(A[0]), lambda: linalg.eig_banded(A[:0]),
+                  lambda: linalg.eigvals_banded(A, select="x"),
+                  lambda: linalg.eigvals_banded(A, select="i")):  # fmt: skip
+        with pytest.raises(ShapeError):
+            wrong()
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_eigenvalues_of_bands(lower, count):
+    for bands in (A[:count], C[:count]):
+        agree("eigvals_banded", bands, lower=lower)
+        agree("eigvals_banded", bands, lower=lower, select="i", select_range=(1, 2))
+        w, v = evaluated(linalg.eig_banded(bands, lower=lower))
+        want, vectors = scipy.linalg.eig_banded(bands, lower=lower)
+        np.testing.assert_allclose(w, want, atol=1e-12)
+        np.testing.assert_allclose(abs(v), abs(vectors), atol=1e-10)
+    check_grads(lambda x: linalg.eigvals_banded(x, lower=lower), (A[:count],), order=2, engine=NEVER)
+
+
+def test_solve_lyapunov():
+    agree("solve_lyapunov", A, E)

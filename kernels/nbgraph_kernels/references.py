@@ -3,8 +3,8 @@ with.
 
 In:    arrays [..., n, n] and [..., n, nrhs] of float32, float64, complex64 or complex128.
 Out:   new C-contiguous arrays, the same bits that the kernels give.
-Holds: the same drivers, column-major copies and LWORK as in `lapack`; small eigenvalue problems go to the kernel
-       itself. numba is not imported.
+Holds: the same drivers, column-major copies and LWORK as in `lapack`; small eigenvalue problems go to
+       `references_small`. numba is not imported.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 In:    arrays [..., m, n] of float32, float64, complex64 or complex128.
 Out:   new C-contiguous arrays, the same bits that the kernels give.
-Holds: the same routines on the same layouts with the same LWORK; small spectra go to the kernels themselves. numba is
-       not imported.
+Holds: the same routines on the same layouts with the same LWORK; small spectra go to `references_small`. numba is not
+       imported.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ In:    w, v, a: addresses of n numbers, of the vectors' matrix, of a matrix of w
 Out:   1 and w, ascending, and v, whose columns are the eigenvectors; or 0, and nothing is written: sums that are NaN,
        infinite, or near overflow or underflow, or no convergence. Then LAPACK is to be asked.
 Holds: at these orders it takes less time than LAPACK (docs/design/0027). Single precision is computed in double.
-       `references` calls the kernel itself, so vectors are the same under both tiers.
+       `references` calls the kernel, or runs this code in Python: vectors are the same under both tiers.
 Source: Householder's tridiagonalisation and implicit QL steps: Golub and Van Loan, Matrix Computations, sections 8.3.1
        and 8.3.3; EISPACK htridi, imtql2; LAPACK xSYTD2, xSTEQR, whose test of convergence is taken.
 """

@@ -25,6 +25,7 @@ from nbgraph.linalg.factors import PLU, LuFactors, LuFactorsInfo, lu, lu_factor,
 from nbgraph.linalg.functions import SchurResult, expm, fractional_matrix_power, logm, schur, solve_sylvester, sqrtm
 from nbgraph.linalg.inverses import ResultInfo, inv, inv_ex, solve_ex
 from nbgraph.linalg.least_squares import LstsqResult, lstsq, matrix_rank, pinv
+from nbgraph.linalg.named_matrices import fiedler, fiedler_companion, helmert, invhilbert, invpascal, leslie
 from nbgraph.linalg.norms import cond, matrix_norm, norm, vector_norm
 from nbgraph.linalg.products import (
     diagonal,
@@ -99,16 +100,22 @@ __all__ = [
     "eigvals",
     "eigvalsh",
     "expm",
+    "fiedler",
+    "fiedler_companion",
     "fractional_matrix_power",
     "hadamard",
     "hankel",
+    "helmert",
     "hilbert",
     "householder_product",
     "inv",
     "inv_ex",
+    "invhilbert",
+    "invpascal",
     "ishermitian",
     "issymmetric",
     "khatri_rao",
+    "leslie",
     "logm",
     "lstsq",
     "lu",

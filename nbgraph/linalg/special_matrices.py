@@ -14,7 +14,7 @@ import numpy as np
 from nbgraph import api
 from nbgraph.errors import ShapeError, named
 from nbgraph.linalg.functions import expm, solve_sylvester
-from nbgraph.linalg.stacks import identity_like, square
+from nbgraph.linalg.stacks import identity_like, square, vector
 from nbgraph.linalg.systems import solve
 from nbgraph.promote import common, operand
 
@@ -41,14 +41,6 @@ def block_diag(*arrs: Any) -> TracedTensor:
     return api.concatenate(rows)
 
 
-def _vector(name: str, v: Any, position: int = 0) -> TracedTensor:
-    x = operand(v)
-    if x.type.ndim != 1 or not isinstance(x.type.shape[0], int) or x.type.shape[0] == 0:
-        wanted = "a vector of known size, not empty"
-        raise ShapeError("wrong shape", operation=name, position=position, got=x.type.shape, wanted=wanted)
-    return x
-
-
 @named
 def toeplitz(c: Any, r: Any = None) -> TracedTensor:
     """The matrix of constant diagonals with first column c and first row r, conj(c) by default; r[0] is not used.
@@ -56,8 +48,8 @@ def toeplitz(c: Any, r: Any = None) -> TracedTensor:
     >>> toeplitz([1, 2, 3]).tolist()
     [[1, 2, 3], [2, 1, 2], [3, 2, 1]]
     """
-    column = _vector("toeplitz", c)
-    row = api.conj(column) if r is None else _vector("toeplitz", r, 1)
+    column = vector("toeplitz", c)
+    row = api.conj(column) if r is None else vector("toeplitz", r, 1)
     column, row = common(column, row)
     n, m = len(column), len(row)
     place = np.arange(n)[:, None] - np.arange(m)
@@ -94,8 +86,8 @@ def hankel(c: Any, r: Any = None) -> TracedTensor:
     >>> hankel([1, 2]).tolist()
     [[1, 2], [2, 0]]
     """
-    column = _vector("hankel", c)
-    row = api.zeros_like(column) if r is None else _vector("hankel", r, 1)
+    column = vector("hankel", c)
+    row = api.zeros_like(column) if r is None else vector("hankel", r, 1)
     column, row = common(column, row)
     return api.take(api.concatenate([column, row[1:]]), np.arange(len(column))[:, None] + np.arange(len(row)))
 
@@ -107,7 +99,7 @@ def circulant(c: Any) -> TracedTensor:
     >>> circulant([1, 2, 3]).tolist()
     [[1, 3, 2], [2, 1, 3], [3, 2, 1]]
     """
-    v = _vector("circulant", c)
+    v = vector("circulant", c)
     n = len(v)
     return api.take(v, (np.arange(n)[:, None] - np.arange(n)) % n)
 
@@ -119,7 +111,7 @@ def companion(a: Any) -> TracedTensor:
     >>> companion([1.0, -3.0, 2.0]).tolist()
     [[3.0, -2.0], [1.0, 0.0]]
     """
-    c = _vector("companion", a)
+    c = vector("companion", a)
     n = len(c) - 1
     if n < 1:
         raise ShapeError(
@@ -136,7 +128,7 @@ def convolution_matrix(a: Any, n: int, mode: str = "full") -> TracedTensor:
     >>> convolution_matrix([1, 2], 2).tolist()
     [[1, 0], [2, 1], [0, 2]]
     """
-    v, count = _vector("convolution_matrix", a), operator.index(n)
+    v, count = vector("convolution_matrix", a), operator.index(n)
     m = len(v)
     bounds = {"full": (0, m + count - 1), "same": ((min(m, count) - 1) // 2, max(m, count))}
     bounds["valid"] = (min(m, count) - 1, max(m, count) - min(m, count) + 1)

@@ -32,6 +32,15 @@ def square(name: str, a: Any, position: int = 0) -> TracedTensor:
     return x
 
 
+def vector(name: str, v: Any, position: int = 0) -> TracedTensor:
+    """One vector whose size is a number other than 0."""
+    x = operand(v)
+    if x.type.ndim != 1 or not isinstance(x.type.shape[0], int) or x.type.shape[0] == 0:
+        wanted = "a vector of known size, not empty"
+        raise ShapeError("wrong shape", operation=name, position=position, got=x.type.shape, wanted=wanted)
+    return x
+
+
 def system(name: str, a: Any, b: Any) -> tuple[TracedTensor, TracedTensor, bool]:
     """a[..., n, n] and b[..., n, k] with equal batch dimensions, and whether b was one vector [n]."""
     a, b = (to_inexact(x) for x in common(a, b))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbgraph import api, linalg
-from nbgraph.errors import named
+from nbgraph.errors import ShapeError, named
+from nbgraph.linalg.stacks import matrix
 from nbgraph.promote import common
 from nbgraph.scipy.linalg.keywords import adjoint, assumed, check_driver, refuse
 
@@ -200,15 +201,20 @@ def eigh_tridiagonal(
     >>> eigh_tridiagonal([2.0, 2.0], [0.0], eigvals_only=True).tolist()
     [2.0, 2.0]
     """
-    if select not in ("a", "i", "v", 0, 1, 2):
-        refuse("eigh_tridiagonal", "select", select, "'a', 'i' or 'v'")
-    if select not in ("a", 0) and select_range is None:
-        refuse("eigh_tridiagonal", "select_range", select_range, f"a pair, with select={select!r}")
+    chosen = _selected("eigh_tridiagonal", select, select_range)
     main, beside = common(d, e)
     a = api.diag(main) + api.diag(beside, -1) + api.diag(beside, 1)
-    which: Any = {"i": {"subset_by_index": select_range}, "v": {"subset_by_value": select_range}}
-    chosen = which.get({1: "v", 2: "i"}.get(select, select), {})  # type: ignore[call-overload]
     return eigh(a, eigvals_only=eigvals_only, **chosen)
+
+
+def _selected(name: str, select: Any, select_range: Any) -> Any:
+    """Keywords of `eigh` for those of SciPy's functions of bands."""
+    if select not in ("a", "i", "v", 0, 1, 2):
+        refuse(name, "select", select, "'a', 'i' or 'v'")
+    if select not in ("a", 0) and select_range is None:
+        refuse(name, "select_range", select_range, f"a pair, with select={select!r}")
+    which: Any = {"i": {"subset_by_index": select_range}, "v": {"subset_by_value": select_range}}
+    return which.get({1: "v", 2: "i"}.get(select, select), {})
 
 
 @named
@@ -227,4 +233,51 @@ def eigvalsh_tridiagonal(
     [2.0, 3.0]
     """
     found: TracedTensor = eigh_tridiagonal(d, e, True, select, select_range)
+    return found
+
+
+@named
+def eig_banded(
+    a_band: Any,
+    lower: bool = False,
+    eigvals_only: bool = False,
+    overwrite_a_band: bool = False,
+    select: str = "a",
+    select_range: Any = None,
+    max_ev: int = 0,
+    check_finite: bool = True,
+) -> Any:
+    """(w, v) of the Hermitian matrix whose bands are a_band[u + 1, n]: `a_band[u + i - j, j]` of the upper half, or
+    `a_band[i - j, j]` of the `lower` one; or w alone. The matrix is made. `select`: as in `eigh_tridiagonal`.
+
+    >>> eig_banded([[0.0, 0.0], [3.0, 1.0]], eigvals_only=True).tolist()
+    [1.0, 3.0]
+    """
+    chosen, bands = _selected("eig_banded", select, select_range), matrix("eig_banded", a_band)
+    count, n = bands.type.shape[-2:]
+    if bands.type.ndim != 2 or not isinstance(count, int) or count == 0:
+        wanted = "a matrix of a known number of bands, one or more"
+        raise ShapeError("wrong shape", operation="eig_banded", position=0, got=bands.type.shape, wanted=wanted)
+    a = api.diag(bands[0 if lower else count - 1])
+    for k in range(1, count if not isinstance(n, int) else min(count, n)):
+        below = api.diag(bands[k, : n - k] if lower else api.conj(bands[count - 1 - k, k:]), -k)
+        a = a + below + adjoint(below)
+    return eigh(a, eigvals_only=eigvals_only, **chosen)
+
+
+@named
+def eigvals_banded(
+    a_band: Any,
+    lower: bool = False,
+    overwrite_a_band: bool = False,
+    select: str = "a",
+    select_range: Any = None,
+    check_finite: bool = True,
+) -> TracedTensor:
+    """The w of `eig_banded`.
+
+    >>> eigvals_banded([[3.0, 1.0]]).tolist()
+    [1.0, 3.0]
+    """
+    found: TracedTensor = eig_banded(a_band, lower, True, select=select, select_range=select_range)
     return found
