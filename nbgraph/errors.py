@@ -51,9 +51,23 @@ _KERNELS = f"{os.sep}nbgraph_kernels{os.sep}"
 _LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(np.__file__), "<frozen", "<__array_function__")
 #: Modules that work on the graph: what goes wrong there is a fault of the library's.
 _INNER = {
-    *("backward", "batch", "chains", "interpreter", "native", "pairs"),
-    *("routes", "runners", "schedule", "series", "straight"),
-    *("derive", "inline", "match", "parts", "path", "picks", "plans", "repeats", "roll", "seal", "stretch", "turns"),
+    *("backward", "batch", "chains", "commits", "interpreter", "native", "pairs", "rows"),
+    *("routes", "runners", "schedule", "series", "small", "straight", "tiled", "topped"),
+    *(
+        "again",
+        "derive",
+        "inline",
+        "match",
+        "parts",
+        "path",
+        "picks",
+        "plans",
+        "repeats",
+        "roll",
+        "seal",
+        "stretch",
+        "turns",
+    ),
 }
 #: What the code that the library generates gives for its file.
 GENERATED = "<nbgraph>"
