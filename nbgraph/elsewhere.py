@@ -6,6 +6,7 @@ In: a name that is no attribute. Out: the error that says what to write instead 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 OF_TENSORS = {
     "backward": "loss.grad(x) is the gradient, a tensor; nothing accumulates",
@@ -39,3 +40,14 @@ def missing(owner: str, name: str, hints: Mapping[str, str]) -> AttributeError:
     """The error for a name that `owner` does not have."""
     hint = hints.get(name)
     return AttributeError(f"{owner} has no attribute {name!r}" + (f": {hint}" if hint else ""), name=name)
+
+
+class Missing:
+    """In the place of an attribute: there is none. (A class with `__getattr__` would have slower attributes, all of
+    them.)"""
+
+    def __init__(self, owner: str, name: str, hints: Mapping[str, str]) -> None:
+        self._told = owner, name, hints
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        raise missing(*self._told)

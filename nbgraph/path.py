@@ -230,14 +230,16 @@ class Path:
 
         They wait no longer.
         """
-        waiting, found = self._waiting, self._found
+        waiting, found, here, inner = self._waiting, self._found, self.here, self._inner
         taken: list[tuple[int, int]] = []
         beside: Any = None
 
         def admits(older: FragmentCall) -> bool:
             nonlocal beside
             key = id(older)
-            if older.seq < self.oldest or self._is_cut(older) or (waiting and -waiting[0][0] > older.seq):
+            if older.seq < self.oldest or key in here or (waiting and -waiting[0][0] > older.seq):
+                return False
+            if inner and self._again(older):
                 return False
             others = found[key][2] if key in found else _NOTHING
             if beside is None:

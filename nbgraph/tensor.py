@@ -11,7 +11,7 @@ import math
 import operator
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from nbgraph import api, dispatch, gradients, pickling
 from nbgraph.api.indexing import getitem
 from nbgraph.api.products import MATMULS
 from nbgraph.dims import DimExpr, dim
-from nbgraph.elsewhere import OF_TENSORS, missing
+from nbgraph.elsewhere import OF_TENSORS, Missing
 from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import ConcretizationError, ShapeError, not_an_engine
 from nbgraph.op import REGISTRY
@@ -182,10 +182,8 @@ class TracedTensor(Node):
         """
         return At(self)
 
-    if not TYPE_CHECKING:  # else every name would be an attribute to a type checker
-
-        def __getattr__(self, name):
-            raise missing("a TracedTensor", name, OF_TENSORS)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in OF_TENSORS]
 
     # -- values -------------------------------------------------------------------------------------------------------
 
@@ -438,6 +436,8 @@ class TracedTensor(Node):
         return pickling.reduce(self)
 
 
+for _name in OF_TENSORS:
+    setattr(TracedTensor, _name, Missing("a TracedTensor", _name, OF_TENSORS))
 set_handle(TracedTensor)
 
 

@@ -32,6 +32,8 @@ Array = np.ndarray[Any, Any]
 LARGEST = 2**13
 #: What Python spends on a call is little beside what it computes where it has so many operations.
 LONG = 256
+#: So many calls of one fragment, one after another, are a loop, whatever else there is.
+ALIKE = 64
 #: Operands and results of a call that has a route (`runners.Compiled` has 64 words for them, and for sizes).
 MANY = 40
 
@@ -64,8 +66,9 @@ def _adds_up_in_a_pair(calls: Sequence[Any]) -> bool:
 
 
 def _below(targets: Sequence[Node], home: Mapping[int, FragmentCall]) -> list[Any] | None:
-    """The calls below targets; None where one of them is large, or of another kind."""
+    """The calls below targets; None where one of them is large, or of another kind, or many are met that are alike."""
     stack, seen, calls = list(targets), set[int](), list[Any]()
+    last, alike = None, 0
     while stack:
         node = stack.pop()
         if node.data is not None or (node := unaliased(node)).data is not None:
@@ -74,8 +77,10 @@ def _below(targets: Sequence[Node], home: Mapping[int, FragmentCall]) -> list[An
         if id(call) in seen:
             continue
         seen.add(id(call))
-        if not _is_small(call, node, home):
+        alike = alike + 1 if call.__class__ is FragmentCall and call.fragment is last else 0
+        if alike == ALIKE or not _is_small(call, node, home):
             return None
+        last = call.fragment if call.__class__ is FragmentCall else None
         calls.append(call)
         stack += call.inputs
         if type(call) is RepeatCall:
@@ -93,7 +98,9 @@ def _is_small(call: Any, node: Node, home: Mapping[int, FragmentCall]) -> bool:
     if type(call) is FragmentCall:
         waits, few = bool(call.nodes) or node.op is not None, len(call.inputs) + len(call.nodes or ()) < MANY
         return waits and few and len(call.fragment.instrs) < LONG and all(type(w) is int for w in call.words)
-    return type(call) is SumCall or (type(call) is RepeatCall and type(call.rest) is not LoopRun)
+    if type(call) is RepeatCall:
+        return type(call.rest) is not LoopRun and (call.rest.steps < ALIKE or call.calls[0].nodes is None)
+    return type(call) is SumCall
 
 
 def _calls_before(call: RepeatCall) -> Iterator[FragmentCall]:
