@@ -64,7 +64,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("f", [branches, inner])
 def test_as_by_the_general_path(f: Any, evals: bool, jit: str, used: list[int], monkeypatch: Any) -> None:
     got = derivatives(f, nbg.Engine(jit=jit, cache_dir=None), evals)
-    assert max(used) > 20 or (f is inner and evals)
+    assert max(used, default=0) > 20 or (f is inner and evals)
     monkeypatch.setattr(core, "in_order", lambda *_: None)
     for value, want in zip(got, derivatives(f, nbg.Engine(jit="never"), evals), strict=True):
         np.testing.assert_allclose(value, want, rtol=1e-11, atol=1e-14)

@@ -25,13 +25,15 @@ from nbgraph.memory import copy, zeros
 from nbgraph.repeats import SHORTEST, LoopRun, added_up
 from nbgraph.seal import Draft, commit
 from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, unaliased, value_of
-from nbgraph.turns import fuse, may_be_part
+from nbgraph.turns import LONGEST, fuse, may_be_part
 
 Array = np.ndarray[Any, Any]
 #: Bytes of an array at most: of larger ones it pays to know where each of them can be used again.
 LARGEST = 2**13
 #: What Python spends on a call is little beside what it computes where it has so many operations.
 LONG = 256
+#: Fewer calls than these gain little; and of more this part at most goes on as a period before.
+FEW, MOST = 48, 0.65
 #: So many calls of one fragment, one after another, are a loop, whatever else there is.
 ALIKE = 64
 #: Operands and results of a call that has a route (`runners.Compiled` has 64 words for them, and for sizes).
@@ -49,12 +51,22 @@ def in_order(targets: Sequence[Node], drafts: Sequence[Draft]) -> list[Any] | No
         return None
     calls.sort(key=_seq)
     plain = [c for c in calls if type(c) is FragmentCall and c.origin is None]
-    if 2 * sum(_lengths_of_loops(plain, home)) > len(plain):
+    if 2 * sum(_lengths_of_loops(plain, home)) > len(plain) or _is_periodic(calls):
         return None
     if _adds_up_in_a_pair(calls):
         return None
     parts = [c for c in plain if c.nodes is not None and may_be_part(c)]  # turns are made of what is sealed
     return None if len(parts) >= 2 * SHORTEST and fuse(parts, {}) else calls
+
+
+def _is_periodic(calls: Sequence[Any]) -> bool:
+    """Whether most calls are of the fragment of the one a period before: loops, or one of several by turns; or whether
+    a gradient has so few that it is not told."""
+    known: dict[Any, int] = {}
+    kinds = np.array([known.setdefault(c.fragment, len(known)) for c in calls if type(c) is FragmentCall])
+    if len(kinds) < FEW:  # a schedule puts more of a gradient together
+        return any(c.origin is not None for c in calls if type(c) is FragmentCall)
+    return any(np.mean(kinds[p:] == kinds[:-p]) > MOST for p in range(1, LONGEST + 1))
 
 
 def _adds_up_in_a_pair(calls: Sequence[Any]) -> bool:
