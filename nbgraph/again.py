@@ -9,11 +9,12 @@ operations that are the same have the same key in both (`nbgraph.keys`), which i
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbgraph.plans import Piece, recomputed, slots_within
 from nbgraph.trace import FragmentCall, Node
+from nbgraph.turns import TAKEN
 
 #: Of calls that were derived from a piece of a call, that call and the piece.
 PIECES: weakref.WeakKeyDictionary[FragmentCall, tuple[FragmentCall, Piece]] = weakref.WeakKeyDictionary()
@@ -30,8 +31,18 @@ def made_again(call: FragmentCall, here: Mapping[int, Mapping[int, Node]]) -> di
         call = original
     known: dict[int, Node] = {}
     for original, slots in reversed(steps):
-        known = {slots[s]: node for s, node in {**here.get(id(original), {}), **known}.items() if s in slots}
+        known = {slots[s]: node for s, node in {**_values(original, here), **known}.items() if s in slots}
     return known
+
+
+def _values(call: FragmentCall, here: Mapping[int, Mapping[int, Node]]) -> Mapping[int, Node]:
+    """Nodes of `here` that are values of a call, by slot; of one in whose place there is a round, of that."""
+    places: Sequence[int] | None = None
+    while call in TAKEN:
+        call, slots = TAKEN[call]
+        places = slots if places is None else [slots[p] for p in places]
+    found = here.get(id(call), {})
+    return found if places is None else {s: found[p] for s, p in enumerate(places) if p in found}
 
 
 def _slots_of_original(call: FragmentCall) -> tuple[Any, Mapping[int, int]]:

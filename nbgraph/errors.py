@@ -53,21 +53,8 @@ _LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(np.__file__), "<froz
 _INNER = {
     *("backward", "batch", "chains", "commits", "interpreter", "native", "pairs", "rows"),
     *("routes", "runners", "schedule", "series", "small", "straight", "tiled", "topped"),
-    *(
-        "again",
-        "derive",
-        "inline",
-        "match",
-        "parts",
-        "path",
-        "picks",
-        "plans",
-        "repeats",
-        "roll",
-        "seal",
-        "stretch",
-        "turns",
-    ),
+    *("again", "derive", "inline", "match", "parts", "path", "picks", "plans"),
+    *("repeats", "roll", "seal", "stretch", "turns"),
 }
 #: What the code that the library generates gives for its file.
 GENERATED = "<nbgraph>"

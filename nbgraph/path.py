@@ -27,7 +27,7 @@ from nbgraph.seal import commit, draft
 from nbgraph.settle import settle
 from nbgraph.stretch import Pauses
 from nbgraph.trace import LOCK, AliasCall, Dropped, FragmentCall, JoinCall, Node, SumCall
-from nbgraph.turns import fuse, may_be_part
+from nbgraph.turns import fuse, may_be_part, to_round
 from nbgraph.types import Size
 
 Key = tuple[int, Any]
@@ -94,6 +94,7 @@ class Path:
         seal([n for n in (*outputs, *wrt) if n.op is not None])
         for w in (*wrt, *ends):  # before it is known by what it is a value of
             plain_call(w, vjp, self.runs)
+            to_round(w)
             if type(w.call) is LoopCall:
                 dissolve(w.call)
         self.wrt = {key_of(w): w for w in wrt}
@@ -174,6 +175,8 @@ class Path:
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what calls nodes are values of."""
         for node in nodes:
+            if self._inner:  # else it does not matter which of two calls that are the same it is a value of
+                to_round(node)
             call = node.call if type(node.call) in _PLAIN else plain_call(node, self._vjp, self.runs)
             key = (id(call), node.slot) if type(call) is FragmentCall else key_of(node)
             self.met.add(key)

@@ -42,6 +42,9 @@ class Round(NamedTuple):
 
 
 _type = attrgetter("type")
+#: Of a call that lives on, by values that nobody knew of or by others derived from it: the round in its place, and
+#: which slots its own are there.
+TAKEN: weakref.WeakKeyDictionary[FragmentCall, tuple[FragmentCall, tuple[int, ...]]] = weakref.WeakKeyDictionary()
 #: By fragments, wiring and kinds of operands. Guarded by `LOCK`.
 _ROUNDS: dict[Any, Round] = {}
 _ROUNDS_LIMIT = 512
@@ -60,6 +63,13 @@ def fuse(calls: Sequence[FragmentCall], nodes: Mapping[int, Sequence[Node]]) -> 
                 _replace(parts, made, outside, nodes)
             fused = True
     return fused
+
+
+def to_round(node: Node) -> None:
+    """Makes a node that was left with a part of a round a value of the round. Needs the lock."""
+    while type(node.call) is FragmentCall and node.call in TAKEN:
+        node.call, slots = TAKEN[node.call]
+        node.slot = slots[node.slot]
 
 
 def may_be_part(call: FragmentCall) -> bool:
@@ -215,7 +225,8 @@ def _replace(
         call.nodes = [(s, weakref.ref(n)) for s, n in live.values() if n.data is None]
     for slot, node in live.values():
         node.call, node.slot = call, slot
-    for part in parts:
+    for part, slots in zip(parts, made.slots, strict=True):
+        TAKEN[part] = call, slots
         if part.nodes is not None:
             part.nodes = []
 

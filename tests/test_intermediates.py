@@ -108,3 +108,33 @@ def test_tangents_too() -> None:
     z = nbg.sin(x * x)
     g = nbg.sum(z * z).grad(x)
     np.testing.assert_allclose(g.jvp(z, np.ones(3)).eval(), 4 * X * np.cos(X * X), rtol=1e-12)
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_calls_that_another_gradient_put_together(between: bool) -> None:
+    """Functions by turns become rounds; what was derived of their parts before knows it."""
+    engine = nbg.Engine(jit="never")
+
+    def derivatives(wrap: Any, between: bool) -> list[Any]:
+        a, x, held = T(A), T(X), []
+        product, f, g = (
+            wrap(lambda a, x: a @ x),
+            wrap(lambda u: nbg.sin(u) + 0.1 * u * u),
+            wrap(lambda a, x: x + a.T @ x),
+        )
+        size = None
+        for k in range(48):
+            if k % 2:
+                x = 0.1 * g(a, x)
+            else:
+                held.append(product(a, x))
+                x = f(held[-1])
+            x.eval(engine)
+            if k == 6:
+                size = nbg.sum(nbg.sum(x**3).grad(a) ** 2)
+        if between:
+            nbg.sum(x * x).grad(a).eval(engine)
+        return nbg.eval(*(size + nbg.sum(x**2)).grad([held[2], a]), engine=engine)
+
+    for value, want in zip(derivatives(lambda f: f, between), derivatives(nbg.jit, False), strict=True):
+        np.testing.assert_allclose(value, want, rtol=1e-11)

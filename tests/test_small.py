@@ -94,6 +94,22 @@ def test_cotangents_are_not_kept(used: list[int]) -> None:
     np.testing.assert_allclose(sum(term.eval(engine) for term in by_a.call.inputs), first, rtol=1e-11)
 
 
+def test_one_result_for_two_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cotangent of p + q is that of both: it goes into two sums, and nothing is run again."""
+    ran: list[bool] = []
+    meaning = small.run_in_order
+    monkeypatch.setattr(core, "run_in_order", lambda *given: ran.append(meaning(*given)) or ran[-1])
+    engine, a, p, q, x = nbg.Engine(jit="never"), T(A), T(X), T(-0.5 * X), T(X)
+    for k in range(150):
+        x = nbg.tanh(a @ x + (p + q)) if TAKEN[k] else 0.5 * x + 0.1 * nbg.sin(a.T @ x) + (p + q)
+        x.eval(engine)
+    by_p, by_q = nbg.eval(*nbg.sum(x**2).grad([p, q]), engine=engine)
+    assert ran == [True]
+    np.testing.assert_array_equal(by_p, by_q)
+    monkeypatch.setattr(core, "in_order", lambda *_: None)
+    np.testing.assert_allclose(nbg.sum(x**2).grad(p).eval(engine), by_p, rtol=1e-11)
+
+
 def test_large_arrays_and_loops_are_not_run_one_by_one(used: list[int]) -> None:
     engine = nbg.Engine(jit="never")
     a, x = T(np.eye(64) / 2), T(np.ones(64))

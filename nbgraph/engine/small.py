@@ -32,7 +32,7 @@ Array = np.ndarray[Any, Any]
 LARGEST = 2**13
 #: What Python spends on a call is little beside what it computes where it has so many operations.
 LONG = 256
-#: Fewer calls than these gain little; and of more this part at most goes on as a period before.
+#: Gradients of fewer calls gain little; and of so many or more this part at most goes on as a period before.
 FEW, MOST = 48, 0.65
 #: So many calls of one fragment, one after another, are a loop, whatever else there is.
 ALIKE = 64
@@ -51,21 +51,21 @@ def in_order(targets: Sequence[Node], drafts: Sequence[Draft]) -> list[Any] | No
         return None
     calls.sort(key=_seq)
     plain = [c for c in calls if type(c) is FragmentCall and c.origin is None]
-    if 2 * sum(_lengths_of_loops(plain, home)) > len(plain) or _is_periodic(calls):
+    if 2 * sum(_lengths_of_loops(plain, home)) > len(plain):
         return None
+    fragments = [c.fragment for c in calls if type(c) is FragmentCall]
+    if _is_periodic(fragments) if len(fragments) >= FEW else len(plain) < len(fragments):
+        return None  # of a short gradient a schedule puts more together
     if _adds_up_in_a_pair(calls):
         return None
     parts = [c for c in plain if c.nodes is not None and may_be_part(c)]  # turns are made of what is sealed
     return None if len(parts) >= 2 * SHORTEST and fuse(parts, {}) else calls
 
 
-def _is_periodic(calls: Sequence[Any]) -> bool:
-    """Whether most calls are of the fragment of the one a period before: loops, or one of several by turns; or whether
-    a gradient has so few that it is not told."""
+def _is_periodic(fragments: Sequence[Any]) -> bool:
+    """Whether most calls are of the fragment of the one a period before: loops, or one of several by turns."""
     known: dict[Any, int] = {}
-    kinds = np.array([known.setdefault(c.fragment, len(known)) for c in calls if type(c) is FragmentCall])
-    if len(kinds) < FEW:  # a schedule puts more of a gradient together
-        return any(c.origin is not None for c in calls if type(c) is FragmentCall)
+    kinds = np.array([known.setdefault(f, len(known)) for f in fragments])
     return any(np.mean(kinds[p:] == kinds[:-p]) > MOST for p in range(1, LONGEST + 1))
 
 
@@ -201,7 +201,8 @@ class _Run:
             if call is None or nodes[k].call.origin is None or nodes[k].call.fragment not in self.many[id(call)]:
                 continue
             alone = getrefcount(nodes[k]) == _ALONE + self.uses[id(nodes[k])] == _ALONE + 1
-            if alone and id(nodes[k]) not in self.targets and nodes[k].slot not in found:
+            once = [node.slot for node in nodes].count(nodes[k].slot) == 1  # another one of the slot needs the value
+            if alone and once and id(nodes[k]) not in self.targets:
                 found[nodes[k].slot] = self._total(call)
                 self.added.add(id(nodes[k]))
         return found

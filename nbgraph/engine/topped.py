@@ -53,9 +53,10 @@ def run_topped(engine: Any, found: Found, base: FragmentCall) -> Array | None:
             slots.append(slot)
             nodes.append(node)
     for x in found.outside:
-        links.append(x.slot if x.call is base else -1)
-        if x.call is not base:
-            arrays.append(x.data)
+        a = x.data
+        links.append(x.slot if a is None and x.call is base else -1)
+        if links[-1] < 0:
+            arrays.append(a)
     if not slots or any(a is None for a in arrays):  # another thread has run it
         return None
     key = (found.key, base.fragment, base.active, base.words, *slots, *links, *[i.type for i in base.inputs])

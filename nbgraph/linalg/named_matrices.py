@@ -20,11 +20,14 @@ from nbgraph.promote import common, operand
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
+_EXACT = ", or exact=False"
 
-def _order(name: str, n: Any, least: int, most: int | None = None) -> int:
+
+def _order(name: str, n: Any, least: int, most: int | None = None, otherwise: str = "") -> int:
+    """A size as an int; above `most` entries are too large, if not `otherwise`."""
     size = operator.index(n)
     if size < least or (most is not None and size > most):
-        wanted = f"{least} or more" if most is None else f"{least} to {most}, so that entries are not too large"
+        wanted = f"{least} or more" if most is None else f"{least} to {most}{otherwise}"
         raise ShapeError("no such size", operation=name, position=0, got=size, wanted=wanted)
     return size
 
@@ -52,7 +55,7 @@ def invhilbert(n: int, exact: bool = False) -> TracedTensor:
     >>> invhilbert(2).tolist()
     [[4.0, -6.0], [-6.0, 12.0]]
     """
-    size = _order("invhilbert", n, 0, 14 if exact else 200)
+    size = _order("invhilbert", n, 0, 14 if exact else 200, _EXACT if exact else "")
 
     def entry(i: int, j: int) -> int:
         # Choi, Tricks or treats with the Hilbert matrix, Amer. Math. Monthly 90, 301 (1983).
@@ -70,7 +73,7 @@ def invpascal(n: int, kind: str = "symmetric", exact: bool = True) -> TracedTens
     >>> invpascal(2).tolist()
     [[2, -1], [-1, 1]]
     """
-    size = _order("invpascal", n, 0, 28 if exact else 500)
+    size = _order("invpascal", n, 0, 28 if exact else 500, _EXACT if exact else "")
     if kind != "symmetric":
         k = np.arange(size)
         signed: TracedTensor = pascal(n, kind, exact) * operand((-1) ** (k[:, None] + k))

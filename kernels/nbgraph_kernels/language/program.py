@@ -42,11 +42,11 @@ class Helper:
 
     __slots__ = ("apart", "flags", "function", "noalias")
 
-    def __call__(self, *values: Any) -> Any:
-        return self.function(*values)
-
     def __init__(self, function: Any, flags: tuple[str, ...], noalias: bool, apart: bool) -> None:
         self.function, self.flags, self.noalias, self.apart = function, flags, noalias, apart
+
+    def __call__(self, *values: Any) -> Any:
+        return self.function(*values)
 
 
 def helper(function: Callable[..., Any], fastmath: Any = (), noalias: bool = False, apart: bool = False) -> Any:
