@@ -302,3 +302,23 @@ def test_numpys_functions_that_write_are_refused():
             write(*(x, 0, 1)[: 2 if write is np.fill_diagonal else 3])
     with pytest.raises(TypeError, match="new tensor"):
         np.put_along_axis(x, np.array([[0]]), 1, 1)
+
+
+# -- lines that are longer than a cache -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 5, 32, 33, 1000])
+def test_long_lines(count):
+    """Elements are asked for ahead of their turn there: all of them are still taken, each once and in order."""
+    rng = np.random.default_rng(count)
+    x, at, u = rng.normal(size=40_000), rng.integers(-40_000, 40_000, count), rng.normal(size=count)
+    at[count // 2 :] = at[: count - count // 2]  # each twice
+    picked, added, put = ENGINES["always"].compile(
+        [leaf(x)[leaf(at)], leaf(x).at[leaf(at)].add(leaf(u)), leaf(x).at[leaf(at)].set(leaf(u))], []
+    )()
+    wanted_sum, wanted = np.zeros_like(x), x.copy()
+    np.add.at(wanted_sum, at, u)
+    wanted[at] = u
+    np.testing.assert_array_equal(picked, x[at])
+    np.testing.assert_array_equal(added, x + wanted_sum)
+    np.testing.assert_array_equal(put, wanted)

@@ -53,6 +53,12 @@ def fetch(pointer: Any, start: Any, count: Any) -> None:
         _prefetch(pointer, first + offset)
 
 
+@helper
+def prefetch_element(pointer: Any, index: Any) -> None:
+    """Asks for the line of memory of an element."""
+    _prefetch(pointer, _byte(pointer, index))
+
+
 @intrinsic
 def _byte(cx: Any, pointer: Any, index: Any) -> Any:
     """The address of an element."""
