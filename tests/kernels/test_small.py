@@ -94,6 +94,20 @@ def test_backward_errors(call: Call, random: Any, dtype: str, n: int) -> None:
             assert (np.diff(s) <= 0).all()
 
 
+@pytest.mark.parametrize("dtype", ["f8", "c16"])
+@pytest.mark.parametrize("n", [2, 6, sizes.SMALL_VALUES])
+def test_graded_either_way(call: Call, random: Any, dtype: str, n: int) -> None:
+    """Small eigenvalues keep their digits whichever end is large; LAPACK's do where the first rows are."""
+    x, scale = random(1, dtype, n, n), np.logspace(0, -5, n)
+    a = scale[:, None] * (x @ x.conj().T + np.eye(n)) * scale
+    b = np.ascontiguousarray(a[::-1, ::-1])
+    (_, w, v), (_, back, turned) = eigh(call, a, dtype), eigh(call, b, dtype)
+    np.testing.assert_allclose(w, np.linalg.eigvalsh(a), rtol=1e-12)
+    np.testing.assert_allclose(back, w, rtol=1e-12)
+    np.testing.assert_allclose(np.abs(turned[::-1]), np.abs(v), rtol=1e-9)
+    np.testing.assert_allclose(eigvalsh(call, a, dtype), w, rtol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c16"])
 def test_near_overflow_and_underflow(call: Call, random: Any, dtype: str) -> None:
     """What cannot be squared goes to LAPACK, which scales; single precision is computed in double."""
