@@ -81,11 +81,8 @@ class Plan(NamedTuple):
 
 def combined(x: TracedTensor, index: Any, how: str, value: Any, axis: int, along: bool) -> TracedTensor:
     """x with value combined into the elements at an index along an axis."""
-    made: TracedTensor
-    if how == "add":
-        made = x + apply("scatter_add", index, value, axis=axis, along=along, n=x.type.shape[axis])
-    else:
-        made = apply(f"scatter_{how}", x, index, value, axis=axis, along=along)
+    name = "add_at" if how == "add" else f"scatter_{how}"
+    made: TracedTensor = apply(name, x, index, value, axis=axis, along=along)
     return made
 
 

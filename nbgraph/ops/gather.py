@@ -1,7 +1,7 @@
 """Gather and scatter: elements picked by integer arrays along an axis, and put back by them.
 
 In: an operand, an index of int64 (negative ones count from the end), and for scatters what is put there.
-Out: the elements; or the operand (for `scatter_add`: zeros) with them combined in, one after another.
+Out: the elements; or the operand (for `scatter_add`: zeros; `add_at` has one) with them combined in, one after another.
 Holds: `axis` and `along` are structure. Not `along`: the index is one-dimensional, and its size is that of the result
 along `axis` (`take`). `along`: the index has the shape of the result (`take_along_axis`). An index out of bounds is
 an error at run time, and nothing is written. `gather` and `scatter_add` are each other's adjoints.
@@ -197,7 +197,7 @@ class _Scatter(_Indexed):
         _, m, inner = _extents(u.type.shape, self.axis)
         strides = self._strides(u.type.shape, index.type)
         addresses = out.address, base, index.address, u.address
-        lw.call(self.name, out.type.code, *addresses, outer, n, m, inner, *strides)
+        lw.call(self.kernel, out.type.code, *addresses, outer, n, m, inner, *strides)
 
     @classmethod
     def samples(cls, code: str, rng: np.random.Generator) -> Iterable[Sample]:
@@ -251,6 +251,31 @@ class ScatterAdd(_Scatter):
             for op, x, index, u in _cases(Gather, code, rng):
                 n = x.shape[op.axis]  # type: ignore[attr-defined]
                 yield Sample(cls(*op._values, n == 1), (index, u), () if n == 1 else (n,))
+
+
+@final
+class AddAt(_Scatter):
+    """x with u added to its elements at the index, one after another, as `numpy.add.at` does."""
+
+    name = "add_at"
+    kernel = "scatter_add"
+    codes = NUMERIC
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        x, index, u = ins
+        out = np.array(x)
+        np.add.at(out, self._numpy(out, index), u)
+        return out
+
+    def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
+        (x, index, _), (dx, _, du) = ins, tangents
+        if dx is None:
+            return b.scatter_add(index, du, axis=self.axis, along=self.along, n=b.shape(x)[self.axis])
+        return dx if du is None else b.emit(self, dx, index, du)
+
+    def transpose(self, b: Any, ct: Any, ins: Any, active: Sequence[bool], sizes: Shape) -> Any:
+        picked = b.gather(ct, ins[1], axis=self.axis, along=self.along) if active[2] else None
+        return ct if active[0] else None, None, picked
 
 
 @final
