@@ -175,7 +175,15 @@ def _cases(cls: Any, code: str, rng: np.random.Generator) -> Iterable[tuple[Op, 
 
 
 class _Scatter(_Indexed):
-    """Takes a base, an index, and what is combined into the base there."""
+    """Takes a base, an index, and what is combined into the base there, by `ufunc`."""
+
+    ufunc: ClassVar[Any] = None
+
+    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
+        x, index, u = ins
+        out = np.array(x)
+        type(self).ufunc.at(out, self._numpy(out, index), u)
+        return out
 
     def infer(self, cx: Sizes, ins: Sequence[TensorType], sizes: Shape) -> TensorType:
         x, index, u = ins
@@ -260,12 +268,7 @@ class AddAt(_Scatter):
     name = "add_at"
     kernel = "scatter_add"
     codes = NUMERIC
-
-    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        x, index, u = ins
-        out = np.array(x)
-        np.add.at(out, self._numpy(out, index), u)
-        return out
+    ufunc = np.add
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         (x, index, _), (dx, _, du) = ins, tangents
@@ -328,12 +331,7 @@ class ScatterMul(_Scatter):
     name = "scatter_mul"
     kernel = "scatter_mul"
     codes = NUMERIC
-
-    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        x, index, u = ins
-        out = np.array(x)
-        np.multiply.at(out, self._numpy(out, index), u)
-        return out
+    ufunc = np.multiply
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         # out = x P, P_i the product of the u_j at i; dP_i is the sum of du_j times the other factors at i.
@@ -376,13 +374,6 @@ class _ScatterExtremum(_Scatter):
     """NaN wins; ties share the derivative equally."""
 
     codes = REAL
-    ufunc: ClassVar[Any]
-
-    def reference(self, ins: Sequence[Any], sizes: tuple[int, ...]) -> Any:
-        x, index, u = ins
-        out = np.array(x)
-        type(self).ufunc.at(out, self._numpy(out, index), u)
-        return out
 
     def linearize(self, b: Any, ins: Any, outs: Any, tangents: Any, sizes: Shape) -> Any:
         (x, index, u), (dx, _, du), (out,) = ins, tangents, outs
