@@ -1,7 +1,7 @@
 """Recognising a region that was sealed before, by code generated for it.
 
-In: the structure of a sealed region with one target. Out: a function of a target node that gives the region's nodes,
-the operands from outside and what is known of them, or None where the region is another one.
+In: the structure of a sealed region. Out: a function of its targets that gives the region's nodes, the operands from
+outside and what is known of them, or None where the region is another one.
 Why: walking, sorting and hashing a region costs several times what checking it against the last one does, and in a
 loop it is the last one again. The check is straight-line Python: one comparison an operation and one an operand.
 """
@@ -47,19 +47,19 @@ class Found(NamedTuple):
 
 
 class Matcher:
-    """`find` matches a target node; `plan` is the sealer's, or `tiles` are where the region is several calls; `kind` is
-    not 0 where it is told by its operands, too: whether one of them comes from a region of that kind has to be as
-    `after` says (see `nbgraph.roll`). `sized` are the positions of operations that have sizes."""
+    """`find` matches targets, oldest first; `plan` is the sealer's, or `tiles` are where the region is several calls;
+    `kind` is not 0 where it is told by its operands, too: whether one of them comes from a region of that kind has to
+    be as `after` says (see `nbgraph.roll`). `sized` are the positions of operations that have sizes."""
 
     __slots__ = ("after", "find", "kind", "plan", "sized", "tiles")
 
     def __init__(self, plan: Any, kind: int, tiles: Sequence[Any] = (), after: bool = True) -> None:
         self.plan, self.kind, self.tiles, self.after = plan, kind, tiles, after
         self.sized: Sequence[int] = ()
-        self.find: Callable[[Node], Found | None]
+        self.find: Callable[..., Found | None]
 
 
-#: The matchers for targets of an operation, last used first.
+#: The matchers for a target of an operation, or for targets of several, last used first.
 _Recent = dict[Any, list[Matcher]]
 _RECENT: _Recent = {}
 #: Those of regions that are several calls.
@@ -68,22 +68,27 @@ _RECENT_PER_OP = 8
 _RECENT_OPS = 256
 
 
-def recognise(target: Node) -> Found | None:
-    """The region below a target, if it is one that was sealed before. `Found.key[0]` is its matcher."""
-    return _find(target, _RECENT)
+def recognise(*targets: Node) -> Found | None:
+    """The region below targets, oldest first, if it is one that was sealed before. `Found.key[0]` is its matcher."""
+    return _find(targets, _RECENT)
 
 
-def recognise_tiled(target: Node) -> Found | None:
+def recognise_tiled(*targets: Node) -> Found | None:
     """The same where the region was several calls; the key says of each operand whether it is active."""
-    return _find(target, _TILED)
+    return _find(targets, _TILED)
 
 
-def _find(target: Node, recent: _Recent) -> Found | None:
-    matchers = recent.get(target.op)
+def operations_of(targets: Sequence[Node]) -> Any:
+    """What matchers of a region with these targets are kept by."""
+    return targets[0].op if len(targets) == 1 else tuple([t.op for t in targets])
+
+
+def _find(targets: Sequence[Node], recent: _Recent) -> Found | None:
+    matchers = recent.get(operations_of(targets))
     if matchers is None:
         return None
     for k, matcher in enumerate(matchers):
-        found = matcher.find(target)
+        found = matcher.find(*targets)
         if found is not None and (not matcher.kind or goes_on(found.outside, matcher.kind) == matcher.after):
             if k:
                 with LOCK:  # evals match without it
@@ -98,23 +103,24 @@ def matcher_for(
     nodes: Sequence[Node],
     operands: Sequence[tuple[int, ...]],
     outside: Sequence[Node],
-    root: int,
+    roots: Sequence[int],
     plan: Any,
     kind: int = 0,
     tiles: Sequence[Any] = (),
 ) -> Matcher:
-    """Makes a matcher for a region: `operands` by position, ~k for the k-th from outside."""
+    """Makes a matcher for a region: `operands` by position, ~k for the k-th from outside; `roots`: the positions of its
+    targets, ascending."""
     matcher = Matcher(plan, kind, tiles, not tiles or goes_on(outside, kind))
-    matcher.find = _generate(matcher, nodes, operands, outside, root)
+    matcher.find = _generate(matcher, nodes, operands, outside, roots)
     return matcher
 
 
-def remember(op: Any, matcher: Matcher) -> None:
-    """Tries a matcher first for the next targets of an operation."""
+def remember(operations: Any, matcher: Matcher) -> None:
+    """Tries a matcher first for the next targets of operations, see `operations_of`."""
     recent = _TILED if matcher.tiles else _RECENT
     if len(recent) >= _RECENT_OPS:
         recent.clear()
-    matchers = recent.setdefault(op, [])
+    matchers = recent.setdefault(operations, [])
     if matcher in matchers:
         matchers.remove(matcher)
     matchers.insert(0, matcher)
@@ -133,15 +139,19 @@ def _references_of_a_local() -> int:
 
 
 def _generate(
-    matcher: Matcher, nodes: Sequence[Node], operands: Sequence[tuple[int, ...]], outside: Sequence[Node], root: int
-) -> Callable[[Node], Found | None]:
+    matcher: Matcher,
+    nodes: Sequence[Node],
+    operands: Sequence[tuple[int, ...]],
+    outside: Sequence[Node],
+    roots: Sequence[int],
+) -> Callable[..., Found | None]:
     names: dict[str, Any] = {"matcher": matcher, "getrefcount": getrefcount, "Found": Found, "new": tuple.__new__}
-    lines = [f"def find(n{root}):", "  try:", *_checks(nodes, operands, outside, root, names)]
+    lines = [f"def find({', '.join(map(_name, roots))}):", "  try:", *_checks(nodes, operands, outside, roots, names)]
     lines.append("  except ValueError: return None")  # another number of operands
     matcher.sized = sized = [k for k, node in enumerate(nodes) if node.sizes]
     lines += [f"  s{k} = n{k}.sizes" for k in sized]
     lines += [f"  if not ({' and '.join(f's{k}' for k in sized)}): return None"] * bool(sized)  # sealed meanwhile
-    lines.append("  live = " + (" | ".join(_liveness(len(nodes), operands, root)) or "0"))
+    lines.append("  live = " + (" | ".join(_liveness(len(nodes), operands, roots)) or "0"))
     xs = [f"x{k}" for k in range(len(outside))]
     lines += [f"  a{x} = {x}.data" for x in xs]
     if matcher.tiles:
@@ -176,11 +186,11 @@ def _checks(
     nodes: Sequence[Node],
     operands: Sequence[tuple[int, ...]],
     outside: Sequence[Node],
-    root: int,
+    roots: Sequence[int],
     names: dict[str, Any],
 ) -> list[str]:
     """Lines that compare operations and operands with those of the region seen before, users before what they use."""
-    known, lines = {root}, []
+    known, lines = set(roots), []
     for k in range(len(nodes) - 1, -1, -1):
         names[f"o{k}"] = nodes[k].op
         lines.append(f"    if n{k}.op is not o{k}: return None")
@@ -205,14 +215,15 @@ def _checks(
     return lines
 
 
-def _liveness(n: int, operands: Sequence[tuple[int, ...]], root: int) -> list[str]:
-    """For each node an expression of its bit: whether more refers to it than the region and the local variable."""
+def _liveness(n: int, operands: Sequence[tuple[int, ...]], roots: Sequence[int]) -> list[str]:
+    """For each node an expression of its bit: whether more refers to it than the region and the local variable. Targets
+    are always live."""
     inside = [_references_of_a_local()] * n
     for refs in operands:
         for ref in refs:
             if ref >= 0:
                 inside[ref] += 1
-    return [f"{1 << k}" if k == root else f"(getrefcount(n{k}) > {inside[k]}) << {k}" for k in range(n)]
+    return [f"{1 << k}" if k in roots else f"(getrefcount(n{k}) > {inside[k]}) << {k}" for k in range(n)]
 
 
 def _tuple(names: Any) -> str:

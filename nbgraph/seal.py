@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from nbgraph.errors import NbgraphError, ShapeError, user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, at_sizes, size_at
-from nbgraph.match import Found, Matcher, matcher_for, recognise, remember
+from nbgraph.match import Found, Matcher, matcher_for, operations_of, recognise, remember
 from nbgraph.moving import moving_words
 from nbgraph.roll import SHORT, cut, kinds_before
 from nbgraph.totals import totalled
@@ -66,13 +66,22 @@ class Tile(NamedTuple):
 
 class Tiling(NamedTuple):
     """How a region becomes calls, whatever its sizes: its tiles, its kind (`nbgraph.roll`), and for each node minus the
-    references that are no sign of life, those of its list and of its own tile. `matchers` recognise it, by the place of
-    the target; None where it has been met once, and is several tiles."""
+    references that are no sign of life, those of its list and of its own tile. `matchers` recognise it, by the
+    places of its targets; None where those have been met once, and it is several tiles."""
 
     tiles: tuple[Tile, ...]
     kind: int
     spare: list[int]
-    matchers: dict[int, Matcher | None]
+    matchers: dict[tuple[int, ...], Matcher | None]
+
+    def meets(self, roots: tuple[int, ...]) -> bool:
+        """Notes targets; whether they were met before."""
+        met = not roots or roots in self.matchers
+        if not met:
+            if len(self.matchers) >= MANY:
+                self.matchers.clear()
+            self.matchers[roots] = None
+        return met and bool(roots)
 
 
 class _Tilings(dict[Any, Tiling]):
@@ -94,8 +103,10 @@ class _Tilings(dict[Any, Tiling]):
             self.operations += n
 
 
-#: So many tiles at most are recognised at once.
+#: So many tiles at most are recognised at once, and a region by so many sets of targets.
 MANY = 16
+#: So many targets at most are recognised.
+TARGETS = 64
 #: By call, sizes that have to be equal and are known only when it runs. Guarded by `LOCK`.
 EQUAL: weakref.WeakKeyDictionary[FragmentCall, list[tuple[Size, Size]]] = weakref.WeakKeyDictionary()
 _PLANS: dict[Any, Plan] = {}
@@ -120,8 +131,8 @@ def draft(targets: Sequence[Node], aside: Callable[[list[Node]], list[Node]] | N
     tiling = _tiling_of(signature)
     if len(tiling.tiles) == 1:
         return [_draft_whole(signature, tiling, targets)]
-    if len(targets) == 1 and len(tiling.tiles) <= MANY:
-        _expect_tiles(signature, tiling, targets[0])
+    if len(tiling.tiles) <= MANY:
+        _expect_tiles(signature, tiling, targets)
     return _draft_tiles(signature, tiling)
 
 
@@ -238,37 +249,45 @@ def _restricted(
 
 
 def _draft_whole(signature: _Signature, tiling: Tiling, targets: Sequence[Node]) -> Draft:
-    """The call for a region that is one call; it will be recognised below a target of its own."""
+    """The call for a region that is one call; it will be recognised below targets of its own."""
     nodes, outside = signature.nodes, signature.outside
     plan = tiling.tiles[0].plan
     live = _live(nodes, tiling.spare)
-    if len(targets) == 1:
-        root = next(k for k, node in enumerate(nodes) if node is targets[0])
-        matcher = tiling.matchers.get(root)
+    roots = _roots(nodes, targets)
+    if roots:
+        tiling.meets(roots)
+        matcher = tiling.matchers[roots]
         if matcher is None:
-            matcher = matcher_for(nodes, list(signature.operands()), outside, root, plan, tiling.kind)
-            tiling.matchers[root] = matcher
-        remember(targets[0].op, matcher)
+            matcher = matcher_for(nodes, list(signature.operands()), outside, roots, plan, tiling.kind)
+            tiling.matchers[roots] = matcher
+        remember(operations_of([nodes[k] for k in roots]), matcher)
     d = _draft(nodes, outside, plan, live)
     d.call.kind = tiling.kind
     return d
 
 
-def _expect_tiles(signature: _Signature, tiling: Tiling, target: Node) -> None:
-    """A region of a few calls that is met again will be recognised below a target of its own."""
-    nodes = signature.nodes
-    root = next(k for k, node in enumerate(nodes) if node is target)
-    if root not in tiling.matchers:
-        tiling.matchers[root] = None
+def _roots(nodes: Sequence[Node], targets: Sequence[Node]) -> tuple[int, ...]:
+    """The places of targets in their region; none where there are so many that nobody asks again for just these."""
+    if len(targets) > TARGETS:
+        return ()
+    wanted = set(map(id, targets))
+    return tuple([k for k, node in enumerate(nodes) if id(node) in wanted])
+
+
+def _expect_tiles(signature: _Signature, tiling: Tiling, targets: Sequence[Node]) -> None:
+    """A region of a few calls that is met again will be recognised below targets of its own."""
+    nodes, tiles = signature.nodes, tiling.tiles
+    roots = _roots(nodes, targets)
+    if not tiling.meets(roots):
         return
-    matcher, tiles = tiling.matchers[root], tiling.tiles
+    matcher = tiling.matchers[roots]
     if matcher is None:
         if any(isinstance(n, Pack) for n in nodes) or any(moving_words(t.plan.fragment) for t in tiles):
             return
         operands = list(signature.operands())
-        matcher = matcher_for(nodes, operands, signature.outside, root, None, tiling.kind, tiles)
-        tiling.matchers[root] = matcher
-    remember(target.op, matcher)
+        matcher = matcher_for(nodes, operands, signature.outside, roots, None, tiling.kind, tiles)
+        tiling.matchers[roots] = matcher
+    remember(operations_of([nodes[k] for k in roots]), matcher)
 
 
 def _draft_tiles(signature: _Signature, tiling: Tiling) -> list[Draft]:

@@ -14,7 +14,7 @@ import numpy as np
 from nbgraph.api.elementwise import check_device, stop_gradient
 from nbgraph.api.shapes import expand_dims, moveaxis, reshape, shape_of
 from nbgraph.dims import DimExpr, dim_max
-from nbgraph.engine import Engine, evaluate
+from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import DtypeError, ShapeError, named, not_an_engine
 from nbgraph.promote import apply, as_code, common, has_tensor, operand, result_code, to_inexact, weak
 from nbgraph.trace import Node, constant_of
@@ -345,6 +345,8 @@ def eval(*tensors: Any, engine: Engine | None = None, bindings: Any = None) -> t
     """
     if engine is not None and not isinstance(engine, Engine):
         raise not_an_engine(engine)
+    if bindings is None and tensors and all(isinstance(t, Node) for t in tensors):  # as in a loop: no containers
+        return (value(tensors[0], engine),) if len(tensors) == 1 else tuple(evaluate(tensors, engine))
     if any(isinstance(t, Engine) for t in tensors):
         raise DtypeError("an engine is no tensor", operation="eval", hint="write nbg.eval(x, y, engine=engine)")
     given = [t if any(isinstance(i, Node) for i in leaves(t)) else operand(t) for t in tensors]

@@ -45,7 +45,9 @@ def dim_max(*sizes: Size) -> Size:
     return _extremum(MAX, sizes)
 
 
-def _extremum(kind: str, sizes: Iterable[Size]) -> Size:
+def _extremum(kind: str, sizes: Sequence[Size]) -> Size:
+    if sizes and all(type(s) is int for s in sizes):  # as in most calls
+        return max(sizes) if kind == MAX else min(sizes)
     operands = _without_covered(kind, list(dict.fromkeys(_flat(kind, map(as_size, sizes)))))
     if not operands:
         raise TypeError(f"dim_{kind} expected at least one size")

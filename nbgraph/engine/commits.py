@@ -34,6 +34,7 @@ from nbgraph.trace import (
     FragmentCall,
     JoinCall,
     Node,
+    Pack,
     RepeatCall,
     SplitCall,
     SumCall,
@@ -82,9 +83,10 @@ class Route:
         #: The plan, where words may differ from run to run.
         self.moving = plan if moving_words(plan.fragment) else None
         self.kind, self.once = found.key[0].kind, is_computed_once(plan.fragment)
-        self.commits = [(k, plan.slots[k], position[plan.slots[k]]) for k in found.live]
+        #: The live nodes, their slots, and which outputs are their values: of a pack several.
+        self.commits = [(k, plan.slots[k], _outputs_of(found.nodes[k], plan.slots[k], position)) for k in found.live]
         #: Which output is the last node's, if anybody asks for that.
-        self.root = next((p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1), -1)
+        self.root: Any = next((p for k, _, p in reversed(self.commits) if k == len(found.nodes) - 1), -1)
         self.fallible = [(plan.slots[k], k) for k in plan.fallible]
         self.saved = saved_slots(plan.fragment) if self.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)
@@ -115,9 +117,27 @@ class Route:
         for k, slot, p in self.commits:
             node = nodes[k]
             if node.op is not None:  # else another thread was first
-                node.call, node.slot, node.data = history, slot, outs[p]
+                node.call, node.slot, node.data = history, slot, pick(outs, p)
                 node.op, node.inputs, node.sizes = None, (), ()
         return True
+
+
+def live_slots(found: Found) -> set[int]:
+    """The slots of a region's fragment that its live nodes stand for."""
+    slots: set[int] = set()
+    for k in found.live:
+        slot, node = found.key[0].plan.slots[k], found.nodes[k]
+        slots.update(range(slot, slot + len(node.types)) if isinstance(node, Pack) else (slot,))
+    return slots
+
+
+def _outputs_of(node: Node, slot: int, position: Mapping[int, int]) -> Any:
+    return tuple([position[slot + k] for k in range(len(node.types))]) if isinstance(node, Pack) else position[slot]
+
+
+def pick(outs: Sequence[Array], place: Any) -> Any:
+    """The value of a node: an output, or those of a pack."""
+    return outs[place] if type(place) is int else tuple([outs[p] for p in place])
 
 
 class CallRoute:

@@ -30,13 +30,14 @@ from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native
 from nbgraph.engine.pieces import pieces_for
 from nbgraph.engine.repeats import run_repeat
-from nbgraph.engine.routes import run_again, run_calls
+from nbgraph.engine.routes import run_again, run_together
 from nbgraph.engine.rows import ChainRow, Results, Row, draft_slots
 from nbgraph.engine.schedule import Schedule
 from nbgraph.engine.small import in_order, run_in_order
 from nbgraph.engine.stats import Counters, Stats
 from nbgraph.engine.threads import UNLIMITED, limit_for
 from nbgraph.engine.tiers import BASE, Account, Ledger
+from nbgraph.engine.topped import base_below
 from nbgraph.errors import BindingError, BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
@@ -339,7 +340,7 @@ def evaluate(nodes: Sequence[Node], engine: Engine | None = None, bindings: Any 
             if any(v is None for v in values):
                 if ALIVE:
                     settle(nodes, engine)
-                values = run_calls(nodes, engine) or _evaluate_unbound(nodes, engine)
+                values = run_together(nodes, engine) or _evaluate_unbound(nodes, engine)
     except MemoryError as error:
         raise OutOfMemoryError.of(error) from error
     for a in values:
@@ -366,22 +367,29 @@ def _evaluate_unbound(nodes: Sequence[Node], engine: Engine) -> list[Array]:
         return [n.data for n in nodes]
 
 
-def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8, one_by_one: bool = True) -> list[Array]:
+def _evaluate_open(
+    nodes: Sequence[Node], engine: Engine, tries: int = 8, one_by_one: bool = True, topped: bool = True
+) -> list[Array]:
     with LOCK, Waiting():
         drafts = draft(nodes, picks.take_lists)
         if len(drafts) == 1:
             arrays = [value_of(i) for i in drafts[0].call.inputs]
             simple = not any(a is None for a in arrays) and not any(n.op is None for n in nodes)
+            topped = topped and not simple and _is_on_top(drafts[0].call)
         else:
-            simple = False
-        calls = in_order(nodes, drafts) if one_by_one and not simple else None
-        schedule = None if simple or calls else Schedule(nodes, drafts, {}, {})
+            simple = topped = False
+        calls = schedule = None
+        if not simple and not topped:
+            calls = in_order(nodes, drafts) if one_by_one else None
+            schedule = None if calls else Schedule(nodes, drafts, {}, {})
         if schedule is not None and schedule.by_turns():
             schedule = None  # it holds what nobody else does, which then need not be computed
             schedule = Schedule(nodes, drafts, {}, {})
+    if topped:  # as it will run from now on
+        return run_together(nodes, engine) or _evaluate_open(nodes, engine, tries, one_by_one, False)
     if calls:
         if not run_in_order(nodes, drafts, calls, engine):
-            return _evaluate_open(nodes, engine, tries, one_by_one=False)
+            return _evaluate_open(nodes, engine, tries, one_by_one=False, topped=False)
         engine.counters.evals += 1
         return list(map(value_of, nodes))
     if schedule is None:
@@ -398,6 +406,10 @@ def _evaluate_open(nodes: Sequence[Node], engine: Engine, tries: int = 8, one_by
         if is_done := not tries or schedule.still_holds():
             commit_rows(schedule, drafts, results)
     return values if is_done else _evaluate_open(nodes, engine, tries - 1)
+
+
+def _is_on_top(call: FragmentCall) -> bool:
+    return base_below(call.inputs, len(call.fragment.instrs)) is not None
 
 
 def _run_schedule(

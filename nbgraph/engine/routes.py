@@ -1,7 +1,7 @@
 """The eval of a loop: what was run before, all of whose operands are known, run in a straight line.
 
-In: an open node whose region `match` recognised, or a node of a call that was recorded whole (`nbg.jit`). Out: its
-value, the graph as the general path leaves it; or None, where that has to be taken (an operand without a value that
+In: open nodes whose region `match` recognised, or nodes of calls that were recorded whole (`nbg.jit`). Out: their
+values, the graph as the general path leaves it; or None, where that has to be taken (an operand without a value that
 is not so simply had, a failure to be named).
 Holds: what is decided once for a structure, its live nodes and its operands' types is in a route. Every eval of
 the loop then runs the program and commits, and does nothing else.
@@ -18,11 +18,11 @@ import numpy as np
 from nbgraph import joins
 from nbgraph.decided import ALIVE
 from nbgraph.engine.backward import run_steps, run_sum
-from nbgraph.engine.commits import CallRoute, Route, drop_history
+from nbgraph.engine.commits import CallRoute, Route, drop_history, live_slots
 from nbgraph.engine.pairs import run_pair, waits_with
 from nbgraph.engine.runners import runner_for
 from nbgraph.engine.tiled import tiled_route
-from nbgraph.engine.topped import base_of, run_topped
+from nbgraph.engine.topped import base_below, run_topped
 from nbgraph.match import Found, recognise, recognise_tiled
 from nbgraph.moving import moving_words
 from nbgraph.resolve import saved_slots
@@ -32,8 +32,6 @@ from nbgraph.trace import (
     FragmentCall,
     JoinCall,
     Node,
-    Pack,
-    Projection,
     RepeatCall,
     SumCall,
     value_of,
@@ -54,26 +52,23 @@ def run_again(target: Node, engine: Any) -> Array | None:
         if a is not None:
             engine.counters.evals += 1
         return a
-    if ALIVE:
-        with LOCK:  # who writes numbers in the place of sizes that the data decided seals then, and it may be otherwise
-            found = recognise(target) or recognise_tiled(target)
-    else:
-        found = recognise(target) or recognise_tiled(target)
-    if found is None:
-        return None
-    a = _run_region(found, engine)
+    a = _run_open((target,), engine)
     if a is not None:
         engine.counters.evals += 1
     return a
 
 
-def run_calls(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
-    """The values of a few nodes of calls, the youngest first: what a call was derived from runs with it."""
-    unknown = [n for n in nodes if n.data is None]
-    if len(unknown) > _PENDING or any(n.op is not None for n in unknown):
+def run_together(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
+    """The values of nodes of which the engine ran the like before: open ones as one region, then those of a few calls,
+    the youngest first: what a call was derived from runs with it."""
+    unknown = sorted({id(n): n for n in nodes if n.data is None}.values(), key=_seq)
+    opened = [n for n in unknown if n.op is not None]
+    if len({id(n.call) for n in unknown if n.op is None}) > _PENDING:
         return None
-    for n in sorted(unknown, key=_seq, reverse=True):
-        if _value(n, engine, _PENDING) is None:
+    if opened and _run_open(opened, engine) is None:
+        return None
+    for n in reversed(unknown):
+        if n.data is None and _value(n, engine, _PENDING) is None:
             return None
     values = list(map(value_of, nodes))
     if any(a is None for a in values):
@@ -82,10 +77,20 @@ def run_calls(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
     return values
 
 
+def _run_open(targets: Sequence[Node], engine: Any) -> Array | None:
+    """Runs the region below open nodes, oldest first, if it is known; the value of the youngest."""
+    if ALIVE:
+        with LOCK:  # who writes numbers in the place of sizes that the data decided seals then, and it may be otherwise
+            found = recognise(*targets) or recognise_tiled(*targets)
+    else:
+        found = recognise(*targets) or recognise_tiled(*targets)
+    return None if found is None else _run_region(found, engine)
+
+
 def _run_region(found: Found, engine: Any) -> Array | None:
     tiles = found.key[0].tiles
     if found.arrays is None:
-        base = None if tiles else base_of(found)
+        base = None if tiles else base_below(found.outside, len(found.nodes))
         if base is not None:
             a = run_topped(engine, found, base)
             if a is not None:
@@ -120,11 +125,9 @@ def _value(x: Node, engine: Any, pending: int) -> Array | None:
 
 def _region_route(engine: Any, found: Found) -> Any:
     matcher, _, active = found.key[:3]
-    if any(isinstance(node, Pack) or type(node.op) is Projection for node in found.nodes):
-        return False
     plan = matcher.plan
     words = found.words(plan)
-    slots = {plan.slots[k] for k in found.live}
+    slots = live_slots(found)
     if active:
         slots.update(saved_slots(plan.fragment))
     program = program_for(plan.fragment, frozenset(slots))
