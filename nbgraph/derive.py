@@ -20,21 +20,14 @@ from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError
 from nbgraph.fragment import Fragment
+from nbgraph.leaves import leaf
 from nbgraph.loops import LoopCall
 from nbgraph.path import Key, Path, Step, key_of, seal
 from nbgraph.plans import Plan, jvp_plan, vjp_plan
 from nbgraph.repeats import LoopRun, repeat, result, slot_node, type_at
 from nbgraph.settle import settle
 from nbgraph.stretch import EACH, SAME
-from nbgraph.trace import (
-    LOCK,
-    FragmentCall,
-    Node,
-    leaf,
-    new_node,
-    sum_of,
-    value_of,
-)
+from nbgraph.trace import LOCK, FragmentCall, Node, new_node, sum_of, value_of
 
 #: So many of a run's newest calls may be pulled back one by one before the rest is, at once.
 _TRIES = 3
@@ -367,8 +360,9 @@ def _check_direction(path: Path, derived: Sequence[Fragment]) -> None:
 
 def _zeros(like: Node) -> Node:
     """An exact zero, as a value."""
+    from nbgraph.leaves import scalar
     from nbgraph.op import REGISTRY
-    from nbgraph.trace import record, scalar
+    from nbgraph.trace import record
 
     op, sizes = REGISTRY["broadcast_to"].bind([scalar(0, like.type.code).type], shape=like.type.shape)
     return record(op, [scalar(0, like.type.code)], sizes)  # type: ignore[no-any-return]

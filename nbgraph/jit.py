@@ -25,13 +25,14 @@ from nbgraph.decided import ALIVE
 from nbgraph.derive import seal
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
+from nbgraph.leaves import TRACING, array_constant
 from nbgraph.opened import decides_sizes, region_of
 from nbgraph.promote import WEAK, operand, weak
 from nbgraph.record_call import STALE, Recorder, inlined_recorder, recorder
 from nbgraph.seal import plan_of
 from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
-from nbgraph.trace import SCALAR, Node, _next_seq, array_constant, formal
+from nbgraph.trace import SCALAR, Node, _next_seq, formal
 from nbgraph.trees import TreeDef, flatten, unflatten
 from nbgraph.within import inside, met_outside
 from nbgraph_kernels.locks import in_forked_process
@@ -123,7 +124,7 @@ class _Traces:
     """The threads that are tracing."""
 
     def __init__(self) -> None:
-        self.running: set[int] = set()
+        self.running = TRACING
 
     @contextmanager
     def here(self) -> Iterator[None]:
@@ -139,7 +140,7 @@ class _Traces:
 
     def only_here(self) -> None:
         """There is no other thread: a new one may go by the number of one that was."""
-        self.running &= {get_ident()}
+        self.running.intersection_update({get_ident()})
 
 
 TRACES = _Traces()

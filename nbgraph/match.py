@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from nbgraph.errors import GENERATED
 from nbgraph.moving import moving_words
-from nbgraph.trace import LOCK, FragmentCall, Node
+from nbgraph.trace import LOCK, FragmentCall, Node, is_adopted
 from nbgraph.types import Shape
 
 
@@ -146,6 +146,7 @@ def _generate(
     roots: Sequence[int],
 ) -> Callable[..., Found | None]:
     names: dict[str, Any] = {"matcher": matcher, "getrefcount": getrefcount, "Found": Found, "new": tuple.__new__}
+    names["is_adopted"] = is_adopted
     lines = [f"def find({', '.join(map(_name, roots))}):", "  try:", *_checks(nodes, operands, outside, roots, names)]
     lines.append("  except ValueError: return None")  # another number of operands
     matcher.sized = sized = [k for k, node in enumerate(nodes) if node.sizes]
@@ -205,7 +206,8 @@ def _checks(
             parts.append(x)
             if ref < 0:
                 names[f"c{~ref}"] = outside[~ref].type.klass
-                checks.append(f"    if {x}.op is not None or {x}.type.klass is not c{~ref}: return None")
+                checks.append(f"    if {x}.op is not None and not is_adopted({x}): return None")
+                checks.append(f"    if {x}.type.klass is not c{~ref}: return None")
         if parts:
             lines.append(f"    {', '.join(parts)}, = n{k}.inputs")
         lines += checks

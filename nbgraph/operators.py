@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from numpy import ndarray
 
 from nbgraph import api
+from nbgraph.leaves import array_constant
 from nbgraph.op import REGISTRY, Op
 from nbgraph.promote import SCALARS, new_weak, record2
-from nbgraph.trace import constant_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -39,7 +39,7 @@ def forward(name: str) -> Method:
                 number = SCALARS.get((other, t.code))
                 return record2(op, self, new_weak(other, t.code) if number is None else number)
             elif type(other) is ndarray and other.dtype is t.dtype:
-                return record2(op, self, constant_of(other))
+                return record2(op, self, array_constant(other))
         return NotImplemented if defers(other) else general(self, other)
 
     return method

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.leaves import leaf, own_array
 from nbgraph.op import REGISTRY
 from nbgraph.seal import commit, draft
-from nbgraph.trace import Node, SumCall, _next_seq, leaf, new_node, number_within, own_array, record, reserved
+from nbgraph.trace import Node, SumCall, _next_seq, new_node, number_within, record, reserved
 from nbgraph.types import Shape
 
 Array = np.ndarray[Any, Any]

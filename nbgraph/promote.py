@@ -20,8 +20,9 @@ import nbgraph.ops  # noqa: F401  (registers the operations)
 from nbgraph import joins
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError, NumberError, ShapeError
+from nbgraph.leaves import array_constant, constant_of, scalar
 from nbgraph.op import REGISTRY, Op
-from nbgraph.trace import Node, array_constant, constant_of, infer, is_weak, record_as, scalar
+from nbgraph.trace import Node, infer, is_weak, record_as
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
 from nbgraph.types import CODES, DTYPES, Shape, are_lasting
@@ -269,8 +270,12 @@ def common(*xs: Any) -> list[TracedTensor]:
                     return [x, y]  # type: ignore[list-item]
             elif type(y) in (float, int) and x.type.inexact:  # a number takes the dtype of what it meets
                 return [x, weak(y, x.type.code)]  # type: ignore[list-item]
+            elif type(y) is np.ndarray and y.dtype is x.type.dtype:
+                return [x, array_constant(y)]  # type: ignore[list-item]
         elif type(x) in (float, int) and isinstance(y, Node) and y.type.inexact:
             return [weak(x, y.type.code), y]  # type: ignore[list-item]
+        elif type(x) is np.ndarray and isinstance(y, Node) and x.dtype is y.type.dtype:
+            return [array_constant(x), y]  # type: ignore[list-item]
     elif all(isinstance(x, Node) for x in xs) and len({x.type.code for x in xs}) == 1:
         return list(xs)
     known = [x if type(x) in WEAK or type(x) is DimExpr else operand(x) for x in xs]
@@ -313,6 +318,8 @@ def binary(op: Op, a: Any, b: Any) -> TracedTensor:
 def inexact_binary(op: Op, a: Any, b: Any) -> TracedTensor:
     """An operation of two inexact operands in their common dtype; integers and booleans become float64."""
     x, y = common(a, b)
+    if x.type.inexact and y.type.inexact:
+        return record2(op, x, y)
     return record2(op, to_inexact(x), to_inexact(y))
 
 

@@ -24,7 +24,7 @@ from nbgraph.match import Found, Matcher, matcher_for, operations_of, recognise,
 from nbgraph.moving import moving_words
 from nbgraph.roll import SHORT, cut, kinds_before
 from nbgraph.totals import totalled
-from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection, site_of
+from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection, is_adopted, site_of
 from nbgraph.types import Size, TensorType
 from nbgraph.verify import verify
 
@@ -138,13 +138,12 @@ def draft(targets: Sequence[Node], aside: Callable[[list[Node]], list[Node]] | N
 
 def _open_region(targets: Iterable[Node]) -> list[Node]:
     """The open nodes below `targets` in recording order, which is a topological one."""
-    stack = [t for t in targets if t.op is not None and not _is_sealed(t)]
+    stack = list({id(t): t for t in targets if t.op is not None and not _is_sealed(t)}.values())
     seen = set(map(id, stack))
     region: list[Node] = []
     while stack:
         node = stack.pop()
-        if type(node.op) is Projection and node.inputs[0].op is None:
-            _adopt(node)
+        if is_adopted(node):
             continue
         region.append(node)
         for i in node.inputs:
@@ -161,17 +160,6 @@ def _is_sealed(node: Node) -> bool:
         return False
     node.op, node.inputs, node.sizes = None, (), ()
     return True
-
-
-def _adopt(node: Node) -> None:
-    """A projection of a pack that was sealed before it: it is a value of the pack's call."""
-    pack, index = node.inputs[0], node.op.index  # type: ignore[union-attr]
-    node.call, node.slot = pack.call, pack.slot + index
-    if pack.data is not None:
-        node.data = pack.data[index]
-    elif isinstance(node.call, FragmentCall):
-        node.data = node.call.kept(node.slot)
-    node.op, node.inputs = None, ()
 
 
 class _Signature(NamedTuple):

@@ -22,15 +22,12 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-
-from nbgraph import memory
 from nbgraph.decided import HOOKS, names_of
 from nbgraph.dims import DimExpr
-from nbgraph.errors import GENERATED, ConcretizationError, DtypeError, OutOfMemoryError, user_frame
+from nbgraph.errors import GENERATED, ConcretizationError, user_frame
 from nbgraph.fragment import Fragment
 from nbgraph.op import Op, Sizes
-from nbgraph.types import CODES, DTYPES, Shape, TensorType, are_lasting, type_of_array
+from nbgraph.types import Shape, TensorType, are_lasting
 from nbgraph_kernels.locks import lock
 
 #: Guards every change of structure (seals, commits). Recording needs no lock: it only makes new nodes.
@@ -333,106 +330,8 @@ def new_node(t: TensorType, active: bool, cls: Any = None) -> Node:
     return node
 
 
-def leaf(data: np.ndarray[Any, Any], active: bool) -> Node:
-    """A node with a value; `data` must be private to the graph or read-only through its whole chain of bases."""
-    t = type_of_array(data)
-    node = new_node(t, active and t.inexact)
-    node.data = data
-    return node
-
-
-def constant_of(value: Any, code: str | None = None) -> Node:
-    """A constant leaf from anything array-like (copied unless immutable), converted to dtype `code` if given."""
-    return leaf(own_array(value, code), False)
-
-
-def array_constant(value: np.ndarray[Any, Any]) -> Node:
-    """As `constant_of`, for an ndarray (the hot path)."""
-    code = CODES.get(value.dtype)
-    if code is None or not value.flags.writeable:
-        return constant_of(value)
-    data = value.copy() if value.nbytes < memory.SMALLEST else memory.copy(value)
-    data.setflags(False)  # type: ignore[call-arg]  # by position: a keyword costs twice as much
-    shape = value.shape
-    made = object.__new__(_handle)
-    node: Node = made
-    node.op, node.inputs, node.sizes = None, (), ()
-    node.type, node.active, node.data = _TYPES.get((code, shape)) or TensorType(code, shape), False, data
-    node.call, node.slot, node.seq = None, 0, _next_seq()
-    return node
-
-
-def scalar(value: Any, code: str) -> Node:
-    """A constant 0-d leaf: a run-time operand, never merged with another one in a fragment."""
-    made = object.__new__(_handle)
-    node: Node = made
-    node.op, node.inputs, node.sizes = None, (), ()
-    data = np.array(value, dtype=DTYPES[code])
-    node.type, node.active, node.data = _SCALAR_TYPES[code], False, data
-    node.call, node.slot, node.seq = None, SCALAR, _next_seq()
-    return node
-
-
-def leaf_of_number(value: Any, code: str) -> Node:
-    """As `leaf`, differentiable, from a number that is no integer (the hot path)."""
-    data = np.array(value, dtype=DTYPES[code])
-    data.setflags(write=False)
-    made = object.__new__(_handle)
-    node: Node = made
-    node.op, node.inputs, node.sizes = None, (), ()
-    node.type, node.active, node.data = _SCALAR_TYPES[code], True, data
-    node.call, node.slot, node.seq = None, 0, _next_seq()
-    return node
-
-
 #: Marks, in `slot`, a leaf made from a Python scalar.
 SCALAR = -1
-_SCALAR_TYPES = {code: TensorType(code, ()) for code in CODES.values()}
-
-
-def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
-    """A read-only C-contiguous array that nobody else can write to.
-
-    Copies unless the array is read-only through its whole chain of bases.
-    """
-    if type(value) is np.ndarray and code is None and value.dtype in CODES and value.flags.writeable:
-        a = memory.copy(value)
-        a.setflags(write=False)
-        return a
-    try:
-        a = np.asarray(value) if code is None else np.asarray(value).astype(code, copy=False)
-    except (TypeError, ValueError) as error:
-        raise DtypeError("not a numeric array", got=type(value).__name__, wanted="numbers", hint=str(error)) from None
-    if a.dtype not in CODES:
-        a = _widened(a, value)
-    if not (a.flags.c_contiguous and a.flags.aligned and _is_immutable(a)):
-        try:
-            a = memory.copy(a)
-        except MemoryError as error:
-            raise OutOfMemoryError.of(error) from error
-        a.setflags(write=False)
-    return a
-
-
-def _widened(a: np.ndarray[Any, Any], value: Any) -> np.ndarray[Any, Any]:
-    """Small integers and half precision become the next supported dtype; other dtypes raise."""
-    native = a.dtype.newbyteorder("=")
-    if native in CODES:
-        return a.astype(native)
-    for code in ("i4", "i8", "f4"):
-        if a.dtype.kind in "iuf" and np.can_cast(a.dtype, code):
-            return a.astype(code)
-    wanted = " ".join(str(d) for d in CODES)
-    raise DtypeError("unsupported dtype", got=a.dtype, wanted=f"one of {wanted}", hint="convert it with .astype")
-
-
-def _is_immutable(a: np.ndarray[Any, Any]) -> bool:
-    base: Any = a
-    while isinstance(base, np.ndarray):
-        if base.flags.writeable:
-            return False
-        base = base.base
-    return base is None or isinstance(base, bytes | memory.Block)
 
 
 def infer(op: Op, types: tuple[TensorType, ...], sizes: Shape) -> Any:
@@ -569,6 +468,24 @@ def _record_pack(op: Op, inputs: tuple[Node, ...], sizes: Shape, types: Any, act
         node.op, node.inputs = Projection(index), (pack,)
         results.append(node)
     return tuple(results)
+
+
+def is_adopted(node: Node) -> bool:
+    """Whether an open node is a projection of a pack that was sealed before it; then it is a value of the pack's call
+    from now on."""
+    op, inputs = node.op, node.inputs
+    if type(op) is not Projection or (inputs and inputs[0].op is not None):
+        return False
+    with LOCK:
+        if node.op is not None:  # else another thread was first
+            (pack,), index = inputs, op.index
+            node.call, node.slot = pack.call, pack.slot + index
+            if pack.data is not None:
+                node.data = pack.data[index]
+            elif isinstance(node.call, FragmentCall):
+                node.data = node.call.kept(node.slot)
+            node.op, node.inputs = None, ()
+    return True
 
 
 def sum_of(nodes: Sequence[Node]) -> Node:

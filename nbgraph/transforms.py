@@ -24,7 +24,8 @@ import numpy as np
 from nbgraph import api, derive
 from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError, describe, guarded, user_frame
 from nbgraph.gradients import in_type
-from nbgraph.trace import Node, alias_of, concrete_size, constant_of, leaf, own_array
+from nbgraph.leaves import constant_of, leaf, own_array
+from nbgraph.trace import Node, alias_of, concrete_size
 from nbgraph.trees import TreeDef, flatten, structure, unflatten
 
 __all__ = ["grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "linearize", "value_and_grad", "vjp"]

@@ -13,8 +13,9 @@ from nbgraph.dims import dim
 from nbgraph.errors import DifferentiationError
 from nbgraph.graph import FragmentBuilder, TensorType
 from nbgraph.interpret import interpret
+from nbgraph.leaves import leaf, scalar
 from nbgraph.op import REGISTRY
-from nbgraph.trace import alias_of, leaf, placeholder, record1, record2, scalar
+from nbgraph.trace import alias_of, placeholder, record1, record2
 
 rng = np.random.default_rng(0)
 SIN, MUL, ADD, EXP = (REGISTRY[name]() for name in ("sin", "multiply", "add", "exp"))

@@ -27,8 +27,9 @@ from nbgraph import joins, memory, pickling, picks
 from nbgraph.decided import Decided, undecided
 from nbgraph.engine import backward, core, interpreter, quick, recipe, routes
 from nbgraph.jit import TRACES, _Traces, is_tracing
+from nbgraph.leaves import leaf
 from nbgraph.path import seal
-from nbgraph.trace import LOCK, leaf
+from nbgraph.trace import LOCK
 from nbgraph_kernels import blas_threads, locks
 from nbgraph_kernels.blas_threads import AtMost, controls
 

@@ -16,8 +16,9 @@ from nbgraph.api.shapes import expand_dims, moveaxis, reshape, shape_of
 from nbgraph.dims import DimExpr, dim_max
 from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import DtypeError, ShapeError, named, not_an_engine
+from nbgraph.leaves import constant_of
 from nbgraph.promote import apply, as_code, common, has_tensor, operand, result_code, to_inexact, weak
-from nbgraph.trace import Node, constant_of
+from nbgraph.trace import Node
 from nbgraph.trees import flatten, leaves, unflatten
 from nbgraph.types import CODES, DTYPES, Size, TensorType, code_of
 

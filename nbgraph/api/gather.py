@@ -23,8 +23,9 @@ from nbgraph.api.rounding import remainder
 from nbgraph.api.shapes import broadcast_arrays, broadcast_shapes, broadcast_to, expand_dims, moveaxis, ravel, reshape
 from nbgraph.engine import evaluate
 from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
+from nbgraph.leaves import constant_of
 from nbgraph.promote import apply, as_code, no_out, operand
-from nbgraph.trace import concrete_size, constant_of, value_of
+from nbgraph.trace import concrete_size, value_of
 from nbgraph.types import Shape, Size
 
 if TYPE_CHECKING:

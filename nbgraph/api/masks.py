@@ -17,8 +17,9 @@ from nbgraph.api.rounding import floor_divide, remainder
 from nbgraph.api.shapes import ravel
 from nbgraph.decided import size_of
 from nbgraph.errors import ShapeError
+from nbgraph.leaves import constant_of
 from nbgraph.promote import apply, as_code
-from nbgraph.trace import constant_of, value_of
+from nbgraph.trace import value_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor

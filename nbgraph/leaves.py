@@ -1,0 +1,185 @@
+"""Leaves: values as nodes.
+
+In: arrays, numbers, anything array-like. Out: nodes with values, which nobody else can write to.
+Holds: an array that is an operand again, with the same numbers, is the same leaf while that is in use. So what a loop
+reads at every step (data, a matrix) is one operand of all steps, and is copied once; it may be written to meanwhile,
+since its bits are compared, which costs no more than the copy would. Where a function is traced every array is a leaf
+of its own: what a trace may be used again for is told by where its leaves come from.
+"""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+
+from nbgraph import memory
+from nbgraph.errors import DtypeError, OutOfMemoryError
+from nbgraph.trace import SCALAR, Node, _next_seq, handle, new_node
+from nbgraph.types import CODES, DTYPES, TensorType, type_of_array
+
+_TYPES = TensorType._table
+_SCALAR_TYPES = {code: TensorType(code, ()) for code in CODES.values()}
+#: Bytes: shorter views are copied in less time than it takes to say what they are views of, shorter arrays are compared
+#: as strings of bytes.
+_SMALL, _MIDDLE = 2**12, 2**17
+#: The threads in which a function is being traced.
+TRACING: set[int] = set()
+#: By array. Entries go with their leaves.
+_KNOWN: dict[Any, _Known] = {}
+
+
+def leaf(data: np.ndarray[Any, Any], active: bool) -> Node:
+    """A node with a value; `data` must be private to the graph or read-only through its whole chain of bases."""
+    t = type_of_array(data)
+    node = new_node(t, active and t.inexact)
+    node.data = data
+    return node
+
+
+def constant_of(value: Any, code: str | None = None) -> Node:
+    """A constant leaf from anything array-like (copied unless immutable), converted to dtype `code` if given."""
+    return leaf(own_array(value, code), False)
+
+
+def array_constant(value: np.ndarray[Any, Any]) -> Node:
+    """As `constant_of`, for an ndarray, or the leaf that was made of this very array before: see the module."""
+    key: Any = id(value)
+    source = value
+    if value.base is not None and value.nbytes >= _SMALL:  # such as `a.T`, which is another object at every step
+        source = value.base
+        key = id(source), value.ctypes.data, value.shape, value.strides
+    if TRACING and get_ident() in TRACING:
+        return constant_of(value)
+    known = _KNOWN.get(key)
+    if known is not None and known.source() is source:
+        node = known()
+        if node is not None and _are_same(value, node.data):
+            return node
+    made = _copied(value)
+    with suppress(TypeError):  # a base of which there are no weak references
+        _KNOWN[key] = _Known(made, key, source)
+    return made
+
+
+class _Known(weakref.ref[Node]):
+    """A leaf made of an array, as long as it is in use; `source` is the array, or the one that it is a view of."""
+
+    __slots__ = ("key", "source")
+    key: Any
+    source: Any
+
+    def __new__(cls, node: Node, key: Any, source: Any) -> _Known:
+        made = super().__new__(cls, node, _forget)
+        made.key, made.source = key, weakref.ref(source)
+        return made
+
+    def __init__(self, node: Node, key: Any, source: Any) -> None:
+        super().__init__(node, _forget)  # type: ignore[call-arg]
+
+
+def _forget(known: Any) -> None:
+    """Its leaf is gone."""
+    found: Any = _KNOWN.get(known.key)
+    if found is known:
+        _KNOWN.pop(known.key, None)
+
+
+def _are_same(value: np.ndarray[Any, Any], data: np.ndarray[Any, Any]) -> bool:
+    """Whether an array holds the bits of another one, which is contiguous."""
+    if value is data:
+        return True
+    if value.shape != data.shape or value.dtype != data.dtype:
+        return False
+    if value.nbytes < _MIDDLE:
+        return value.tobytes() == data.tobytes()
+    bits = f"u{value.itemsize}" if value.itemsize <= 8 else None
+    if bits is None:  # complex numbers: as pairs, where they lie side by side
+        return bool(value.flags.c_contiguous) and np.array_equal(value.view("u8"), data.view("u8"))
+    return np.array_equal(value.view(bits), data.view(bits))
+
+
+def _copied(value: np.ndarray[Any, Any]) -> Node:
+    code = CODES.get(value.dtype)
+    if code is None or not value.flags.writeable:
+        return constant_of(value)
+    data = value.copy() if value.nbytes < memory.SMALLEST else memory.copy(value)
+    data.setflags(False)  # type: ignore[call-arg]  # by position: a keyword costs twice as much
+    shape = value.shape
+    made = object.__new__(handle())
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    node.type, node.active, node.data = _TYPES.get((code, shape)) or TensorType(code, shape), False, data
+    node.call, node.slot, node.seq = None, 0, _next_seq()
+    return node
+
+
+def scalar(value: Any, code: str) -> Node:
+    """A constant 0-d leaf: a run-time operand, never merged with another one in a fragment."""
+    made = object.__new__(handle())
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    data = np.array(value, dtype=DTYPES[code])
+    node.type, node.active, node.data = _SCALAR_TYPES[code], False, data
+    node.call, node.slot, node.seq = None, SCALAR, _next_seq()
+    return node
+
+
+def leaf_of_number(value: Any, code: str) -> Node:
+    """As `leaf`, differentiable, from a number that is no integer (the hot path)."""
+    data = np.array(value, dtype=DTYPES[code])
+    data.setflags(write=False)
+    made = object.__new__(handle())
+    node: Node = made
+    node.op, node.inputs, node.sizes = None, (), ()
+    node.type, node.active, node.data = _SCALAR_TYPES[code], True, data
+    node.call, node.slot, node.seq = None, 0, _next_seq()
+    return node
+
+
+def own_array(value: Any, code: str | None = None) -> np.ndarray[Any, Any]:
+    """A read-only C-contiguous array that nobody else can write to.
+
+    Copies unless the array is read-only through its whole chain of bases.
+    """
+    if type(value) is np.ndarray and code is None and value.dtype in CODES and value.flags.writeable:
+        a = memory.copy(value)
+        a.setflags(write=False)
+        return a
+    try:
+        a = np.asarray(value) if code is None else np.asarray(value).astype(code, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DtypeError("not a numeric array", got=type(value).__name__, wanted="numbers", hint=str(error)) from None
+    if a.dtype not in CODES:
+        a = _widened(a, value)
+    if not (a.flags.c_contiguous and a.flags.aligned and _is_immutable(a)):
+        try:
+            a = memory.copy(a)
+        except MemoryError as error:
+            raise OutOfMemoryError.of(error) from error
+        a.setflags(write=False)
+    return a
+
+
+def _widened(a: np.ndarray[Any, Any], value: Any) -> np.ndarray[Any, Any]:
+    """Small integers and half precision become the next supported dtype; other dtypes raise."""
+    native = a.dtype.newbyteorder("=")
+    if native in CODES:
+        return a.astype(native)
+    for code in ("i4", "i8", "f4"):
+        if a.dtype.kind in "iuf" and np.can_cast(a.dtype, code):
+            return a.astype(code)
+    wanted = " ".join(str(d) for d in CODES)
+    raise DtypeError("unsupported dtype", got=a.dtype, wanted=f"one of {wanted}", hint="convert it with .astype")
+
+
+def _is_immutable(a: np.ndarray[Any, Any]) -> bool:
+    base: Any = a
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return False
+        base = base.base
+    return base is None or isinstance(base, bytes | memory.Block)
