@@ -12,7 +12,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,22 +26,45 @@ from nbgraph.types import Shape
 
 #: Joins of more than this many are calls, wherever they come from.
 MANY = 32
-#: By place in the user's program: how long its list was, and the creation number of its last element. (Without a lock:
-#: of two threads at one place the other's list ends in another element.)
-_LISTS: dict[Any, tuple[int, Any]] = {}
+#: A list that is one longer each time for fewer times than this is none that grows.
+RISES = 3
+
+
+class _Seen(NamedTuple):
+    """The last list at a place of the user's program: how long it was, the creation number of its last element, how
+    often in a row each had been one longer than the one before, and whether it fell before it had risen for long."""
+
+    length: int = 0
+    last: Any = 0
+    rises: int = 0
+    varies: bool = False
+
+    def then(self, n: int, last: Any) -> _Seen:
+        """What is known after a list of n."""
+        rises = self.rises if n == self.length else 0 if n != self.length + 1 or n == 1 else self.rises + 1
+        fell_early = n < self.length and 0 < self.rises < RISES
+        return _Seen(n, last, rises, fell_early or (self.varies and rises < RISES))
+
+
+#: By place in the user's program. (Without a lock: of two threads at one place the other's list ends elsewhere.)
+_LISTS: dict[Any, _Seen] = {}
 _LISTS_LIMIT = 4096
-_NONE = (0, None)
+_NOTHING = _Seen()
 
 
 def grows(nodes: Sequence[Node], above: int = 0) -> bool:
-    """Whether nodes that are joined now, at the user's place, are those of the last time and more; or the first one of
-    a list; or very many. Called by what users call, or so many calls further in."""
+    """Whether nodes that are joined now, at the user's place, are those of the last time and more, or one more than
+    then and made since, as the columns of a triangle are; or the first one of a list; or very many. Called by what
+    users call, or so many calls further in."""
     place, n = user_place(2 + above), len(nodes)
-    length, last = _LISTS.get(place, _NONE)
+    seen = _LISTS.get(place, _NOTHING)
     if len(_LISTS) >= _LISTS_LIMIT:
         _LISTS.clear()
-    _LISTS[place] = n, nodes[-1].seq
-    return n == 1 or n > MANY or (0 < length < n and nodes[length - 1].seq == last)
+    now = _LISTS[place] = seen.then(n, nodes[-1].seq)
+    if n == 1 or n > MANY:
+        return True
+    more = 0 < seen.length < n and nodes[seen.length - 1].seq == seen.last
+    return more or (n == seen.length + 1 and nodes[0].seq > seen.last and not now.varies)
 
 
 def join(nodes: Sequence[Node], axis: int, new_axis: bool) -> Node:

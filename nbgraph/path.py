@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
@@ -155,13 +156,18 @@ class Path:
         return id(call) in self.here or bool(self._again(call))
 
     def _fuse(self, calls: Sequence[tuple[Any, Node, set[int]]], outputs: Sequence[Node]) -> bool:
-        """Makes calls of several fragments by turns calls of one; whether there were any."""
-        if len(calls) < 2 * SHORTEST:
+        """Makes calls of several fragments by turns calls of one; whether there were any.
+
+        Not where there are runs between them, loops inside of a round: such rounds would be no run either."""
+        stretches = [
+            [c for c in between if type(c) is FragmentCall and not self._is_cut(c) and may_be_part(c)]
+            for is_run, between in groupby((c for c, _, _ in calls), lambda c: type(c) in _RUNS)
+            if not is_run
+        ]
+        stretches = [parts for parts in stretches if len(parts) >= 2 * SHORTEST]
+        if not stretches:
             return False
-        parts = [c for c, _, _ in calls if type(c) is FragmentCall and not self._is_cut(c) and may_be_part(c)]
-        if len(parts) < 2 * SHORTEST:
-            return False
-        nodes: dict[int, dict[int, Node]] = {id(c): {} for c in parts}
+        nodes: dict[int, dict[int, Node]] = {id(c): {} for parts in stretches for c in parts}
         for used in (outputs, *(call.inputs for call, _, _ in calls if type(call) not in _RUNS)):
             for node in used:
                 if id(node.call) in nodes:
@@ -170,7 +176,9 @@ class Path:
             operands = run.loop.inputs if type(run) is LoopRun else (i for c in run.calls for i in c.inputs)
             for node in (i for i in operands if id(i.call) in nodes):
                 nodes[id(node.call)][id(node)] = node
-        return fuse(sorted(parts, key=_seq), {key: list(found.values()) for key, found in nodes.items()})
+        values = {key: list(found.values()) for key, found in nodes.items()}
+        fused = [fuse(sorted(parts, key=_seq), values) for parts in stretches]
+        return any(fused)
 
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what calls nodes are values of."""

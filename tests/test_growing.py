@@ -73,7 +73,39 @@ def history(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any]
     return xp.sum(x)
 
 
-LOOPS = [lanczos, gram_schmidt, history]
+def three_terms(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any] = lambda b: None) -> Any:
+    """Lanczos as it is in books, its basis passed over once more: the ends are not like the rest."""
+    basis, alphas, betas = [start / xp.linalg.norm(start)], [], []
+    for k in range(steps):
+        w = a @ basis[-1]
+        alphas.append(basis[-1] @ w)
+        w = w - alphas[-1] * basis[-1]
+        if k:
+            w = w - betas[-1] * basis[-2]
+        for q in basis:
+            w = w - (q @ w) * q
+        betas.append(xp.linalg.norm(w))
+        watch(betas[-1])
+        basis.append(w / betas[-1])
+    return xp.sum(xp.stack(alphas)) + xp.sum(xp.stack(betas))
+
+
+def arnoldi(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any] = lambda b: None) -> Any:
+    """The sum of the columns of the Hessenberg matrix, each a list one longer than the one before."""
+    basis, columns = [start / xp.linalg.norm(start)], []
+    for _ in range(steps):
+        w, column = a @ basis[-1], []
+        for q in basis:
+            column.append(q @ w)
+            w = w - column[-1] * q
+        column.append(xp.linalg.norm(w))
+        watch(column[-1])
+        basis.append(w / column[-1])
+        columns.append(xp.stack(column))
+    return sum(xp.sum(c) for c in columns)
+
+
+LOOPS = [lanczos, gram_schmidt, history, arnoldi]
 
 
 def fragments(loop: Any, steps: int, watch: bool) -> int:
@@ -95,8 +127,15 @@ def test_passes_over_a_growing_list_are_cut_alike_in_short_and_long_steps(watch:
     assert max(fragments(plain_lanczos, steps, watch) for steps in (10, 13)) <= 12
 
 
+@pytest.mark.parametrize("watch", [True, False])
+@pytest.mark.parametrize("steps", [10, 13, 30])
+def test_a_loop_within_a_step_leaves_the_step_in_its_parts(steps: int, watch: bool) -> None:
+    """What comes before and after it is by turns, but no run: as one call it would be one structure more."""
+    assert fragments(three_terms, steps, watch) <= 12
+
+
 @pytest.mark.parametrize("jit", ["never", "always"])
-@pytest.mark.parametrize("loop", [*LOOPS, plain_lanczos])
+@pytest.mark.parametrize("loop", [*LOOPS, plain_lanczos, three_terms])
 def test_values_and_derivatives_are_those_of_the_plain_loop(loop: Any, jit: str) -> None:
     engine = nbg.Engine(jit=jit, cache_dir=None)
     a, start = T(SYMMETRIC), T(START)
@@ -134,6 +173,27 @@ def test_lists_that_do_not_grow_are_joined_as_operations() -> None:
         joined.append(nbg.stack(several))
     assert all(s.op is not None for s in joined)
     assert type(nbg.stack([x] * 40).call) is JoinCall
+
+
+def test_lists_of_two_lengths_by_turns_are_none_that_grow() -> None:
+    x, joined = T([1.0, 2.0]), []
+    for k in range(12):
+        joined.append(nbg.stack([x * float(j) for j in range(2 + k % 2)]))
+    assert all(s.op is not None for s in joined[3:])  # it takes a while to see
+    for k, s in enumerate(joined):
+        np.testing.assert_array_equal(s.eval(), [[j, 2 * j] for j in range(2 + k % 2)])
+
+
+def test_columns_of_a_triangle_are_joined_alike_the_second_time() -> None:
+    def triangle() -> list[Any]:
+        x = T([1.0, 2.0])
+        return [nbg.stack([x * float(j) for j in range(n)]) for n in range(2, 9)]
+
+    for _ in range(3):
+        found = triangle()
+        assert [type(s.call) is JoinCall for s in found[1:]] == [True] * 6
+        for n, s in enumerate(found, 2):
+            np.testing.assert_array_equal(s.eval(), [[j, 2 * j] for j in range(n)])
 
 
 def test_two_lists_on_one_line_grow_each_for_itself() -> None:
