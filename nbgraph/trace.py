@@ -16,6 +16,7 @@ The order of `seq` is a topological order.
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -299,9 +300,11 @@ def reserved(n: int) -> range:
 def number_within(seq: Any, k: int) -> Any:
     """Creation number k of those between one and the next: what stands in the place of a call is no younger than what
     uses it, and each is known by a number of its own."""
+    if type(seq) is int and k < 64:
+        return seq + k / (k + 1)  # a float tells them apart as long as there are fewer than 2**40 nodes
     from fractions import Fraction  # takes a while to import, and is seldom needed
 
-    return seq + Fraction(k, k + 1)
+    return seq + (math.floor(seq) + 1 - Fraction(seq)) * Fraction(k, k + 1)
 
 
 _handle: Any = Node

@@ -214,36 +214,48 @@ def _replace(
     parts: Sequence[FragmentCall], made: Round, outside: Sequence[Node], nodes: Mapping[int, Sequence[Node]]
 ) -> None:
     """Puts one call in the place of a round's."""
-    words = [w for c in parts for w in c.words]
     sites = [(slots[s], site) for c, slots in zip(parts, made.slots, strict=True) for s, site in c.sites or ()]
-    call = FragmentCall(made.fragment, tuple(outside), tuple([words[k] for k in made.words]), sites or None)
+    words: tuple[Size, ...] = ()
+    if made.words:
+        all_words = [w for c in parts for w in c.words]
+        words = tuple([all_words[k] for k in made.words])
+    call = FragmentCall(made.fragment, tuple(outside), words, sites or None)
     call.seq, call.kind = parts[0].seq, parts[-1].kind
     parts[0].seq = number_within(call.seq, 1)  # it may live on, with other values
     call.saved = _saved(parts, made)
-    live = {id(n): (slots[s], n) for c, slots in zip(parts, made.slots, strict=True) for s, n in _values(c, nodes)}
+    waiting: dict[int, tuple[int, Node]] | None = None
     if any(c.nodes is not None for c in parts):
-        call.nodes = [(s, weakref.ref(n)) for s, n in live.values() if n.data is None]
-    for slot, node in live.values():
-        node.call, node.slot = call, slot
+        waiting = {}
     for part, slots in zip(parts, made.slots, strict=True):
+        for slot, node in _values(part, nodes):
+            node.call, node.slot = call, slots[slot]
+            if waiting is not None and node.data is None:
+                waiting[id(node)] = node.slot, node
         TAKEN[part] = call, slots
         if part.nodes is not None:
             part.nodes = []
+    if waiting is not None:
+        call.nodes = [(slot, weakref.ref(node)) for slot, node in waiting.values()]
 
 
-def _values(call: FragmentCall, nodes: Mapping[int, Sequence[Node]]) -> Iterator[tuple[int, Node]]:
-    """The nodes that are values of a call, by slot."""
-    yield from ((n.slot, n) for n in nodes.get(id(call), ()))
-    yield from ((s, n) for s, reference in call.nodes or () if (n := reference()) is not None)
+def _values(call: FragmentCall, nodes: Mapping[int, Sequence[Node]]) -> list[tuple[int, Node]]:
+    """The nodes that are values of a call, by slot, each once."""
+    found = {id(n): (n.slot, n) for n in nodes.get(id(call), ())}
+    for s, reference in call.nodes or ():
+        if (n := reference()) is not None:
+            found[id(n)] = s, n
+    return list(found.values())
 
 
 def _saved(parts: Sequence[FragmentCall], made: Round) -> Any:
     """What a round keeps for its derivative; None where some of it has not been computed."""
+    kept = saved_slots(made.fragment)
+    if not kept:
+        return None
     values = {
         slots[s]: v
         for c, slots in zip(parts, made.slots, strict=True)
         if c.saved is not None
         for s, v in zip(*c.saved, strict=True)
     }
-    kept = saved_slots(made.fragment)
-    return (kept, tuple([values[s] for s in kept])) if kept and all(s in values for s in kept) else None
+    return (kept, tuple([values[s] for s in kept])) if all(s in values for s in kept) else None
