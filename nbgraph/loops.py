@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from nbgraph.errors import GENERATED
 from nbgraph.fragment import Fragment, at_sizes
 from nbgraph.stretch import EACH, SAME
-from nbgraph.trace import LOCK, FragmentCall, Node, SumCall, _next_seq, handle, new_node, reserved
+from nbgraph.trace import LOCK, RECORDING, FragmentCall, Node, SumCall, new_node, reserved
 from nbgraph.types import Shape, TensorType
 from nbgraph_kernels.locks import in_forked_process, lock
 
@@ -256,8 +256,7 @@ def _compile(loop: LoopCall) -> Callable[..., Any]:
     for p in each:
         tests.append(f"i{p}.active is {loop.first[p].active}")
         tests.append(f"((c := i{p}.call) is None or c.seq < loop.seq)")
-    names: dict[str, Any] = {"rows": _ROWS, "held": _held, "new": object.__new__, "Tensor": handle()}
-    names.update(ref=weakref.ref, next_seq=_next_seq)
+    names: dict[str, Any] = {"rows": _ROWS, "held": _held, "ref": weakref.ref, "recording": RECORDING}
     lines = [
         f"def extend(loop, {', '.join(f'i{p}' for p in range(len(pattern)))}):",
         "  tip, first = loop.tip, loop.first",
@@ -265,14 +264,13 @@ def _compile(loop: LoopCall) -> Callable[..., Any]:
         "  with rows:",
         "    if held or loop.tip is not tip: return None",
         "    loop.tip = ()",
-        "    k = loop.n",
+        "    k, make = loop.n, recording.result",
         *(f"    loop.columns[{p}].append(i{p})" for p in each),
     ]
     for j, ((slot, t, _), flag) in enumerate(zip(results, loop.flags, strict=True)):
         names[f"t{j}"] = t
         lines += [
-            f"    r{j} = new(Tensor); r{j}.op = r{j}.data = None; r{j}.inputs = r{j}.sizes = (); r{j}.type = t{j}",
-            f"    r{j}.active = {flag}; r{j}.call = loop; s{j} = r{j}.slot = ({slot}, k); r{j}.seq = next_seq()",
+            f"    s{j} = ({slot}, k); r{j} = make(t{j}, {flag}, loop, s{j})",
         ]
     lines += [
         "    loop.n = k = k + 1",  # first: nodes of a row that was interrupted are nobody's

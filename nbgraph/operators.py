@@ -16,6 +16,7 @@ from nbgraph import api
 from nbgraph.leaves import array_constant
 from nbgraph.op import REGISTRY, Op
 from nbgraph.promote import SCALARS, new_weak, record2
+from nbgraph.trace import RECORDING
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
@@ -30,6 +31,10 @@ def forward(name: str) -> Method:
     general: Any = getattr(api, name)
 
     def method(self: TracedTensor, other: Any) -> TracedTensor:
+        if type(other) is type(self):
+            make = RECORDING.make  # what it knows was recorded on operands of just these types
+            if make is not None and (made := make(op, self, other)) is not None:
+                return made  # type: ignore[no-any-return]
         t = self.type
         if t.inexact:
             if type(other) is type(self):

@@ -44,11 +44,14 @@ def key_of(node: Node) -> Key:
 
 def seal(nodes: Sequence[Node]) -> None:
     """Seals the open operations below nodes without running them (but for what decides sizes)."""
+    opened = [node for node in nodes if node.op is not None]
+    if not opened:
+        return
     if ALIVE:
-        settle(nodes, partly=True)
+        settle(opened, partly=True)
     with LOCK:
         rest = []
-        for node in nodes:
+        for node in opened:
             if is_pick(node):
                 take(node)
             else:

@@ -26,6 +26,7 @@ from nbgraph.types import Shape
 Array = np.ndarray[Any, Any]
 #: Lists of more slices than this are values of one call, wherever they come from.
 MANY = 32
+_INT = frozenset((int,))
 _op = attrgetter("op")
 #: The creation number of a slice, and its sizes.
 Slot = tuple[int, Shape]
@@ -70,7 +71,7 @@ def is_pick(node: Node) -> bool:
     op = node.op
     if op is None or op.name != "slice" or node.inputs[0].op is not None:
         return False
-    return node.inputs[0].type.concrete and node.type.concrete and all(type(s) is int for s in node.sizes)
+    return node.inputs[0].type.concrete and node.type.concrete and _INT.issuperset(map(type, node.sizes))
 
 
 def take(node: Node) -> None:

@@ -19,8 +19,7 @@ from nbgraph.captures import Guards
 from nbgraph.derive import seal
 from nbgraph.errors import GENERATED
 from nbgraph.loops import AFTER, PAUSE, LoopCall, Traced, begin
-from nbgraph.tensor import TracedTensor
-from nbgraph.trace import FragmentCall, Node, Pack, _next_seq, site_of
+from nbgraph.trace import RECORDING, FragmentCall, Node, Pack, _next_seq, site_of
 from nbgraph.trees import TreeDef, unflatten
 from nbgraph.types import TensorType
 from nbgraph.within import RUNNING, Inner, met_outside
@@ -107,7 +106,7 @@ class _Writer:
         if varying:
             is_open = " or ".join(f"{x}.op is not None" for x in dict.fromkeys(varying))
             self.lines.append(f"if {is_open}: seal(({', '.join(dict.fromkeys(varying))},))")
-        self.names.update(new=object.__new__, FragmentCall=FragmentCall, Tensor=TracedTensor, seal=seal)
+        self.names.update(new=object.__new__, FragmentCall=FragmentCall, seal=seal, recording=RECORDING)
         self.names.update(next_seq=_next_seq, ref=weakref.ref)
         sizes = [size for node in region for size in node.sizes]
         words = tuple([sizes[j] for j in plan.words])
@@ -176,21 +175,13 @@ class _Writer:
 
     def _results(self, made: Sequence[Any], inputs: Sequence[str]) -> None:
         waiting: list[str] = []
+        self.lines.append("make = recording.result")
         for slot, t, reach in made:
             r = f"r{len(waiting)}"
             waiting.append(f"({slot}, ref({r}))")
             reached = dict.fromkeys(inputs[i] for i in reach if self._may_be_active(inputs[i]))
             active = " or ".join(f"{x}.active" for x in reached) or "False"
-            self.lines += [
-                f"{r} = new(Tensor)",
-                f"{r}.op = {r}.data = None",
-                f"{r}.inputs = {r}.sizes = ()",
-                f"{r}.type = {self.constant(t)}",
-                f"{r}.active = {active}",
-                f"{r}.call = call",
-                f"{r}.slot = {slot}",
-                f"{r}.seq = next_seq()",
-            ]
+            self.lines.append(f"{r} = make({self.constant(t)}, {active}, call, {slot})")
         self.lines += [f"call.nodes = [{', '.join(waiting)}]", "call.seq = next_seq()"]
 
     def _may_be_active(self, name: str) -> bool:

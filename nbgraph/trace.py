@@ -355,13 +355,45 @@ def _note(key: Any, found: Any, types: tuple[TensorType, ...], sizes: Shape = ()
         _INFERRED[key] = found
 
 
+def _new_result(t: TensorType, active: bool, call: Any, slot: Any) -> Node:
+    """A node for a result of a call."""
+    node = new_node(t, active)
+    node.call, node.slot = call, slot
+    return node
+
+
+class _Recording:
+    """How nodes are made: `make` by machine code, None as long as there is none (`engine/recorder.py`); `tell` says to
+    it what results from an operation. `result` makes those of calls, by Python until then."""
+
+    __slots__ = ("make", "result", "tell")
+
+    def __init__(self) -> None:
+        self.make: Any = None
+        self.tell: Any = None
+        self.result: Any = _new_result
+
+
+RECORDING = _Recording()
+
+
+def numbers_of_nodes() -> Any:
+    """The counter that numbers nodes."""
+    return _numbers
+
+
 def record1(op: Op, a: Node) -> Node:
     """Records an operation of one operand and one result, without sizes (the hot path)."""
+    make = RECORDING.make
+    if make is not None and (found := make(op, a)) is not None:
+        return found  # type: ignore[no-any-return]
     key = (op, a.type)
     t = _INFERRED.get(key)
     if t is None:
         t = infer(op, (a.type,), ())
         _note(key, t, (a.type,))
+    if make is not None and key in _INFERRED:
+        RECORDING.tell(op, a.type, None, t)
     made = object.__new__(_handle)
     node: Node = made
     node.op, node.inputs, node.sizes, node.type = op, (a,), (), t
@@ -373,11 +405,16 @@ def record1(op: Op, a: Node) -> Node:
 
 def record2(op: Op, a: Node, b: Node) -> Node:
     """Records an operation of two operands and one result, without sizes (the hot path)."""
+    make = RECORDING.make
+    if make is not None and (found := make(op, a, b)) is not None:
+        return found  # type: ignore[no-any-return]
     key = (op, a.type, b.type)
     t = _INFERRED.get(key)
     if t is None:
         t = infer(op, (a.type, b.type), ())
         _note(key, t, (a.type, b.type))
+    if make is not None and key in _INFERRED:
+        RECORDING.tell(op, a.type, b.type, t)
     made = object.__new__(_handle)
     node: Node = made
     node.op, node.inputs, node.sizes, node.type = op, (a, b), (), t
@@ -398,17 +435,23 @@ def record_as(t: Any, op: Op, inputs: tuple[Node, ...], sizes: Shape) -> Any:
     """Records an operation whose result is known to be of type `t`, or whose results of a tuple of types."""
     if type(t) is tuple:
         return _record_pack(op, inputs, sizes, t, True in map(_active, inputs))
-    made = object.__new__(_handle)
-    node: Node = made
-    node.op, node.inputs, node.sizes, node.type = op, inputs, sizes, t
-    node.active = False
+    active = False
     if t.inexact:
         for n in inputs:
             if n.active:
-                node.active = True
+                active = True
                 break
-    node.data, node.call, node.slot = None, user_frame() if op.fallible else None, 0
-    node.seq = _next_seq()
+    make = RECORDING.make
+    if make is not None:
+        node: Node = make(op, inputs, sizes, t, active)
+    else:
+        made = object.__new__(_handle)
+        node = made
+        node.op, node.inputs, node.sizes, node.type = op, inputs, sizes, t
+        node.active, node.data, node.call, node.slot = active, None, None, 0
+        node.seq = _next_seq()
+    if op.fallible:
+        node.call = user_frame()
     return node
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -50,10 +51,14 @@ def addresses() -> tuple[int, ...]:
     """Of the functions `CALLED`. Raises `LookupError` where one cannot be had."""
     if not AVAILABLE:
         raise LookupError("this Python cannot be given builtin functions")
-    named = [getattr(ctypes.pythonapi, name) for name in CALLED[:5]]
-    found = [int(ctypes.cast(f, ctypes.c_void_p).value or 0) for f in named]
+    found = addresses_of(CALLED[:5])
     clock = ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value
     return (*found, _array_function(_EMPTY), int(clock or 0))
+
+
+def addresses_of(names: Sequence[str]) -> list[int]:
+    """Of functions of Python's C interface."""
+    return [int(ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0) for name in names]
 
 
 def builtin_function(address: int, self: Any, *needed: Any) -> Any:

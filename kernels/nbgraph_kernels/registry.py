@@ -193,6 +193,7 @@ _DECLARATIONS = {
     "repeat": _Declaration("driver", ("",), plain=True),
     "patch": _Declaration("driver", ("",)),
     "builtin": _Declaration("builtin", ("",), builtin=True, plain=True),
+    "recorder": _Declaration("recorder", ("",), builtin=True, plain=True),
     "replay": _Declaration("replay", ("",), plain=True),
 }
 

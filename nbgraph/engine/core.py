@@ -20,7 +20,7 @@ from nbgraph import joins, picks
 from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
-from nbgraph.engine import interpreter
+from nbgraph.engine import interpreter, recorder
 from nbgraph.engine.batch import Batch
 from nbgraph.engine.binding import bind_arrays, refuse_superfluous, telling
 from nbgraph.engine.chains import run_chain
@@ -370,6 +370,7 @@ def _evaluate_unbound(nodes: Sequence[Node], engine: Engine) -> list[Array]:
 def _evaluate_open(
     nodes: Sequence[Node], engine: Engine, tries: int = 8, one_by_one: bool = True, topped: bool = True
 ) -> list[Array]:
+    recorder.consider(engine, nodes[0].seq)
     with LOCK, Waiting():
         drafts = draft(nodes, picks.take_lists)
         if len(drafts) == 1:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nbgraph.engine import interpreter
+from nbgraph.engine import interpreter, recorder
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Moves, entry_point, placed_for, uninterrupted
 from nbgraph.engine.pieces import Pieces, pieces_for
@@ -104,6 +104,7 @@ class Compiled(Runner):
         """Takes the short way from now on, if the program is short."""
         self.may_be_quick = False  # asked once
         native, bound = self.engine.native, self.bound
+        recorder.use(native.objects)
         code, n = native.codes[bound.program], len(bound.in_types)
         self.quick = quick_function(native, code, bound, (), bound.in_types, range(n), range(len(bound.out_types)))
 
@@ -112,7 +113,7 @@ class Compiled(Runner):
         native = self.engine.native
         native.runs += 1
         if native.runs >= (PAYS_SOON if self.engine.jit == "always" or native.objects.folder else PAYS):
-            uninterrupted(lambda: native.objects.make_kernel("builtin", ""))
+            uninterrupted(lambda: _make(native.objects))
             self._become_quick()
 
     def outputs(self, arrays: Sequence[Array], words: Any = None) -> list[Array] | None:
@@ -139,6 +140,12 @@ class Compiled(Runner):
         counters.operations += self.operations
         counters.run_seconds += seconds
         return outs
+
+
+def _make(objects: Any) -> None:
+    """Compiles what makes builtin functions, and what records."""
+    objects.make_kernel("builtin", "")
+    recorder.use(objects, may_compile=True)
 
 
 class _Template(Moves):

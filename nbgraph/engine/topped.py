@@ -10,12 +10,13 @@ is, and gains nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from nbgraph.engine.commits import CallRoute, Route, live_slots, pick
-from nbgraph.engine.pairs import Waiting, waiting
+from nbgraph.engine.pairs import Waiting
 from nbgraph.engine.runners import Runner, runner_for
 from nbgraph.match import Found
 from nbgraph.moving import moving_words
@@ -39,34 +40,47 @@ def base_below(outside: Sequence[Node], n_ops: int) -> FragmentCall | None:
         if base is not None or type(x.call) is not FragmentCall:
             return None
         base = x.call
-    if base is None or not base.nodes or base.origin is not None:
+    if base is None or not base.nodes or base.origin is not None or len(base.fragment.instrs) + n_ops > SHORT:
         return None
-    if len(base.fragment.instrs) + n_ops > SHORT or any(i.data is None for i in base.inputs):
-        return None
+    for i in base.inputs:
+        if i.data is None:
+            return None
     return base
 
 
 def run_topped(engine: Any, found: Found, base: FragmentCall) -> Array | None:
     """The value of the region's target; see the module."""
-    waited = waiting(base)
-    slots, nodes, links, arrays = [], [], [], [i.data for i in base.inputs]
-    for slot, reference in waited[0] or ():
+    waited = base.nodes
+    if waited is None:  # another thread has run it
+        return None
+    count, slots, nodes, types, arrays, links = len(waited), [], [], [], [], []
+    for slot, reference in waited:
         node = reference()
         if node is not None:
             slots.append(slot)
             nodes.append(node)
+    for i in base.inputs:
+        a = i.data
+        if a is None:
+            return None
+        arrays.append(a)
+        types.append(i.type)
     for x in found.outside:
         a = x.data
-        links.append(x.slot if a is None and x.call is base else -1)
-        if links[-1] < 0:
+        if a is not None:
+            links.append(-1)
             arrays.append(a)
-    if not slots or any(a is None for a in arrays):  # another thread has run it
-        return None
-    key = (found.key, base.fragment, base.active, base.words, *slots, *links, *[i.type for i in base.inputs])
+        elif x.call is base:
+            links.append(x.slot)
+        else:  # another thread has run the base, or taken its place
+            return None
+    key = (found.key, base.fragment, base.active, base.words, *slots, *links, *types)
     route = engine.routes.get(key)
     if route is None:
+        if not slots:
+            return None
         route = engine.routes.keep(key, _topped(engine, key, found, base, tuple(slots), links))
-    return route.run(found, base, waited, nodes, arrays) if route else None
+    return route.run(found, base, (waited, count), nodes, arrays) if route else None
 
 
 def _topped(engine: Any, key: Any, found: Found, base: FragmentCall, slots: tuple[int, ...], links: list[int]) -> Any:
@@ -90,8 +104,9 @@ def _topped(engine: Any, key: Any, found: Found, base: FragmentCall, slots: tupl
     if runner is None or program.moving:
         return False
     at = [{s: program.position[p] for s, p in enumerate(of) if p in program.position} for of in both.slots]
-    joined = Joined(both, words, program, links) if base.active and active else None
-    return Topped(runner, CallRoute(runner, base, slots, at[0]), Route(runner, found, found.words(plan), at[1]), joined)
+    routes = CallRoute(runner, base, slots, at[0]), Route(runner, found, found.words(plan), at[1])
+    joined = Joined(both, words, program, links, routes) if base.active and active else None
+    return Topped(runner, *routes, joined)
 
 
 class Topped:
@@ -110,60 +125,78 @@ class Topped:
         if outs is None:
             return None
         with LOCK:
-            joined = self.joined.call(found, base, self.region) if self.joined is not None else None
+            if self.joined is not None and self.joined.commit(found, base, waited, nodes, outs):
+                return outs[self.region.root]
             if not self.base.commit(base, waited, nodes, outs):
                 return None  # another thread was first, and may have chosen otherwise
-            if joined is None or self.joined is None:
-                return outs[self.region.root] if self.region.commit(found, self.region.words, outs) else None
-            self.joined.commit(joined, base, nodes, found, self.region, outs)
-            return outs[self.region.root]
+            return outs[self.region.root] if self.region.commit(found, self.region.words, outs) else None
 
 
 class Joined:
     """How the two become one call of the graph, in the place of the first: its fragment is `both`."""
 
-    __slots__ = ("both", "others", "saved", "saved_at", "words")
+    __slots__ = ("base", "both", "others", "region", "saved", "saved_at", "words")
 
-    def __init__(self, both: Round, words: tuple[Any, ...], program: Any, links: Sequence[int]) -> None:
+    def __init__(
+        self, both: Round, words: tuple[Any, ...], program: Any, links: Sequence[int], routes: tuple[CallRoute, Route]
+    ) -> None:
         self.both, self.words = both, tuple([words[k] for k in both.words])
+        self.base, self.region = routes
         self.saved = saved_slots(both.fragment)
         self.saved_at = tuple([program.position[s] for s in self.saved])
         self.others = [k for k, link in enumerate(links) if link < 0]
 
-    def call(self, found: Found, base: FragmentCall, region: Route) -> FragmentCall | None:
-        """The call, not part of the graph yet; None where another thread has computed some of the region, or an operand
-        is younger than the first of the two (numbers of creation are a topological order)."""
-        others = [found.outside[k] for k in self.others]
-        if any(x.call is not None and x.call.seq >= base.seq for x in others):
-            return None
-        if any(found.nodes[k].op is None for k, _, _ in region.commits):
-            return None
-        in_base, in_region = self.both.slots
-        sites = [(in_base[slot], site) for slot, site in base.sites or ()]
-        sites += [(in_region[slot], site) for slot, k in region.fallible if (site := site_of(found.nodes[k]))]
-        call = call_that_ran(
-            self.both.fragment, (*base.inputs, *others), self.words, True, None, sites or None, region.kind
-        )
-        call.seq = base.seq
-        return call
-
     def commit(
-        self,
-        call: FragmentCall,
-        base: FragmentCall,
-        nodes: Sequence[Node],
-        found: Found,
-        region: Route,
-        outs: Sequence[Array],
-    ) -> None:
-        """Makes nodes of the base, which have their values, and those of the region values of the call."""
+        self, found: Found, base: FragmentCall, waited: Waiting, nodes: Sequence[Node], outs: Sequence[Array]
+    ) -> bool:
+        """Makes all values part of the graph, those of one call; needs the lock. False where they are none: another
+        thread has computed some of them, or an operand is younger than the first of the two (numbers of creation are a
+        topological order)."""
+        if base.nodes is not waited[0] or len(base.nodes) != waited[1]:
+            return False
+        others = []
+        for k in self.others:
+            x = found.outside[k]
+            if x.call is not None and x.call.seq >= base.seq:
+                return False
+            others.append(x)
+        for k, _, _ in self.region.commits:
+            if found.nodes[k].op is None:
+                return False
+        call = self._call(found, base, others, outs)
         in_base, in_region = self.both.slots
-        if self.saved:
-            call.saved = self.saved, tuple([outs[p] for p in self.saved_at])
-        for node in nodes:
-            node.call, node.slot = call, in_base[node.slot]
-        for k, slot, p in region.commits:
+        for node, p in zip(nodes, self.base.places, strict=True):
+            node.data, node.call, node.slot = outs[p], call, in_base[node.slot]
+        for k, slot, p in self.region.commits:
             node = found.nodes[k]
             node.call, node.slot, node.data = call, in_region[slot], pick(outs, p)
             node.op, node.inputs, node.sizes = None, (), ()
-        TAKEN[base] = call, in_base  # others may have been derived from it
+        if getrefcount(base) > _ALONE:  # others may have been derived from it
+            TAKEN[base] = call, in_base
+            if self.base.saved:
+                base.saved = self.base.saved, tuple([outs[p] for p in self.base.saved_at])
+        base.nodes = None
+        return True
+
+    def _call(self, found: Found, base: FragmentCall, others: Sequence[Node], outs: Sequence[Array]) -> FragmentCall:
+        in_base, in_region = self.both.slots
+        sites = saved = None
+        if base.sites or self.region.fallible:
+            sites = [(in_base[slot], site) for slot, site in base.sites or ()]
+            sites += [(in_region[slot], site) for slot, k in self.region.fallible if (site := site_of(found.nodes[k]))]
+        if self.saved:
+            saved = self.saved, tuple([outs[p] for p in self.saved_at])
+        inputs = (*base.inputs, *others)
+        call = call_that_ran(self.both.fragment, inputs, self.words, True, saved, sites or None, self.region.kind)
+        call.seq = base.seq
+        return call
+
+
+def _references(x: object, calls: int) -> int:
+    """What `getrefcount` says of what only the arguments of so many functions refer to, each called by the last."""
+    return getrefcount(x) if calls == 1 else _references(x, calls - 1)
+
+
+#: Of a call that only its nodes refer to, once these are nodes of another: `_run_region` of the routes, `run_topped`,
+#: `Topped.run` and `Joined.commit` know it.
+_ALONE = _references(object(), 4)
