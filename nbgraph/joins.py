@@ -12,7 +12,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -30,26 +30,12 @@ MANY = 32
 RISES = 3
 
 
-class _Seen(NamedTuple):
-    """The last list at a place of the user's program: how long it was, the creation number of its last element, how
-    often in a row each had been one longer than the one before, and whether it fell before it had risen for long."""
-
-    length: int = 0
-    last: Any = 0
-    rises: int = 0
-    varies: bool = False
-
-    def then(self, n: int, last: Any) -> _Seen:
-        """What is known after a list of n."""
-        rises = self.rises if n == self.length else 0 if n != self.length + 1 or n == 1 else self.rises + 1
-        fell_early = n < self.length and 0 < self.rises < RISES
-        return _Seen(n, last, rises, fell_early or (self.varies and rises < RISES))
-
-
-#: By place in the user's program. (Without a lock: of two threads at one place the other's list ends elsewhere.)
-_LISTS: dict[Any, _Seen] = {}
+#: By place in the user's program its last list: how long it was, the creation number of its last element, how often in
+#: a row each had been one longer than the one before, and whether lists fall there before they have risen for long.
+#: (Without a lock: of two threads at one place the other's list ends elsewhere.)
+_LISTS: dict[Any, tuple[int, Any, int, bool]] = {}
 _LISTS_LIMIT = 4096
-_NOTHING = _Seen()
+_NOTHING = (0, 0, 0, False)
 
 
 def grows(nodes: Sequence[Node], above: int = 0) -> bool:
@@ -57,14 +43,21 @@ def grows(nodes: Sequence[Node], above: int = 0) -> bool:
     then and made since, as the columns of a triangle are; or the first one of a list; or very many. Called by what
     users call, or so many calls further in."""
     place, n = user_place(2 + above), len(nodes)
-    seen = _LISTS.get(place, _NOTHING)
+    length, last, rises, varies = _LISTS.get(place, _NOTHING)
+    newest = nodes[-1].seq
+    if n == length:
+        _LISTS[place] = n, newest, rises, varies
+        return n == 1 or n > MANY
     if len(_LISTS) >= _LISTS_LIMIT:
         _LISTS.clear()
-    now = _LISTS[place] = seen.then(n, nodes[-1].seq)
+    fell_early = n < length and 0 < rises < RISES
+    rises = rises + 1 if n == length + 1 > 1 else 0
+    varies = fell_early or (varies and rises < RISES)
+    _LISTS[place] = n, newest, rises, varies
     if n == 1 or n > MANY:
         return True
-    more = 0 < seen.length < n and nodes[seen.length - 1].seq == seen.last
-    return more or (n == seen.length + 1 and nodes[0].seq > seen.last and not now.varies)
+    more = 0 < length < n and nodes[length - 1].seq == last
+    return more or (n == length + 1 and nodes[0].seq > last and not varies)
 
 
 def join(nodes: Sequence[Node], axis: int, new_axis: bool) -> Node:

@@ -84,7 +84,7 @@ def operations_of(targets: Sequence[Node]) -> Any:
 
 
 def _find(targets: Sequence[Node], recent: _Recent) -> Found | None:
-    matchers = recent.get(operations_of(targets))
+    matchers = recent.get(targets[0].op if len(targets) == 1 else operations_of(targets))
     if matchers is None:
         return None
     for k, matcher in enumerate(matchers):

@@ -229,16 +229,16 @@ def bound(key: Any, *xs: Node, **params: Any) -> Any:
 
 
 #: Operations bound before, by name, rank and axis.
-_ALONG: dict[tuple[str, int, Any], Op] = {}
+ALONG: dict[tuple[str, int, Any], Op] = {}
 
 
 def along(name: str, x: Node, axis: Any) -> TracedTensor:
     """Records an operation that rank and axis (an int, a tuple or list of them, None) say all about."""
     key = (name, x.type.ndim, tuple(axis) if isinstance(axis, list | range) else axis)
     try:
-        op = _ALONG.get(key)
+        op = ALONG.get(key)
         if op is None:
-            op = _ALONG[key] = REGISTRY[name].bind([x.type], axis=key[2])[0]
+            op = ALONG[key] = REGISTRY[name].bind([x.type], axis=key[2])[0]
     except DtypeError:
         raise
     except TypeError:

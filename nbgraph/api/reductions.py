@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.api import elementwise, shapes
 from nbgraph.errors import ShapeError
-from nbgraph.promote import along, apply, as_code, no_out, operand, to_inexact
+from nbgraph.promote import ALONG, along, apply, as_code, no_out, operand, to_inexact
+from nbgraph.trace import Node, record1
 from nbgraph.types import code_of
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor
 
 
+#: The types of an axis that is part of a key as it stands.
+_PLAIN = frozenset((type(None), int))
+
+
 def _reduce(name: str, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> TracedTensor:
+    if dtype is None and keepdims is False and isinstance(x, Node) and type(axis) in _PLAIN:
+        op = ALONG.get((name, x.type.ndim, axis))
+        if op is not None:  # as it was before, which is most calls
+            return record1(op, x)  # type: ignore[return-value]
     x = operand(x)
     if name != "mean":
         axis = _axis_of_number(x, axis)
