@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.decided import ALIVE
 from nbgraph.leaves import leaf, own_array
 from nbgraph.op import REGISTRY
 from nbgraph.seal import commit, draft
-from nbgraph.trace import Node, SumCall, _next_seq, new_node, number_within, record, reserved
+from nbgraph.trace import LOCK, Node, SumCall, _next_seq, new_node, number_within, record, reserved
 from nbgraph.types import Shape
 
 Array = np.ndarray[Any, Any]
@@ -62,8 +63,33 @@ class PlaceCall:
         self.seq = self.numbers[-1]
 
 
+class _Kept(weakref.ref[PickCall]):
+    """A call, as long as it is in use."""
+
+    __slots__ = ("key",)
+    key: tuple[int, Any]
+
+
 #: What was taken of nodes before, by their ids and the operation. Guarded by `LOCK`.
-_PICKS: weakref.WeakValueDictionary[tuple[int, Any], PickCall] = weakref.WeakValueDictionary()
+_PICKS: dict[tuple[int, Any], _Kept] = {}
+
+
+def _forget(kept: Any) -> None:
+    found: Any = _PICKS.get(kept.key)
+    if found is kept:
+        _PICKS.pop(kept.key, None)
+
+
+def _call_of(of: Node, op: Any) -> PickCall:
+    """The call whose values are slices of a node by an operation."""
+    key = id(of), op
+    known = _PICKS.get(key)
+    call = None if known is None else known()
+    if call is None:
+        call = PickCall(of, op)
+        kept = _PICKS[key] = _Kept(call, _forget)
+        kept.key = key
+    return call
 
 
 def is_pick(node: Node) -> bool:
@@ -74,14 +100,22 @@ def is_pick(node: Node) -> bool:
     return node.inputs[0].type.concrete and node.type.concrete and _INT.issuperset(map(type, node.sizes))
 
 
+def is_taken(node: Node) -> bool:
+    """Whether an open node is a slice that can be taken, which is done."""
+    if ALIVE or not is_pick(node):
+        return False
+    with LOCK:
+        if node.op is not None:  # else another thread was first
+            take(node)
+    return True
+
+
 def take(node: Node) -> None:
     """Makes a recorded slice a value of a `PickCall`; of a constant, a constant."""
     op: Any = node.op
     of, sizes = node.inputs[0], node.sizes
     if of.data is None or of.active:
-        call = _PICKS.get((id(of), op))
-        if call is None:
-            call = _PICKS[id(of), op] = PickCall(of, op)
+        call = _call_of(of, op)
         node.call, node.slot = call, (node.seq, sizes)
         if of.data is None:
             call.nodes.append((node.slot, weakref.ref(node)))

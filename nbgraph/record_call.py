@@ -19,6 +19,7 @@ from nbgraph.captures import Guards
 from nbgraph.derive import seal
 from nbgraph.errors import GENERATED
 from nbgraph.loops import AFTER, PAUSE, LoopCall, Traced, begin
+from nbgraph.picks import is_taken
 from nbgraph.trace import RECORDING, FragmentCall, Node, Pack, _next_seq, site_of
 from nbgraph.trees import TreeDef, unflatten
 from nbgraph.types import TensorType
@@ -104,9 +105,11 @@ class _Writer:
         constant_active = any(n.active for n, x in zip(outside, inputs, strict=True) if x.startswith("c"))
         active = ["True"] if constant_active else [f"{x}.active" for x in dict.fromkeys(varying)]
         if varying:
-            is_open = " or ".join(f"{x}.op is not None" for x in dict.fromkeys(varying))
+            # Slices of leaves, which a loop hands its steps, are values at once.
+            is_open = " or ".join(f"({x}.op is not None and not is_taken({x}))" for x in dict.fromkeys(varying))
             self.lines.append(f"if {is_open}: seal(({', '.join(dict.fromkeys(varying))},))")
         self.names.update(new=object.__new__, FragmentCall=FragmentCall, seal=seal, recording=RECORDING)
+        self.names.update(is_taken=is_taken)
         self.names.update(next_seq=_next_seq, ref=weakref.ref)
         sizes = [size for node in region for size in node.sizes]
         words = tuple([sizes[j] for j in plan.words])
