@@ -22,7 +22,7 @@ from nbgraph import loops, path
 from nbgraph.engine import schedule
 from nbgraph.loops import AFTER, LoopCall
 from nbgraph.repeats import SHORTEST
-from nbgraph.trace import FragmentCall
+from nbgraph.trace import RECORDING, FragmentCall
 
 T = nbg.TracedTensor.from_tensor
 PLAIN: Callable[[Any], Any] = lambda f: f  # noqa: E731
@@ -380,12 +380,11 @@ def test_a_row_that_was_interrupted_ends_the_loop(monkeypatch: pytest.MonkeyPatc
     f, engine = nbg.jit(step), nbg.Engine(jit="never")
     a, x, ys = start()
     states, _ = loop(f, a, x, ys[:15])
-    names = states[-1].call.extend.__globals__
 
-    def interrupted() -> Any:
+    def interrupted(*args: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(names, "next_seq", interrupted)
+    monkeypatch.setattr(RECORDING, "result", interrupted)
     with pytest.raises(KeyboardInterrupt):
         f(a, states[-1], ys[15])
     monkeypatch.undo()
