@@ -51,7 +51,7 @@ _KERNELS = f"{os.sep}nbgraph_kernels{os.sep}"
 _LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(np.__file__), "<frozen", "<__array_function__")
 #: Modules that work on the graph: what goes wrong there is a fault of the library's.
 _INNER = {
-    *("backward", "batch", "chains", "commits", "interpreter", "native", "pairs", "rows"),
+    *("backward", "batch", "chains", "commits", "interpreter", "native", "pairs", "recorder", "rows"),
     *("routes", "runners", "schedule", "series", "small", "straight", "tiled", "topped"),
     *("again", "derive", "inline", "match", "parts", "path", "picks", "plans"),
     *("repeats", "roll", "seal", "stretch", "turns"),

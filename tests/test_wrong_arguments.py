@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
-from nbgraph.engine import core
+from nbgraph.engine import routes
 from nbgraph.errors import NbgraphError
 
 
@@ -106,7 +106,7 @@ def test_errors_of_what_the_user_gave_are_the_users():
 
 
 def test_a_fault_of_the_librarys_does_not_look_like_the_users(monkeypatch):
-    monkeypatch.setattr(core, "run_together", None)
+    monkeypatch.setattr(routes, "_run_open", None)
     x = nbg.TracedTensor.from_tensor(2.0)
     with pytest.raises(TypeError, match="not callable") as caught:
         nbg.eval(nbg.sin(x), nbg.sum(nbg.cos(x) * x).grad(x))
