@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
-from nbgraph.engine import routes
+from nbgraph.engine import core, routes
 from nbgraph.errors import NbgraphError
 
 
