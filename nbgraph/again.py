@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbgraph.plans import Piece, recomputed, slots_within
-from nbgraph.trace import FragmentCall, Node
-from nbgraph.turns import TAKEN
+from nbgraph.trace import TAKEN, FragmentCall, Node
 
 #: Of calls that were derived from a piece of a call, that call and the piece.
 PIECES: weakref.WeakKeyDictionary[FragmentCall, tuple[FragmentCall, Piece]] = weakref.WeakKeyDictionary()

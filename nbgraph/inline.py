@@ -19,8 +19,9 @@ from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.match import Found, recognise
 from nbgraph.moving import function_of_words, moving_words
 from nbgraph.plans import Plan, inline_plan
+from nbgraph.resolve import made_of
 from nbgraph.roll import SHORT
-from nbgraph.trace import LOCK, Node, Pack, Projection, recorder
+from nbgraph.trace import LOCK, TAKEN, FragmentCall, Node, Pack, Projection, recorder
 
 #: A function of (region's nodes, operands, cotangent, words that move), or None where there can be none.
 Recording = Callable[..., list[Node]] | None
@@ -70,11 +71,39 @@ def _positions(outside: Sequence[Node], wrt: Sequence[Node]) -> tuple[int, ...] 
                 break
         else:
             return None
-    oldest = min([w.seq for w in wrt])
-    for x in outside:
-        if x.active and x.call is not None and x.seq > oldest:  # no leaf, and younger: it may depend on one of them
-            return None
+    if any(x.active and x.call is not None and may_be_made_of(x, wrt) for x in outside):
+        return None
     return tuple(positions) if len(set(positions)) == len(positions) else None
+
+
+def may_be_made_of(x: Node, nodes: Sequence[Node]) -> bool:
+    """Whether a sealed node may be made of one of some others, as far as numbers of creation and calls say."""
+    call = x.call
+    is_plain = type(call) is FragmentCall and not (TAKEN and call in TAKEN)
+    for w in nodes:
+        if x.seq <= w.seq:  # older, or the same
+            continue
+        other = w.call
+        if not is_plain or type(other) is not FragmentCall or (TAKEN and other in TAKEN):
+            return True
+        if made_of(call.fragment, x.slot, w.slot) if other is call else _may_lead(call, x.slot, w):
+            return True
+    return False
+
+
+def _may_lead(call: FragmentCall, slot: int, w: Node) -> bool:
+    """Whether a value of a call may be made of one of another call, as far as its operands say."""
+    if call.seq < w.call.seq:
+        return False
+    if call.origin is not None:  # it may make again what the call makes that it was derived from
+        return True
+    for k, i in enumerate(call.inputs):
+        if i.active and i.call is not None and made_of(call.fragment, slot, k):
+            if i is w or type(i.call) is not FragmentCall or (TAKEN and i.call in TAKEN):
+                return True
+            if made_of(i.call.fragment, i.slot, w.slot) if i.call is w.call else i.call.seq > w.call.seq:
+                return True
+    return False
 
 
 def _recording(found: Found, positions: tuple[int, ...]) -> Recording:

@@ -120,6 +120,21 @@ def saved_slots(f: Fragment) -> tuple[int, ...]:
     return kept
 
 
+def made_of(f: Fragment, slot: int, other: int) -> bool:
+    """Whether a value of a fragment is made of another one."""
+    found: list[int] | None = f.cache.get("below")
+    if found is None:
+        found = [0] * len(f.types)
+        for instr in f.instrs:  # operands come before what is made of them
+            bits = 0
+            for i in instr.ins:
+                bits |= found[i] | 1 << i
+            for o in instr.outs:
+                found[o] = bits
+        f.cache["below"] = found
+    return bool(found[slot] >> other & 1)
+
+
 def is_computed_once(f: Fragment) -> bool:
     """Whether a value is in it of which another run may give another one as good (`Op.unique`)."""
     found: bool | None = f.cache.get("once")

@@ -119,6 +119,11 @@ class FragmentCall:
         return self.saved[1][self.saved[0].index(slot)]
 
 
+#: Of a call that lives on, by values that nobody knew of or by others derived from it: the round in its place, and
+#: which slots its own are there.
+TAKEN: weakref.WeakKeyDictionary[FragmentCall, tuple[FragmentCall, tuple[int, ...]]] = weakref.WeakKeyDictionary()
+
+
 def call_that_ran(
     fragment: Fragment, inputs: tuple[Node, ...], words: Shape, active: bool, saved: Saved | None, sites: Any, kind: int
 ) -> FragmentCall:

@@ -23,7 +23,7 @@ from nbgraph.moving import words_of_sizes
 from nbgraph.repeats import SHORTEST
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import anonymous
-from nbgraph.trace import FragmentCall, Node, number_within
+from nbgraph.trace import TAKEN, FragmentCall, Node, number_within
 from nbgraph.types import Size
 
 #: So many calls a round at most, and so many operations.
@@ -42,9 +42,6 @@ class Round(NamedTuple):
 
 
 _type = attrgetter("type")
-#: Of a call that lives on, by values that nobody knew of or by others derived from it: the round in its place, and
-#: which slots its own are there.
-TAKEN: weakref.WeakKeyDictionary[FragmentCall, tuple[FragmentCall, tuple[int, ...]]] = weakref.WeakKeyDictionary()
 #: By fragments, wiring and kinds of operands. Guarded by `LOCK`.
 _ROUNDS: dict[Any, Round] = {}
 _ROUNDS_LIMIT = 512

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -168,3 +169,34 @@ def test_which_targets_are_asked_for_changes() -> None:
         np.testing.assert_allclose(found[0], want[0] * want[1] + want[2] * want[3])
         for a, b in zip(found[1:], [w for j, w in enumerate(want) if (k >> j) & 1], strict=True):
             np.testing.assert_allclose(a, b)
+
+
+@pytest.mark.parametrize("jit", ["never", "always"])
+@pytest.mark.parametrize("related", [False, True])
+def test_gradients_by_several_values_of_one_call(related: bool, jit: str) -> None:
+    """Each of the values that a step has made of the last ones is no function of the others; or one of them is."""
+    engine = nbg.Engine(jit=jit, cache_dir=None)
+
+    def loop(xp: Any, wrap: Any, gradient: Any, evaluate: Any) -> list[Any]:
+        w, b, m = (wrap(v) for v in (np.linspace(0.1, 0.6, 6), np.full(6, 0.2), np.zeros(6)))
+        for _ in range(8):
+            loss = lambda w, b: xp.sum((xp.tanh(w * 2.0 + b) - 0.3) ** 2)  # noqa: E731
+            dw, db = gradient(loss, w, b)
+            m = 0.5 * m + dw
+            w = w - 0.1 * m
+            b = b - 0.1 * db + (0.1 * w if related else 0.0)
+            evaluate(w, b, m)
+        return [w, b]
+
+    steps = itertools.count()
+
+    def by_hand(loss: Any, w: Any, b: Any) -> Any:
+        t = np.tanh(w * 2.0 + b)
+        d = 2 * (t - 0.3) * (1 - t * t)
+        through_b = 0.1 * d if related and next(steps) else 0.0  # after the first step b is made of w
+        return 2.0 * d + through_b, d
+
+    want = loop(np, lambda v: v, by_hand, lambda *_: None)
+    found = loop(nbg, T, lambda loss, w, b: loss(w, b).grad([w, b]), lambda *v: nbg.eval(*v, engine=engine))
+    for a, v in zip(found, want, strict=True):
+        np.testing.assert_allclose(a.eval(engine), v, rtol=1e-9)

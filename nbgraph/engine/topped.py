@@ -22,8 +22,8 @@ from nbgraph.match import Found
 from nbgraph.moving import moving_words
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
-from nbgraph.trace import LOCK, FragmentCall, Node, call_that_ran, site_of
-from nbgraph.turns import TAKEN, Round, put_together
+from nbgraph.trace import LOCK, TAKEN, FragmentCall, Node, call_that_ran, site_of
+from nbgraph.turns import Round, put_together
 
 Array = np.ndarray[Any, Any]
 #: So many operations together are short.
