@@ -28,6 +28,7 @@ from nbgraph.operators import bitwise, changing, defers, forward, reflected
 from nbgraph.promote import record1, record2
 from nbgraph.settle import refresh
 from nbgraph.trace import Node, concrete_size, placeholder, set_handle, value_of
+from nbgraph.trees import declare_leaf
 from nbgraph.types import Shape, Size, TensorType, code_of
 from nbgraph.updates import At
 
@@ -439,7 +440,7 @@ class TracedTensor(Node):
 
 for _name in OF_TENSORS:
     setattr(TracedTensor, _name, Missing("a TracedTensor", _name, OF_TENSORS))
-set_handle(TracedTensor)
+set_handle(declare_leaf(TracedTensor))
 
 
 def _size(d: Any) -> Size:

@@ -83,7 +83,20 @@ def _row_of_leaves(cls: type, n: int) -> TreeDef:
     return TreeDef(cls, None, (_LEAF,) * n)
 
 
+#: Classes that are leaves, known without looking at what they are.
+_LEAVES: Final[set[type]] = {float, int, complex, bool}
+
+
+def declare_leaf(cls: type) -> type:
+    """Says that a class is no container, and gives it: of the many leaves most are of one class."""
+    _LEAVES.add(cls)
+    return cls
+
+
 def _flatten(tree: Tree, found: list[Any]) -> TreeDef:
+    if type(tree) in _LEAVES:
+        found.append(tree)
+        return _LEAF
     node = _find(type(tree))
     if node is None:
         found.append(tree)

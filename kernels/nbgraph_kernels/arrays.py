@@ -1,6 +1,6 @@
-"""Where a NumPy array object keeps the address of its data.
+"""Where a NumPy array object keeps the address of its data, and how many words of a call are put on the stack.
 
-In:    nothing. Out: a byte offset, for the kernel `entry`. Holds: numba is not imported.
+In:    nothing. Out: a byte offset, for the kernel `entry`; a number. Holds: the compiler is not imported.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import ctypes
 from functools import cache
 
 import numpy as np
+
+ENTRY_WORDS = 256
+"""So many words at most are on the stack: the arrays of a call, and sizes. Programs with more go another way."""
 
 _SEARCHED_WORDS = 8
 """The address follows the object's head, which is 2 words, and more in some builds of Python."""

@@ -25,8 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import array_data_offset
-from .driver import ENTRY_WORDS
+from .arrays import ENTRY_WORDS, array_data_offset
 from .language import helper
 from .words import POINTERS, address_of, c_function, call_at, stack
 

@@ -32,10 +32,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .arrays import array_data_offset
+from .arrays import ENTRY_WORDS, array_data_offset
 from .words import POINTERS, address_of, call_at, stack
-
-ENTRY_WORDS = 64
 
 _table = POINTERS["i8"]
 _OFFSET = array_data_offset()

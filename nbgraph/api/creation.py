@@ -350,6 +350,6 @@ def eval(*tensors: Any, engine: Engine | None = None, bindings: Any = None) -> t
         return (value(tensors[0], engine),) if len(tensors) == 1 else tuple(evaluate(tensors, engine))
     if any(isinstance(t, Engine) for t in tensors):
         raise DtypeError("an engine is no tensor", operation="eval", hint="write nbg.eval(x, y, engine=engine)")
-    given = [t if any(isinstance(i, Node) for i in leaves(t)) else operand(t) for t in tensors]
+    given = [t if isinstance(t, Node) or any(isinstance(i, Node) for i in leaves(t)) else operand(t) for t in tensors]
     found, structure = flatten(given)
     return tuple(unflatten(structure, evaluate([operand(t) for t in found], engine, bindings)))

@@ -21,12 +21,11 @@ from nbgraph.engine.threads import limit_for
 from nbgraph.memory import allocator
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
+from nbgraph_kernels.arrays import ENTRY_WORDS
 
 Array = np.ndarray[Any, Any]
 
 _ITEMS = tuple.__basicsize__
-#: `ENTRY_WORDS` of `nbgraph_kernels.driver`, without numba.
-_ENTRY_WORDS = 64
 
 
 class Direct:
@@ -47,7 +46,7 @@ class Direct:
         self._in_order = self._outputs == list(range(len(types), len(types) + len(self._outs)))
         self._picks = [call.sources[i] for i in code.picks]
         n_objects = len(self._picks) + len(self._outs)
-        self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS
+        self.fits = n_objects + len(placed.rest) <= ENTRY_WORDS
         rest = [word for value, relative in placed.rest for word in (value, int(relative))]
         self._template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
         self._entry = entry_point("objects_entry")[0]

@@ -19,6 +19,7 @@ from nbgraph.engine.threads import limit_for
 from nbgraph.ssa import Bound
 from nbgraph.types import TensorType
 from nbgraph_kernels import blas_threads, python_api
+from nbgraph_kernels.arrays import ENTRY_WORDS
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +27,6 @@ Array = np.ndarray[Any, Any]
 #: What Python would do meanwhile took 10 to 80 us more, as the product has driven it out of the cache.
 SHORT, PRODUCT = 2**17, 2**21
 _ALIGN = 64
-_ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
 #: Kinds of words of `nbgraph_kernels.builtin`.
 _PLAIN, _ARGUMENT, _RESULT = 0, 1, 2
 _HEAD = 10  # `nbgraph_kernels.builtin`
@@ -79,7 +79,7 @@ def quick_function(
     nbytes = placed.workspace + sum(t.nbytes for t in (*types, *bound.out_types))
     n_words = len(code.picks) + len(bound.out_types) + len(placed.rest)
     most = PRODUCT if _is_product(code, bound, placed.workspace) else SHORT
-    if nbytes > most or n_words > _ENTRY_WORDS or not python_api.AVAILABLE:
+    if nbytes > most or n_words > ENTRY_WORDS or not python_api.AVAILABLE:
         return never
     arguments = types[: len(types) - len(constants)]
     workspace = np.empty(placed.workspace + _ALIGN, np.uint8)

@@ -24,10 +24,10 @@ from nbgraph.engine.threads import limit_for
 from nbgraph.errors import NbgraphError
 from nbgraph.memory import allocator, zeros
 from nbgraph.ssa import Bound
+from nbgraph_kernels.arrays import ENTRY_WORDS
 
 Array = np.ndarray[Any, Any]
 
-_ENTRY_WORDS = 64  # `nbgraph_kernels.driver.ENTRY_WORDS`, without numba
 #: So many runs without builtin functions lose what compiling the maker of those takes (20 to 50 ms; 2 to 4 us each).
 PAYS = 10_000
 #: Sooner where that is little beside what is compiled anyway, or is done for later processes, too.
@@ -81,7 +81,7 @@ class Compiled(Runner):
         code = engine.native.codes[bound.program]
         placed = placed_for(code, bound)
         n_objects = len(code.picks) + len(bound.out_types)
-        self.fits = n_objects + len(placed.rest) <= _ENTRY_WORDS and all(abs(v) <= sys.maxsize for v, _ in placed.rest)
+        self.fits = n_objects + len(placed.rest) <= ENTRY_WORDS and all(abs(v) <= sys.maxsize for v, _ in placed.rest)
         self.pick = _pick(code.picks, len(bound.program.fragment.inputs))
         added = bound.program.accumulating  # to zeros, which is storing
         self.outs: list[tuple[Any, Any, Any]] = [

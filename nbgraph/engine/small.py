@@ -36,8 +36,8 @@ LONG = 256
 FEW, MOST = 48, 0.65
 #: So many calls of one fragment, one after another, are a loop, whatever else there is.
 ALIKE = 64
-#: Operands and results of a call that has a route (`runners.Compiled` has 64 words for them, and for sizes).
-MANY = 40
+#: Operands and results of a call that has a route (`runners.Compiled` has `ENTRY_WORDS` for them, and for sizes).
+MANY = 128
 
 _seq = attrgetter("seq")
 
