@@ -81,11 +81,10 @@ class _Known(weakref.ref[Node]):
         super().__init__(node, _forget)  # type: ignore[call-arg]
 
 
-def _forget(known: Any) -> None:
-    """Its leaf is gone."""
-    found: Any = _KNOWN.get(known.key)
-    if found is known:
-        _KNOWN.pop(known.key, None)
+def _forget(known: Any, table: Any = _KNOWN) -> None:
+    """Its leaf is gone. (The table is an argument, since it may be when Python ends.)"""
+    if table.get(known.key) is known:
+        table.pop(known.key, None)
 
 
 def _are_same(value: np.ndarray[Any, Any], data: np.ndarray[Any, Any]) -> bool:

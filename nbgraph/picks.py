@@ -74,10 +74,10 @@ class _Kept(weakref.ref[PickCall]):
 _PICKS: dict[tuple[int, Any], _Kept] = {}
 
 
-def _forget(kept: Any) -> None:
-    found: Any = _PICKS.get(kept.key)
-    if found is kept:
-        _PICKS.pop(kept.key, None)
+def _forget(kept: Any, table: Any = _PICKS) -> None:
+    """Its call is gone. (The table is an argument, since it may be when Python ends.)"""
+    if table.get(kept.key) is kept:
+        table.pop(kept.key, None)
 
 
 def _call_of(of: Node, op: Any) -> PickCall:

@@ -19,7 +19,7 @@ import numpy as np
 import nbgraph.ops  # noqa: F401  (registers the operations)
 from nbgraph import joins
 from nbgraph.dims import DimExpr
-from nbgraph.errors import DtypeError, NumberError, ShapeError
+from nbgraph.errors import DtypeError, NumberError, ShapeError, user_place
 from nbgraph.leaves import array_constant, constant_of, scalar
 from nbgraph.op import REGISTRY, Op
 from nbgraph.trace import Node, infer, is_weak, record_as
@@ -347,9 +347,9 @@ def _comparable(x: Any, other: Any) -> Any:
 
 
 def power(a: Any, b: Any) -> TracedTensor:
-    """a ** b. A number as exponent is structure; a tensor is a run-time operand."""
-    if type(b) is int and isinstance(a, Node) and a.type.inexact and abs(b) <= _LARGEST_EXPONENT:
-        return record1(_INTEGER_POWER(b), a)
+    """a ** b. A number as exponent is structure, if it is the same each time; a tensor is a run-time operand."""
+    if type(b) is int and isinstance(a, Node) and a.type.inexact and b in COMMON_POWERS:
+        return record1(COMMON_POWERS[b], a)
     kind, exponent = _constant_exponent(b)
     if exponent is None:
         return _tensor_power(*common(a, b))
@@ -375,9 +375,32 @@ def _constant_power(x: TracedTensor, p: int | float) -> TracedTensor:
             "integers to negative integer powers are not allowed",
             operation="power", got=p, wanted="an exponent >= 0", hint="use a float: x ** -1.0",
         )  # fmt: skip
+    if x.type.inexact and not x.type.is_complex and p not in COMMON_POWERS and _varies(p):
+        return record2(_POWER, x, weak(float(p), x.type.code))
     if p == int(p) and (abs(p) <= _LARGEST_EXPONENT or not x.type.inexact):
         return record1(_INTEGER_POWER(int(p)), x)
     return record1(_SQRT, x) if p == 0.5 else record1(_REAL_POWER(float(p)), x)
+
+
+#: Operations x ** n for exponents that are structure wherever they are.
+COMMON_POWERS = {n: _INTEGER_POWER(n) for n in (-2, -1, 2, 3)}
+#: By place of the user's program, the first exponent there that is not common; None where there were others.
+_EXPONENTS: dict[Any, Any] = {}
+
+
+def _varies(p: float) -> bool:
+    """Whether the exponent at the user's place is another one than before: then it is a run-time operand, as in the
+    `x ** k` of a power series."""
+    if p == 0.5:
+        return False
+    place = user_place(2)
+    if len(_EXPONENTS) >= _BOUND_LIMIT:
+        _EXPONENTS.clear()
+    first = _EXPONENTS.setdefault(place, p)
+    if first is not None and first != p:
+        _EXPONENTS[place] = None
+        return True
+    return first is None
 
 
 def _tensor_power(x: TracedTensor, y: TracedTensor) -> TracedTensor:

@@ -25,7 +25,7 @@ from nbgraph.errors import ConcretizationError, ShapeError, not_an_engine
 from nbgraph.leaves import leaf, leaf_of_number, own_array
 from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, changing, defers, forward, reflected
-from nbgraph.promote import record1, record2
+from nbgraph.promote import COMMON_POWERS, record1, record2
 from nbgraph.settle import refresh
 from nbgraph.trace import Node, concrete_size, placeholder, set_handle, value_of
 from nbgraph.trees import declare_leaf
@@ -37,7 +37,6 @@ __all__ = ["TracedTensor"]
 Array = np.ndarray[Any, Any]
 
 _NEGATIVE, _ABS, _INVERT = (REGISTRY[name]() for name in ("negative", "abs", "invert"))
-_POWERS = {n: REGISTRY["integer_power"](n) for n in range(-8, 9)}
 
 
 # -- the class --------------------------------------------------------------------------------------------------------
@@ -342,8 +341,8 @@ class TracedTensor(Node):
     __hash__ = object.__hash__
 
     def __pow__(self, other: Any) -> TracedTensor:
-        if type(other) is int and self.type.inexact and other in _POWERS:
-            return record1(_POWERS[other], self)
+        if type(other) is int and self.type.inexact and other in COMMON_POWERS:
+            return record1(COMMON_POWERS[other], self)
         return NotImplemented if defers(other) else api.power(self, other)
 
     def __rpow__(self, other: Any) -> TracedTensor:

@@ -65,7 +65,8 @@ true_divide = divide
 
 
 def power(x1: Any, x2: Any) -> TracedTensor:
-    """x1 ** x2. A number as exponent is part of the structure, so `x**2` has exact derivatives of every order.
+    """x1 ** x2. A number as exponent is part of the structure, so `x**2` has exact derivatives of every order; one that
+    changes from call to call (and is none of -2, -1, .5, 2, 3) is a run-time operand.
 
     Integers to a tensor of integers go by way of float64 (exact below 2**53); a negative number as exponent of
     integers is an error, as in NumPy.

@@ -34,6 +34,7 @@ from nbgraph.trace import (
     Node,
     RepeatCall,
     SumCall,
+    unaliased,
     value_of,
 )
 
@@ -77,17 +78,17 @@ def run_together(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
     return values
 
 
-def _run_open(targets: Sequence[Node], engine: Any) -> Array | None:
+def _run_open(targets: Sequence[Node], engine: Any, pending: int = _PENDING) -> Array | None:
     """Runs the region below open nodes, oldest first, if it is known; the value of the youngest."""
     if ALIVE:
         with LOCK:  # who writes numbers in the place of sizes that the data decided seals then, and it may be otherwise
             found = recognise(*targets) or recognise_tiled(*targets)
     else:
         found = recognise(*targets) or recognise_tiled(*targets)
-    return None if found is None else _run_region(found, engine)
+    return None if found is None else _run_region(found, engine, pending)
 
 
-def _run_region(found: Found, engine: Any) -> Array | None:
+def _run_region(found: Found, engine: Any, pending: int) -> Array | None:
     tiles = found.key[0].tiles
     if found.arrays is None:
         base = None if tiles else base_below(found.outside, len(found.nodes))
@@ -95,7 +96,7 @@ def _run_region(found: Found, engine: Any) -> Array | None:
             a = run_topped(engine, found, base)
             if a is not None:
                 return a
-        completed = _completed(found, engine)
+        completed = _completed(found, engine, pending)
         if completed is None:
             return None
         found = completed
@@ -105,19 +106,28 @@ def _run_region(found: Found, engine: Any) -> Array | None:
     return route.run(found) if route else None
 
 
-def _completed(found: Found, engine: Any) -> Found | None:
+def _completed(found: Found, engine: Any, pending: int) -> Found | None:
     """The region with its operands' values, after running the calls that they are of."""
-    arrays = [_value(x, engine, _PENDING) for x in found.outside]
-    if any(a is None for a in arrays):
-        return None
+    arrays = []
+    for x in found.outside:
+        a = _value(x, engine, pending)
+        if a is None:
+            return None
+        arrays.append(a)
     return found._replace(arrays=tuple(arrays))
 
 
 def _value(x: Node, engine: Any, pending: int) -> Array | None:
+    """The value of a sealed node, or of the open one that it is another identity of, if it takes few calls."""
     a: Array | None = x.data
     if a is None:
-        a = value_of(x)
-    return _run_call(x, engine, pending) if a is None else a
+        x = unaliased(x)
+        a = x.data
+        if a is None and x.op is None:
+            a = _run_call(x, engine, pending)
+        elif a is None and pending > 1:
+            a = _run_open((x,), engine, pending - 1)
+    return a
 
 
 # -- regions ----------------------------------------------------------------------------------------------------------
