@@ -20,6 +20,7 @@ from nbgraph import Engine, LinAlgError, TracedTensor
 from nbgraph.engine import recipe
 from nbgraph.engine.replay import Replay
 from nbgraph.engine.tape import runs_of
+from nbgraph_kernels.arrays import ENTRY_WORDS
 
 Array = np.ndarray[Any, Any]
 Loop = Callable[..., list[Any]]
@@ -514,9 +515,11 @@ def test_threads_call_a_short_program_at_once() -> None:
 
 @pytest.mark.usefixtures("short")
 def test_more_words_than_a_direct_call_takes() -> None:
-    xs = [TracedTensor.from_tensor(np.float64(k)) for k in range(70)]
-    program = ALWAYS.compile([sum(xs[1:], xs[0]), xs[3] * 2.0], xs)
-    close(program(*map(np.float64, range(70))), [np.array(69.0 * 35), np.array(6.0)])
+    n = ENTRY_WORDS + 6
+    xs = [TracedTensor.from_tensor(np.float64(k)) for k in range(n)]
+    stacked = nbg.concatenate([nbg.reshape(x, (1,)) for x in xs])
+    program = ALWAYS.compile([nbg.sum(stacked), xs[3] * 2.0], xs)
+    close(program(*map(np.float64, range(n))), [np.array(n * (n - 1) / 2), np.array(6.0)])
     assert isinstance(program._last, Replay)
 
 
