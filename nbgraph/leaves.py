@@ -10,7 +10,6 @@ of its own: what a trace may be used again for is told by where its leaves come 
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
 from threading import get_ident
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from nbgraph import memory
 from nbgraph.errors import DtypeError, OutOfMemoryError
-from nbgraph.trace import SCALAR, Node, _next_seq, handle, new_node
+from nbgraph.trace import RECORDING, SCALAR, Node, new_node
 from nbgraph.types import CODES, DTYPES, TensorType, type_of_array
 
 _TYPES = TensorType._table
@@ -60,8 +59,13 @@ def array_constant(value: np.ndarray[Any, Any]) -> Node:
         if node is not None and _are_same(value, node.data):
             return node
     made = _copied(value)
-    with suppress(TypeError):  # a base of which there are no weak references
-        _KNOWN[key] = _Known(made, key, source)
+    entry = _Known(made, _forget)
+    entry.key = key
+    try:
+        entry.source = weakref.ref(source)
+    except TypeError:  # a base of which there are no weak references
+        return made
+    _KNOWN[key] = entry
     return made
 
 
@@ -71,14 +75,6 @@ class _Known(weakref.ref[Node]):
     __slots__ = ("key", "source")
     key: Any
     source: Any
-
-    def __new__(cls, node: Node, key: Any, source: Any) -> _Known:
-        made = super().__new__(cls, node, _forget)
-        made.key, made.source = key, weakref.ref(source)
-        return made
-
-    def __init__(self, node: Node, key: Any, source: Any) -> None:
-        super().__init__(node, _forget)  # type: ignore[call-arg]
 
 
 def _forget(known: Any, table: Any = _KNOWN) -> None:
@@ -107,23 +103,17 @@ def _copied(value: np.ndarray[Any, Any]) -> Node:
         return constant_of(value)
     data = value.copy() if value.nbytes < memory.SMALLEST else memory.copy(value)
     data.setflags(False)  # type: ignore[call-arg]  # by position: a keyword costs twice as much
-    shape = value.shape
-    made = object.__new__(handle())
-    node: Node = made
-    node.op, node.inputs, node.sizes = None, (), ()
-    node.type, node.active, node.data = _TYPES.get((code, shape)) or TensorType(code, shape), False, data
-    node.call, node.slot, node.seq = None, 0, _next_seq()
+    t = _TYPES.get((code, value.shape)) or TensorType(code, value.shape)
+    node: Node = RECORDING.result(t, False, None, 0)
+    node.data = data
     return node
 
 
 def scalar(value: Any, code: str) -> Node:
     """A constant 0-d leaf: a run-time operand, never merged with another one in a fragment."""
-    made = object.__new__(handle())
-    node: Node = made
-    node.op, node.inputs, node.sizes = None, (), ()
     data = np.array(value, dtype=DTYPES[code])
-    node.type, node.active, node.data = _SCALAR_TYPES[code], False, data
-    node.call, node.slot, node.seq = None, SCALAR, _next_seq()
+    node: Node = RECORDING.result(_SCALAR_TYPES[code], False, None, SCALAR)
+    node.data = data
     return node
 
 
@@ -131,11 +121,8 @@ def leaf_of_number(value: Any, code: str) -> Node:
     """As `leaf`, differentiable, from a number that is no integer (the hot path)."""
     data = np.array(value, dtype=DTYPES[code])
     data.setflags(write=False)
-    made = object.__new__(handle())
-    node: Node = made
-    node.op, node.inputs, node.sizes = None, (), ()
-    node.type, node.active, node.data = _SCALAR_TYPES[code], True, data
-    node.call, node.slot, node.seq = None, 0, _next_seq()
+    node: Node = RECORDING.result(_SCALAR_TYPES[code], True, None, 0)
+    node.data = data
     return node
 
 

@@ -68,6 +68,15 @@ _RECENT_PER_OP = 8
 _RECENT_OPS = 256
 
 
+def last_found(target: Node) -> Found | None:
+    """As `recognise`, by the matcher that was used last for targets of this operation, where that says all."""
+    matchers = _RECENT.get(target.op)
+    if not matchers:
+        return None
+    matcher = matchers[0]
+    return None if matcher.kind else matcher.find(target)
+
+
 def recognise(*targets: Node) -> Found | None:
     """The region below targets, oldest first, if it is one that was sealed before. `Found.key[0]` is its matcher."""
     return _find(targets, _RECENT)

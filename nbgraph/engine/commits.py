@@ -98,9 +98,12 @@ class Route:
             words = moved = found.words(self.moving)
             if not all(type(w) is int for w in words):
                 return None
-        outs = self.runner.outputs(found.arrays, moved)  # type: ignore[arg-type]
-        if outs is None:
-            return None
+        arrays: Any = found.arrays
+        outs = self.runner.quick(*arrays) if moved is None else None
+        if type(outs) is not list:
+            outs = self.runner.outputs(arrays, moved)
+            if outs is None:
+                return None
         with LOCK:
             return outs[self.root] if self.commit(found, words, outs) else None
 

@@ -50,10 +50,12 @@ def runner_for(engine: Any, key: Any, bound: Bound) -> Runner | None:
 class Runner:
     """A program at sizes, and who counts its runs."""
 
-    __slots__ = ("bound", "counters", "engine", "fits", "key", "limit", "operations")
+    __slots__ = ("bound", "counters", "engine", "fits", "key", "limit", "operations", "quick")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         self.engine, self.key, self.bound, self.fits = engine, key, bound, True
+        #: A function of the arrays that gives the outputs, or anything but a list where `outputs` has to be asked.
+        self.quick: Any = never
         self.counters, self.operations = engine.counters, bound.program.n_ops
         self.limit = limit_for(engine, [bound])
 
@@ -74,7 +76,7 @@ class Runner:
 class Compiled(Runner):
     """By machine code: one call with a tuple of arrays, and a template of the words that are always the same."""
 
-    __slots__ = ("entry", "may_be_quick", "moves", "outs", "pick", "quick", "template", "workspace")
+    __slots__ = ("entry", "may_be_quick", "moves", "outs", "pick", "template", "workspace")
 
     def __init__(self, engine: Any, key: Any, bound: Bound) -> None:
         super().__init__(engine, key, bound)
@@ -95,7 +97,6 @@ class Compiled(Runner):
         self.template = np.array([code.machine.address, n_objects, len(placed.rest), *rest], np.int64)
         self.moves = _Template(code, bound) if self.fits and bound.program.moving else None
         self.fits = self.fits and not (self.moves and self.moves.is_placed_anew)
-        self.quick: Any = never
         self.may_be_quick = self.moves is None and not added
         if self.may_be_quick and engine.native.objects.load_kernel("builtin", ""):
             self._become_quick()
