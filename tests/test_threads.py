@@ -172,7 +172,10 @@ def test_random_programs_over_shared_values() -> None:
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_a_region_sealed_between_being_recognised_and_being_run(moving: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by", ["recognise", "last_found"])
+def test_a_region_sealed_between_being_recognised_and_being_run(
+    by: str, moving: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was read of its nodes is what counts: another thread takes their operations and sizes away."""
     other = nbg.Engine(jit="never")
 
@@ -181,10 +184,12 @@ def test_a_region_sealed_between_being_recognised_and_being_run(moving: bool, mo
         return x.reshape(3, 4)[k if moving else 0 :, 1:3].sum(axis=0) * nbg.reshape(x[:6], (2, 3)).sum(axis=1)
 
     region(0).eval(nbg.Engine(jit="never"))  # known from now on
-    recognise, engine = routes.recognise, nbg.Engine(jit="never")
+    recognise, engine = getattr(routes, by), nbg.Engine(jit="never")
+    if by == "recognise":
+        monkeypatch.setattr(routes, "last_found", lambda target: None)
 
     def late(target: Any) -> Any:
-        monkeypatch.setattr(routes, "recognise", recognise)
+        monkeypatch.setattr(routes, by, recognise)
         found = recognise(target)
         assert found is not None
         target.eval(other)
@@ -192,9 +197,9 @@ def test_a_region_sealed_between_being_recognised_and_being_run(moving: bool, mo
 
     for k in range(3):
         wanted = region(k).eval(nbg.Engine(jit="never"))
-        monkeypatch.setattr(routes, "recognise", late)
+        monkeypatch.setattr(routes, by, late)
         equal(region(k).eval(engine), wanted)
-        assert routes.recognise is recognise
+        assert getattr(routes, by) is recognise
 
 
 def test_one_structure_is_compiled_once() -> None:
