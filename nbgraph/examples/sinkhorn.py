@@ -57,7 +57,7 @@ class Plan(NamedTuple):
 
 def scaling(a: Any, b: Any, M: Tensor, reg: Tensor, tol: float, engine: nbg.Engine | None = None) -> Plan:
     """Until the row sums are off by less than `tol` together."""
-    a, b = nbg.constant(a), nbg.constant(b)  # once: an array that enters an expression is copied each time
+    a, b = nbg.constant(a), nbg.constant(b)  # once: an array is looked at each time it enters an expression
     K = nbg.exp(-M / reg)
     u, v = nbg.constant(np.ones(len(a))), nbg.constant(np.ones(len(b)))
     for iterations in range(1, MAX_ITERATIONS + 1):
