@@ -62,11 +62,13 @@ def run_again(target: Node, engine: Any) -> Array | None:
 
 
 def _run_last(target: Node, engine: Any) -> Array | None:
-    """The same, if the like was the last of its operation, all operands are known and there is a route (the hot path:
-    nothing here that `_run_open` would not do)."""
+    """The same, if the like was the last of its operation (the hot path: nothing here that `_run_open` would not
+    do)."""
     found = last_found(target)
-    if found is None or found.arrays is None:
+    if found is None:
         return None
+    if found.arrays is None:
+        return _run_region(found, engine, _PENDING)
     route = engine.routes.get(found.key)
     return route.run(found) if route else None
 
