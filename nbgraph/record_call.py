@@ -4,7 +4,8 @@ In: the plan of its region, the operands from outside, its results and the guard
 arguments that gives the results, or `STALE` where something the traced function read has changed.
 Holds: results are nodes of one `FragmentCall` that has not run, or of one more row of the loop that made the operands
 (`nbgraph.loops`); an argument that comes out again is itself. A result is active where a differentiable operand reaches
-it, as if every operation had been recorded.
+it, as if every operation had been recorded. Few operations that evals run again and again together with what is on top
+of them are recorded as such instead (`engine/topped.py`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from nbgraph.captures import Guards
 from nbgraph.derive import seal
 from nbgraph.errors import GENERATED
 from nbgraph.loops import AFTER, PAUSE, LoopCall, Traced, begin
+from nbgraph.moving import moving_words
 from nbgraph.picks import is_taken
-from nbgraph.trace import RECORDING, FragmentCall, Node, Pack, _next_seq, site_of
+from nbgraph.trace import RECORDING, TOPPED, FragmentCall, Node, Pack, Projection, _next_seq, site_of
 from nbgraph.trees import TreeDef, unflatten
 from nbgraph.types import TensorType
 from nbgraph.within import RUNNING, Inner, met_outside
@@ -30,6 +32,8 @@ _seq = attrgetter("seq")
 _CALLS = frozenset({FragmentCall, LoopCall})
 #: So many arguments are looked at for a call before.
 _ASKED = 8
+#: A call of so few operations may be recorded as these, after so many that were run with operations on top of them.
+FEW, OFTEN = 16, 16
 #: Stands for the line that gives the results, which is known last.
 _RETURN = "<return>"
 #: What a recorder gives where the function has to be traced again.
@@ -50,6 +54,8 @@ def recorder(
     writer = _Writer(formals, guards)
     writer.check(inner, "")
     if region:
+        if not writer.lines and _is_short(plan, region, outside):
+            writer.one_by_one(plan, region, results, tree)
         writer.call(plan, region, outside, [r for r in results if isinstance(r, Node)])
     shown = _expression(tree, iter([writer.name_of(r) for r in results]), writer.constant)
     return writer.function(shown)
@@ -97,6 +103,27 @@ class _Writer:
             may = [f"({n}.active or not {v}.active) and {n}.seq >= {v}.seq" for v, nodes in pairs for n in nodes]
             asked = f"(running.inners or {' or '.join(may)}) and met_outside(({shown}))"
             self.lines.append(f"if {wrong}({asked}): return STALE")
+
+    def one_by_one(self, plan: Any, region: Sequence[Node], results: Sequence[Any], tree: TreeDef) -> None:
+        """Lines that record the operations themselves, where evals have run so many calls together with what was on top
+        of them, and the arguments are known: then the two are recognised as one region, without a call between."""
+        arguments = [x for x in self.arguments if any(self.known.get(id(i)) == x for n in region for i in n.inputs)]
+        known = " and ".join(f"({x}.data is not None or ({x}.op is not None and is_taken({x})))" for x in arguments)
+        self.names.update(recording=RECORDING, is_taken=is_taken)
+        cache = self.constant(plan.fragment.cache)
+        self.lines += [
+            f"if {cache}.get({TOPPED!r}, 0) > {OFTEN} and (make := recording.make) is not None:",
+            f"  if {known or 'True'}:",
+        ]
+        names = {id(node): f"n{k}" for k, node in enumerate(region)}
+        for k, node in enumerate(region):
+            inputs = [names.get(id(i)) or self.name_of(i) for i in node.inputs]
+            active = " or ".join(f"{x}.active" for x in dict.fromkeys(inputs)) if node.type.inexact else "False"
+            what = ", ".join(map(self.constant, (node.sizes, node.type)))
+            self.lines.append(f"    n{k} = make({self.constant(node.op)}, ({', '.join(inputs)},), {what}, {active})")
+        shown = [names.get(id(r)) or self.name_of(r) for r in results]
+        self.lines.append(f"    return {_expression(tree, iter(shown), self.constant)}")
+        self.lines.append(f"  {cache}[{TOPPED!r}] = 0")
 
     def call(self, plan: Any, region: Sequence[Node], outside: Sequence[Node], results: Sequence[Node]) -> None:
         """Lines that make the call and its result nodes."""
@@ -201,6 +228,14 @@ class _Writer:
         exec(compile("\n".join(lines), GENERATED, "exec"), self.names)
         made: Recorder = self.names["record"]
         return made
+
+
+def _is_short(plan: Any, region: Sequence[Node], outside: Sequence[Node]) -> bool:
+    """Whether a call may be recorded as its operations: few, whose lines need not be kept, of known sizes."""
+    if len(region) > FEW or plan.fallible or moving_words(plan.fragment):
+        return False
+    plain = all(type(n.op) is not Projection and not isinstance(n, Pack) and n.inputs for n in region)
+    return plain and all(n.type.concrete and all(type(s) is int for s in n.sizes) for n in (*region, *outside))
 
 
 def _reach(region: Sequence[Node], outside: Sequence[Node]) -> list[int]:

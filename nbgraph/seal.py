@@ -399,7 +399,7 @@ def _build(signature: _Signature, inputs: Sequence[TensorType]) -> Plan:
         slots.append(len(b.types))
         operands = tuple(~r if r < 0 else slots[r] for r in refs)
         b.append(op, operands, tuple(b.word() for _ in node.sizes))
-    fragment, words = b.finish(b.instrs, _sinks(b.instrs))
+    fragment, words = b.finish(b.instrs, sinks(b.instrs))
     verify(fragment, "seal")
     fallible = tuple(k for k in range(len(nodes)) if nodes[k].op.fallible)  # type: ignore[union-attr]
     assert len(fragment.inputs) == n
@@ -413,7 +413,7 @@ def anonymous(t: TensorType) -> TensorType:
     return TensorType(t.code, tuple(1 if one else 2 for one in t.klass.ones))
 
 
-def _sinks(instrs: Sequence[Instr]) -> list[int]:
+def sinks(instrs: Sequence[Instr]) -> list[int]:
     """The values that no operation of the region uses: they reach every operation."""
     used = {i for instr in instrs for i in instr.ins}
     return [o for instr in instrs for o in instr.outs if o not in used]

@@ -124,6 +124,10 @@ class FragmentCall:
 TAKEN: weakref.WeakKeyDictionary[FragmentCall, tuple[FragmentCall, tuple[int, ...]]] = weakref.WeakKeyDictionary()
 
 
+#: In a fragment's cache: how many calls of it were run by an eval together with operations on top of them.
+TOPPED = "topped"
+
+
 def call_that_ran(
     fragment: Fragment, inputs: tuple[Node, ...], words: Shape, active: bool, saved: Saved | None, sites: Any, kind: int
 ) -> FragmentCall:

@@ -22,7 +22,7 @@ from nbgraph.fragment import Fragment, FragmentBuilder, size_at
 from nbgraph.moving import words_of_sizes
 from nbgraph.repeats import SHORTEST
 from nbgraph.resolve import saved_slots
-from nbgraph.seal import anonymous
+from nbgraph.seal import anonymous, sinks
 from nbgraph.trace import TAKEN, FragmentCall, Node, number_within
 from nbgraph.types import Size
 
@@ -173,18 +173,19 @@ def _stands_alone(call: FragmentCall, place: Mapping[int, int]) -> bool:
     return not origin.sites and {id(i) for i in origin.inputs if i.active} <= set(map(id, call.inputs))
 
 
-def put_together(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node]) -> Round:
-    """One fragment of several, wired like that; `outside` are operands like those from outside. Needs the lock."""
-    key = (tuple(fragments), wiring, tuple(n.type.klass for n in outside))
+def put_together(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node], whole: bool = False) -> Round:
+    """One fragment of several, wired like that; `outside` are operands like those from outside. `whole`: the fragment
+    that a region of all these operations would be, recorded one by one. Needs the lock."""
+    key = (tuple(fragments), wiring, tuple(n.type.klass for n in outside), whole)
     made = _ROUNDS.get(key)
     if made is None:
         if len(_ROUNDS) >= _ROUNDS_LIMIT:
             _ROUNDS.clear()
-        made = _ROUNDS[key] = _build(fragments, wiring, outside)
+        made = _ROUNDS[key] = _build(fragments, wiring, outside, whole)
     return made
 
 
-def _build(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node]) -> Round:
+def _build(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node], whole: bool) -> Round:
     """Equal operations stay apart, as in other fragments of calls."""
     b = FragmentBuilder()
     for node in outside:
@@ -200,10 +201,13 @@ def _build(fragments: Sequence[Fragment], wiring: Wiring, outside: Sequence[Node
             made = b.append(instr.op, tuple(mine[i] for i in instr.ins), sizes)
             mine.extend(made if isinstance(made, tuple) else (made,))
         slots.append(mine)
-    outputs = [slots[j][o] for j, f in enumerate(fragments) for o in f.outputs]
-    fragment, words = b.finish(b.instrs, list(dict.fromkeys(outputs)))
-    saved = (slots[j][s] for j, f in enumerate(fragments) for s in saved_slots(f))
-    fragment.cache.setdefault("saved", tuple(sorted(set(saved))))
+    if whole:
+        fragment, words = b.finish(b.instrs, sinks(b.instrs))
+    else:
+        outputs = [slots[j][o] for j, f in enumerate(fragments) for o in f.outputs]
+        fragment, words = b.finish(b.instrs, list(dict.fromkeys(outputs)))
+        saved = (slots[j][s] for j, f in enumerate(fragments) for s in saved_slots(f))
+        fragment.cache.setdefault("saved", tuple(sorted(set(saved))))
     return Round(fragment, tuple(map(tuple, slots)), tuple(w.symbol[1] for w in words))  # type: ignore[union-attr]
 
 

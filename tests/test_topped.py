@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
-from nbgraph.engine import topped
+from nbgraph.engine import recorder, topped
+from nbgraph.loops import LoopCall
+from nbgraph.record_call import OFTEN
 
 T = nbg.TracedTensor.from_tensor
 RNG = np.random.default_rng(0)
@@ -118,3 +120,84 @@ def test_steps_of_which_only_some_are_looked_at() -> None:
             seen.append(float(nbg.linalg.norm(x - before).eval(engine)))
     np.testing.assert_allclose(seen, by_numpy(12)[1][2::3], rtol=1e-9)
     np.testing.assert_allclose(x.eval(engine), by_numpy(12)[0], rtol=1e-12)
+
+
+# -- recorded one by one ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_machine_code() -> None:
+    recorder.use(nbg.Engine(jit="always", cache_dir=None).native.objects, may_compile=True)
+
+
+def fresh_step() -> Any:
+    return nbg.jit(lambda a, x: (a @ x) / nbg.linalg.norm(a @ x))
+
+
+@pytest.mark.usefixtures("by_machine_code")
+def test_after_many_such_evals_a_call_is_its_operations() -> None:
+    """Which are the same fragment with what is on top of them: nothing is compiled for it."""
+    engine, a, f = nbg.Engine(jit="always", cache_dir=None), T(A), fresh_step()
+    power(a, engine, OFTEN + 1, f)
+    assert f(a, T(np.ones(4))).op is not None
+    before = engine.stats()
+    x, seen, states = power(a, engine, 40, f)
+    after = engine.stats()
+    assert after.compiled == before.compiled and after.hits - before.hits == 40
+    np.testing.assert_allclose(seen, by_numpy(40)[1], rtol=1e-9, atol=1e-14)
+    got = nbg.eval(*nbg.sum(x**3).grad([a, states[7]]), engine=engine)
+    plain = T(A)
+    y, _, others = power(plain, engine, 40, lambda a, x: (a @ x) / nbg.linalg.norm(a @ x))
+    for g, w in zip(got, nbg.eval(*nbg.sum(y**3).grad([plain, others[7]]), engine=engine), strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.usefixtures("by_machine_code")
+def test_one_loop_of_calls_and_operations_is_one_fragment() -> None:
+    counts = []
+    for steps in (12, 60):
+        engine, a = nbg.Engine(jit="never"), T(A)
+        x, _, _ = power(a, engine, steps, fresh_step())
+        nbg.sum(x**3).grad(a).eval(engine)
+        counts.append(engine.stats().fragments)
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.usefixtures("by_machine_code")
+def test_without_evals_they_are_calls_again() -> None:
+    engine, a, f = nbg.Engine(jit="never"), T(A), fresh_step()
+    power(a, engine, OFTEN + 4, f)
+    x = T(np.ones(4))
+    for _ in range(100):
+        x = f(a, x)
+    assert type(x.call) is LoopCall
+    want, _ = by_numpy(100)
+    np.testing.assert_allclose(x.eval(engine), want, rtol=1e-12)
+    assert f(a, T(np.ones(4))).op is None
+
+
+@pytest.mark.usefixtures("by_machine_code")
+def test_results_and_arguments_of_every_kind() -> None:
+    """Containers, arguments that come out again, integers, numbers, arrays, slices of leaves."""
+    f = nbg.jit(lambda d, t, i: {"y": (d["x"] * t, d["x"]), "k": i + 1, "s": nbg.sum(d["x"]) > t})
+    plain = lambda d, t, i: {"y": (d["x"] * t, d["x"]), "k": i + 1, "s": nbg.sum(d["x"]) > t}  # noqa: E731
+    engine, table, array = nbg.Engine(jit="never"), T(np.arange(12.0).reshape(6, 2)), np.array([1, 2])
+    for k in range(OFTEN + 20):
+        for x in (table[k % 6], T(np.full(2, 0.5 + k)), nbg.constant([1.0, float(k)])):
+            got, want = f({"x": x}, 0.25 * k, array), plain({"x": x}, 0.25 * k, array)
+            total = nbg.sum(got["y"][0]) + got["k"][0]
+            assert float(total.eval(engine)) == float((nbg.sum(want["y"][0]) + want["k"][0]).eval(engine))
+            assert got["y"][0].active == want["y"][0].active and not got["k"].active and not got["s"].active
+            np.testing.assert_array_equal(got["y"][1].eval(), want["y"][1].eval())
+            assert bool(got["s"]) == bool(want["s"])
+
+
+@pytest.mark.usefixtures("by_machine_code")
+def test_what_the_function_reads_is_still_looked_at() -> None:
+    scale = [2.0]
+    f, engine = nbg.jit(lambda x: x * scale[0] + 1.0), nbg.Engine(jit="never")
+    x = T(np.ones(3))
+    for k in range(OFTEN + 10):
+        if k == OFTEN + 5:
+            scale[0] = 3.0
+        assert float(nbg.sum(f(x)).eval(engine)) == 3 * (scale[0] + 1)

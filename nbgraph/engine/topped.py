@@ -22,7 +22,7 @@ from nbgraph.match import Found
 from nbgraph.moving import moving_words
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
-from nbgraph.trace import LOCK, TAKEN, FragmentCall, Node, call_that_ran, site_of
+from nbgraph.trace import LOCK, SCALAR, TAKEN, TOPPED, FragmentCall, Node, call_that_ran, site_of
 from nbgraph.turns import Round, put_together
 
 Array = np.ndarray[Any, Any]
@@ -59,7 +59,8 @@ def run_topped(engine: Any, found: Found, base: FragmentCall) -> Array | None:
         if node is not None:
             slots.append(slot)
             nodes.append(node)
-    for i in base.inputs:
+    inputs = base.inputs
+    for i in inputs:
         a = i.data
         if a is None:
             return None
@@ -68,8 +69,9 @@ def run_topped(engine: Any, found: Found, base: FragmentCall) -> Array | None:
     for x in found.outside:
         a = x.data
         if a is not None:
-            links.append(-1)
-            arrays.append(a)
+            links.append(_place(x, inputs))
+            if links[-1] == -1:
+                arrays.append(a)
         elif x.call is base:
             links.append(x.slot)
         else:  # another thread has run the base, or taken its place
@@ -83,20 +85,33 @@ def run_topped(engine: Any, found: Found, base: FragmentCall) -> Array | None:
     return route.run(found, base, (waited, count), nodes, arrays) if route else None
 
 
+def _place(x: Node, inputs: Sequence[Node]) -> int:
+    """Where an operand is among those of the base, as -2 and less; -1 where it is none of them, or a number, which is
+    an operand of its own at every use."""
+    if x.slot != SCALAR or x.call is not None:
+        for k, i in enumerate(inputs):
+            if i is x:
+                return -2 - k
+    return -1
+
+
 def _topped(engine: Any, key: Any, found: Found, base: FragmentCall, slots: tuple[int, ...], links: list[int]) -> Any:
     matcher, _, active = found.key[:3]
     plan, n = matcher.plan, len(base.inputs)
     if moving_words(plan.fragment) or moving_words(base.fragment):
         return False
-    others = [x for x, link in zip(found.outside, links, strict=True) if link < 0]
+    others = [x for x, link in zip(found.outside, links, strict=True) if link == -1]
     number = iter(range(n, n + len(others)))
-    wiring = tuple([(-1, k) for k in range(n)]), tuple([(-1, next(number)) if s < 0 else (0, s) for s in links])
+    of_outside = [(0, s) if s >= 0 else (-1, next(number) if s == -1 else -2 - s) for s in links]
+    wiring = tuple([(-1, k) for k in range(n)]), tuple(of_outside)
     with LOCK:
-        both = put_together((base.fragment, plan.fragment), wiring, (*base.inputs, *others))
+        both = put_together((base.fragment, plan.fragment), wiring, (*base.inputs, *others), whole=True)
     of_base, of_region = both.slots
     kept = saved_slots(base.fragment) if base.active else (), saved_slots(plan.fragment) if active else ()
     wanted = {of_base[s] for s in (*slots, *kept[0])}
     wanted |= {of_region[s] for s in (*live_slots(found), *kept[1])}
+    if base.active and active:
+        wanted |= set(saved_slots(both.fragment))
     program = program_for(both.fragment, frozenset(wanted))
     words = (*base.words, *found.words(plan))
     types = tuple([i.type for i in (*base.inputs, *others)])
@@ -124,6 +139,8 @@ class Topped:
         outs = self.runner.outputs(arrays)
         if outs is None:
             return None
+        cache = base.fragment.cache  # who records calls of it asks
+        cache[TOPPED] = cache.get(TOPPED, 0) + 1
         with LOCK:
             if self.joined is not None and self.joined.commit(found, base, waited, nodes, outs):
                 return outs[self.region.root]
@@ -144,7 +161,7 @@ class Joined:
         self.base, self.region = routes
         self.saved = saved_slots(both.fragment)
         self.saved_at = tuple([program.position[s] for s in self.saved])
-        self.others = [k for k, link in enumerate(links) if link < 0]
+        self.others = [k for k, link in enumerate(links) if link == -1]
 
     def commit(
         self, found: Found, base: FragmentCall, waited: Waiting, nodes: Sequence[Node], outs: Sequence[Array]
