@@ -11,11 +11,19 @@ import nbgraph as nbg
 from nbgraph.engine import recorder, topped
 from nbgraph.loops import LoopCall
 from nbgraph.record_call import OFTEN
+from nbgraph.trace import RECORDING
 
 T = nbg.TracedTensor.from_tensor
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((4, 4)) + 6 * np.eye(4)
 step = nbg.jit(lambda a, x: (a @ x) / nbg.linalg.norm(a @ x))
+
+
+@pytest.fixture(autouse=True)
+def calls_stay_calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was evaluated before, but in tests of the other case."""
+    if "by_machine_code" not in request.fixturenames:
+        monkeypatch.setattr(RECORDING, "make", None)
 
 
 def power(a: Any, engine: nbg.Engine, steps: int, f: Any = step) -> tuple[Any, list[float], list[Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nbgraph_kernels.compile import compile_words, emit
-from nbgraph_kernels.language import LanguageError, helper
+from nbgraph_kernels.language import LanguageError, helper, source
 from nbgraph_kernels.words import POINTERS
 
 integers, floats, complexes = POINTERS["i8"], POINTERS["f8"], POINTERS["c16"]
@@ -224,3 +224,18 @@ def test_a_function_without_a_text_is_refused() -> None:
     exec("def nowhere(w):\n    return 0\n", names)
     with pytest.raises(LanguageError, match="text of nowhere"):
         emit(names["nowhere"])
+
+
+def test_a_text_is_parsed_again_where_another_thread_was_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, failures = source.ast.parse, [SystemError("depth"), SystemError("depth")]
+
+    def parse_in_the_end(text: str) -> Any:
+        if failures:
+            raise failures.pop()
+        return parse(text)
+
+    monkeypatch.setattr(source.ast, "parse", parse_in_the_end)
+    assert [node.name for node in source.parsed("def f(x):\n    return x\n").body] == ["f"]
+    failures += [SystemError("depth")] * 1000
+    with pytest.raises(SystemError):
+        source.parsed("x = 1\n")

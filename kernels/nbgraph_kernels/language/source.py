@@ -10,9 +10,12 @@ from __future__ import annotations
 import ast
 import builtins
 import linecache
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
+
+_TRIES = 20
 
 
 class LanguageError(TypeError):
@@ -39,9 +42,20 @@ def code_of(function: Any) -> Code:
     return Code(made.co_name, node, _Names(function), made.co_filename)
 
 
+def parsed(text: str) -> ast.Module:
+    """The tree of a text. CPython 3.11 counts in one number how deep the trees are that all threads build, and says
+    `SystemError` where two build one at a time: then it is tried again."""
+    for _ in range(_TRIES):
+        try:
+            return ast.parse(text)
+        except SystemError:
+            time.sleep(0.001)
+    return ast.parse(text)
+
+
 def codes_in(text: str, namespace: Mapping[str, Any], file: str) -> dict[str, Code]:
     """The functions that a text defines, by name."""
-    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    nodes = [node for node in parsed(text).body if isinstance(node, ast.FunctionDef)]
     return {node.name: Code(node.name, node, namespace.__getitem__, file) for node in nodes}
 
 
@@ -61,6 +75,6 @@ class _Names:
 @cache
 def _definitions(file: str) -> dict[tuple[str, int], ast.FunctionDef]:
     """The functions of a file, by name and first line (a decorator's, if there is one)."""
-    tree = ast.parse("".join(linecache.getlines(file)))
+    tree = parsed("".join(linecache.getlines(file)))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return {(f.name, min([f.lineno, *(d.lineno for d in f.decorator_list)])): f for f in functions}
