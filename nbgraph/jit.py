@@ -1,7 +1,8 @@
 """`jit`: a function becomes one call of one fragment.
 
 In: a function of containers of tensors. Out: a function that gives the same, lazily: each call of it records a single
-`FragmentCall`, or one more row of a `LoopCall` (`nbgraph.loops`), whatever the function does.
+`FragmentCall`, or one more row of a `LoopCall` (`nbgraph.loops`), whatever the function does; or its operations, if
+they are few and evals run them again and again together with others (`nbgraph.record_call`).
 Holds: the function runs when arguments of a new kind come (structure, dtypes, shapes, static values), or when something
 else it reads has changed; then on nodes without values. What it records becomes a fragment, and a few lines of Python
 are generated that record its call. Tensors that it reads from outside are further inputs. Another size runs the
@@ -49,7 +50,8 @@ def jit(
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
 ) -> Any:
-    """The function `f`, traced once for each kind of arguments; then a call of it records one call of a fragment.
+    """The function `f`, traced once for each kind of arguments; then a call of it records one call of a fragment (or
+    its operations, where they are few and evals run them again and again together with what is on top of them).
 
     Arguments and results are containers of tensors, arrays and numbers, by position or by name; numbers become
     run-time operands, arrays constants. What is no number (a string, a function, an object such as `self`) and the

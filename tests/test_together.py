@@ -100,7 +100,7 @@ def test_values_and_gradients_are_those_of_one_at_a_time(name: str, jit: str) ->
     check(name, nbg.Engine(jit=jit, cache_dir=None), nbg.Engine(jit="never"))
 
 
-@pytest.mark.parametrize("name", [n for n in STEPS if n not in ("descent",)])
+@pytest.mark.parametrize("name", STEPS)
 def test_it_takes_the_short_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, (a, x) = nbg.Engine(jit="never"), (T(A), T(np.linspace(1.0, 2.0, 6)))
     state = [a, x]

@@ -40,9 +40,7 @@ def place(op: int, a: int, b: int, mask: int) -> int:
     return (((op >> 4) * 40503 + (a >> 4) * 30011 + (b >> 4) * 20011) >> 3) & mask
 
 
-@helper
-def _place(op: Any, a: Any, b: Any, mask: Any) -> Any:
-    return (((op >> 4) * 40503 + (a >> 4) * 30011 + (b >> 4) * 20011) >> 3) & mask
+_place = helper(place)
 
 
 @helper

@@ -16,7 +16,7 @@ import numpy as np
 
 from nbgraph.engine.backward import let_go
 from nbgraph.engine.pairs import Waiting, still_waits
-from nbgraph.engine.rows import ChainRow, Results, Row, draft_slots
+from nbgraph.engine.rows import ChainRow, Results, Row, draft_slots, slots_of
 from nbgraph.engine.runners import Runner
 from nbgraph.engine.schedule import Schedule
 from nbgraph.engine.series import all_rows
@@ -127,15 +127,12 @@ class Route:
 
 def live_slots(found: Found) -> set[int]:
     """The slots of a region's fragment that its live nodes stand for."""
-    slots: set[int] = set()
-    for k in found.live:
-        slot, node = found.key[0].plan.slots[k], found.nodes[k]
-        slots.update(range(slot, slot + len(node.types)) if isinstance(node, Pack) else (slot,))
-    return slots
+    slots = found.key[0].plan.slots
+    return {slot for k in found.live for slot in slots_of(found.nodes[k], slots[k])}
 
 
 def _outputs_of(node: Node, slot: int, position: Mapping[int, int]) -> Any:
-    return tuple([position[slot + k] for k in range(len(node.types))]) if isinstance(node, Pack) else position[slot]
+    return tuple([position[s] for s in slots_of(node, slot)]) if isinstance(node, Pack) else position[slot]
 
 
 def pick(outs: Sequence[Array], place: Any) -> Any:

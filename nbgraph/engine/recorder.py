@@ -29,7 +29,7 @@ _USED: list[Any] = []
 
 def consider(engine: Any, recorded: int) -> None:
     """Records by machine code from now on if so many nodes have been recorded that it pays."""
-    if not _USED and engine.jit != "never":
+    if not _USED and engine.jit != "never" and python_api.AVAILABLE:
         objects = engine.native.objects
         if recorded > (PAYS_SOON if engine.jit == "always" or objects.folder else PAYS):
             uninterrupted(lambda: use(objects, may_compile=True))

@@ -17,7 +17,7 @@ from nbgraph.loops import LoopCall
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft
-from nbgraph.trace import FragmentCall, Pack
+from nbgraph.trace import FragmentCall, Node, Pack
 
 Key = tuple[int, Any]
 Array = np.ndarray[Any, Any]
@@ -132,5 +132,10 @@ def draft_slots(draft: Draft) -> set[int]:
     """The slots of a draft that live nodes stand for."""
     slots: set[int] = set()
     for slot, node in draft.nodes:
-        slots.update(range(slot, slot + len(node.types)) if isinstance(node, Pack) else (slot,))
+        slots.update(slots_of(node, slot))
     return slots
+
+
+def slots_of(node: Node, slot: int) -> Iterable[int]:
+    """The slots that a node at one stands for: of a pack, those of its results."""
+    return range(slot, slot + len(node.types)) if isinstance(node, Pack) else (slot,)

@@ -2,9 +2,9 @@
 
 In: a region that `match` recognised, whose unknown operands are all results of one call. Out: the value of its target;
 or None, where the two have to be run one after the other, or by the general path.
-Holds: where history is kept they become one call of the graph, as `nbgraph.turns` would make of them once a gradient
-asks; else they stay two. Only short ones are put together: a long call would be compiled once more for every test there
-is, and gains nothing.
+Holds: where history is kept they become one call of the graph, whose fragment is that of all their operations recorded
+one by one; else they stay two. Only short ones are put together: a long call would be compiled once more for every test
+there is, and gains nothing.
 """
 
 from __future__ import annotations
