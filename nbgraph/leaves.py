@@ -27,7 +27,7 @@ _SCALAR_TYPES = {code: TensorType(code, ()) for code in CODES.values()}
 _SMALL, _MIDDLE = 2**12, 2**17
 #: The threads in which a function is being traced.
 TRACING: set[int] = set()
-#: By array. Entries go with their leaves.
+#: By array. Entries go with their leaves. (Without a lock: of two threads that meet an array at once each has a leaf.)
 _KNOWN: dict[Any, _Known] = {}
 
 

@@ -195,3 +195,6 @@ def test_it_is_compiled_when_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder.consider(nbg.Engine(jit="auto", cache_dir=None), recorder.PAYS + 1)
     recorder.consider(ENGINE, recorder.PAYS_SOON + 1)
     assert len(used) == 2
+    monkeypatch.setattr(python_api, "AVAILABLE", False)
+    recorder.consider(ENGINE, recorder.PAYS_SOON + 1)
+    assert len(used) == 2
