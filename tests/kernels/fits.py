@@ -22,13 +22,20 @@ def fit(f: Callable[[Any], Any], low: Any, high: Any, degree: int, crowding: Any
     """Coefficients, lowest first, of the polynomial through f at the Chebyshev nodes of [low, high].
 
     `crowding` above 1 moves the nodes towards `low`: for errors that count for less where f is small."""
-    nodes = [mp.cos(mp.pi * (k + mpf(1) / 2) / (degree + 1)) for k in range(degree + 1)]
+    nodes = _nodes(low, high, degree + 1, crowding)
+    return [+c for c in _newton(nodes, _values(f, nodes))]
+
+
+def _nodes(low: Any, high: Any, count: int, crowding: Any) -> list[Any]:
+    nodes = [mp.cos(mp.pi * (k + mpf(1) / 2) / count) for k in range(count)]
     if crowding != 1:
         nodes = [2 * ((1 + u) / 2) ** mpf(crowding) - 1 for u in nodes]
-    nodes = [(mpf(low) + high) / 2 + (mpf(high) - low) / 2 * u for u in nodes]
+    return [(mpf(low) + high) / 2 + (mpf(high) - low) / 2 * u for u in nodes]
+
+
+def _values(f: Callable[[Any], Any], nodes: list[Any]) -> list[Any]:
     with mp.workdps(250):  # the functions have removable singularities
-        values = [f(node) for node in nodes]
-    return [+c for c in _newton(nodes, values)]
+        return [f(node) for node in nodes]
 
 
 def _newton(nodes: list[Any], values: list[Any]) -> list[Any]:
@@ -48,9 +55,25 @@ def _newton(nodes: list[Any], values: list[Any]) -> list[Any]:
         return total[: len(nodes)]
 
 
+def rational(f: Callable[[Any], Any], low: Any, high: Any, top: int, bottom: int, crowding: Any = 1) -> list[list[Any]]:
+    """P, of degree `top`, and Q, of degree `bottom` and ending with 1, whose quotient goes through f at such nodes."""
+    nodes = _nodes(low, high, top + bottom + 1, crowding)
+    values = _values(f, nodes)
+    with mp.workdps(120):
+        pairs = list(zip(nodes, values, strict=True))
+        rows = [[z**j for j in range(top + 1)] + [-v * z**j for j in range(bottom)] for z, v in pairs]
+        found = list(mp.lu_solve(mp.matrix(rows), mp.matrix([v * z**bottom for z, v in pairs])))
+    return [[+c for c in found[: top + 1]], [*(+c for c in found[top + 1 :]), mpf(1)]]
+
+
 def odd(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """P with f(x) = x + x^3 P(x^2)."""
     return lambda z: (f(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
+def near_erf(z: Any) -> Any:
+    """E with erf(x) = x + x E(x^2)."""
+    return mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1
 
 
 def even(z: Any) -> Any:
@@ -84,17 +107,16 @@ POLYNOMIALS: dict[str, tuple[str, Any, Any, Any, int, int]] = {
     "SIN": ("(sin(r)/r - 1) / r^2 of r^2", odd(mp.sin), TINY, QUARTER_PI**2, 3, 6),
     "COS": ("(cos(r) - 1 + r^2/2) / r^4 of r^2", even, TINY, QUARTER_PI**2, 3, 5),
     "SINH": ("(sinh(x)/x - 1) / x^2 of x^2", odd(mp.sinh), TINY, mpf(1), 3, 7),
-    "TANH": ("(tanh(x)/x - 1) / x^2 of x^2", odd(mp.tanh), TINY, mpf("0.3025"), 4, 10),
     "ATAN": ("(atan(x)/x - 1) / x^2 of x^2", odd(mp.atan), TINY, mpf(1), 10, 20),
     "ASIN": ("(asin(x)/x - 1) / x^2 of x^2", odd(mp.asin), TINY, mpf("0.2505"), 5, 12),
-    "ERF": ("erf(x)/x - 1 of x^2", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, TINY, (mpf("1.1236"), mpf(1)), 6, 12),
 }  # fmt: skip
 
 #: s, near 2/sqrt(pi).
 SLOPE = 1.125
 #: center (where the function is nearly a float), smallest and largest x, degree.
 ERFC = ((2.6171875, 0, 10.1, 9), (4.0390625, 0, 27.3, 22))
-ERF_FAR = (2.5, 1, 6.05, 16)
+#: Where erf goes from one way to the other, in double precision.
+ERF_SEAM = 0.92
 
 
 def parts(x: Any, count: int, kind: Any) -> list[Any]:
@@ -139,19 +161,30 @@ def constants() -> dict[str, tuple[str, Any, Any]]:
         highs = high if isinstance(high, tuple) else (high, high)
         fits = [rounded(fit(f, low, h, d), k == 0) for k, (h, d) in enumerate(zip(highs, degrees, strict=True))]
         made[name] = formula, *map(show, fits)
+    tanh = [rational(odd(mp.tanh), TINY, mpf("0.3605"), *degrees) for degrees in ((1, 1), (2, 3))]
+    made["TANH"] = "P and Q of x^2, with tanh(x)/x - 1 = x^2 P/Q", *map(_pair, tanh, (True, False))
     log = fit(lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, mp.sqrt(mpf("0.5")) - 1, mp.sqrt(2) - 1, 7)
     formula, _, double = made["LOG"]
     made["LOG"] = f"single: (log(1 + f) - f + f^2/2) / f^3 of f; double: {formula}", show(rounded(log, True)), double
     erfc = "a, and (1 + s x) e^(x^2) erfc x of t = (x - a) / (x + a)"
     made["ERFC"] = erfc, *map(_erfc, ERFC, (True, False))
+    near = fit(near_erf, TINY, mpf("1.1236"), 6), rational(near_erf, TINY, mpf(ERF_SEAM) ** 2, 4, 5)
+    formula = "erf(x)/x - 1 of x^2; double: P and Q of x^2, of which it is the quotient"
+    made["ERF"] = formula, show(rounded(near[0], True)), _pair(near[1], False)
     root = fit(lambda x: mp.root(mp.erfc(x), 4), mpf("1.06"), mpf(4), 9, mpf("1.6"))
-    made["ERF_FAR"] = f"single: the fourth root of erfc x; double: {erfc}", show(rounded(root, True)), _erfc(ERF_FAR)
+    far = rational(lambda x: mp.exp(x * x) * mp.erfc(x), mpf(ERF_SEAM), mpf(6), 6, 7, mpf("2.5"))
+    fourth = "single: the fourth root of erfc x; double: P and Q with e^(x^2) erfc x = P/Q"
+    made["ERF_FAR"] = fourth, show(rounded(root, True)), _pair(far, False)
     made["POW"] = (
         "single: 2 atanh(s)/s of s^2, (2^r - 1) / r, for double precision; double: 2/3 in parts, and "
         "((2 atanh(s)/s - 2) / s^2 - 2/3) / s^2 of s^2",
         *_power(),
     )
     return made
+
+
+def _pair(quotient: list[list[Any]], single: bool) -> str:
+    return f"({', '.join(show(rounded(c, single)) for c in quotient)})"
 
 
 def _erfc(way: tuple[float, float, float, int], single: bool = False) -> str:
@@ -194,6 +227,7 @@ def text() -> str:
             "",
         ]
     lines += ["#: s in 1 + s x, near 2/sqrt(pi).", f"SLOPE = {SLOPE}", ""]
+    lines += ["#: Where erf goes from one way to the other, in double precision.", f"ERF_SEAM = {ERF_SEAM}", ""]
     lines += ["#: pi/2 as a double-double.", f"HALF_PI_PARTS = {show(parts(mp.pi / 2, 2, float))}", ""]
     lines += ["#: 64 zero bits, then those of 2/pi after the point.", "TWO_OVER_PI = ("]
     lines += [f"    0x{w:016X}," for w in words(20)] + [")", ""]

@@ -189,6 +189,23 @@ def test_every_size_of_a_loop(code: str) -> None:
         np.testing.assert_array_equal(apply("sin", x[:n].copy()), whole[:n])
 
 
+@pytest.mark.parametrize("code", DTYPES)
+@pytest.mark.parametrize("name", ["log", "log2", "log10", "log1p", "sigmoid"])
+def test_rare_numbers_anywhere(name: str, code: str) -> None:
+    """Zeros, subnormal and large numbers give what they do alone, and so do the numbers beside them in a vector."""
+    kind = np.finfo(DTYPES[code])
+    rare = np.array(
+        [0.0, kind.smallest_subnormal, kind.tiny / 3, kind.max, np.inf, -0.5, -3, -1e4, np.nan], DTYPES[code]
+    )
+    x = np.linspace(0.1, 80, 150, dtype=DTYPES[code])
+    places = np.random.default_rng(1).permutation(150)[:45]
+    x[places] = np.resize(rare, 45)
+    alone = np.concatenate([apply(name, x[k : k + 1].copy()) for k in range(x.size)])
+    np.testing.assert_array_equal(apply(name, x), alone)
+    normal = np.setdiff1d(np.arange(150), places)
+    np.testing.assert_array_equal(apply(name, x)[normal], apply(name, x[normal].copy()))
+
+
 def test_complex_arguments_are_refused() -> None:
     pointer, module = words.POINTERS["c16"], namespace(np)
 

@@ -1,15 +1,18 @@
 """erf and erfc.
 
-erf x = x + x P(x^2) up to 1, 1 - erfc x beyond. erfc x = e^(-x^2) G(t) / (1 + s x) with t = (x - a)/(x + a), which maps
+erf x = x + x P(x^2)/Q(x^2) up to 0.92, 1 - e^(-x^2) P(x)/Q(x) beyond (W. J. Cody, Math. Comp. 23, 631 (1969)), with
+one quotient for both. In single precision it is x + x P(x^2) up to 1.06; beyond, where few digits of erfc are needed,
+it takes the fourth power of a polynomial (as C. Hastings, Approximations for Digital Computers, 1955, sheet 45, takes a
+sixteenth).
+
+erfc x = e^(-x^2) G(t) / (1 + s x) with t = (x - a)/(x + a), which maps
 [0, inf) to [-1, 1) and makes (1 + s x) e^(x^2) erfc x nearly a straight line (M. Shepherd & J. Laframboise, Math. Comp.
-36, 249 (1981), with s = 2; with 2/sqrt(pi) it is level at 0, where errors of t would count most). In single precision
-erf beyond 1 needs few digits of erfc, and takes the fourth power of a polynomial (as C. Hastings, Approximations for
-Digital Computers, 1955, sheet 45, takes a sixteenth).
+36, 249 (1981), with s = 2; with 2/sqrt(pi) it is level at 0, where errors of t would count most).
 """
 
 from __future__ import annotations
 
-from .coefficients import ERF, ERF_FAR, ERFC, LN2, SLOPE
+from .coefficients import ERF, ERF_FAR, ERF_SEAM, ERFC, LN2, SLOPE
 from .exponentials import less_one, nearest, scaled
 from .values import Value, fast_two_sum, two_product
 
@@ -22,11 +25,14 @@ def erf(x: Value) -> Value:
 def erf_beside(x: Value, gaussian: Value) -> Value:
     """The same in double precision, of x and e^(-x^2): its derivative needs that too, which is then made once."""
     a = x.abs()
-    near = a.fma((a * a).polynomial(ERF[1]), a)
-    center, coefficients = ERF_FAR[1]
-    t, inverse, _ = _mapped((a > 6.0).where(6.0, a), center)
-    far = gaussian * (t.polynomial(coefficients) * inverse)
-    return (a > 1.0).where(1.0 - far, near).or_sign(x)
+    bounded = (a > 6.0).where(6.0, a)
+    near = a < ERF_SEAM
+    (above, below), (top, bottom) = (
+        (v.horner(numerator), v.horner(denominator))
+        for v, (numerator, denominator) in ((a * a, ERF[1]), (bounded, ERF_FAR[1]))
+    )
+    quotient = near.where(above, top) / near.where(below, bottom)
+    return near.where(a.fma(quotient, a), (-gaussian).fma(quotient, 1.0)).or_sign(x)
 
 
 def _erf_single(a: Value) -> Value:

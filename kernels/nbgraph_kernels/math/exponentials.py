@@ -10,6 +10,7 @@ shifted to where a float has its exponent, they are 2^n. With the bias twice, ha
 from __future__ import annotations
 
 from .coefficients import EXP, EXP2, LN2
+from .functions import unless
 from .values import Value
 
 
@@ -38,7 +39,16 @@ def expm1(x: Value) -> Value:
 
 
 def sigmoid(x: Value) -> Value:
-    """1 / (1 + e^-x) = 2^n / (2^n + e^-r) for x = n ln 2 + r, 2^n outside the quotient as two factors."""
+    """1 / (1 + e^-x) = 2^n / (2^n + e^-r) for x = n ln 2 + r."""
+    word, r, _ = reduced(x)
+    two_n = power(word)
+    below = two_n + 1.0
+    y = two_n / ((less_one(-r) + (two_n + (1.0 - below))) + below)
+    return unless(x.abs() > x.choose(86.0, 707.0), y, any_sigmoid, x)
+
+
+def any_sigmoid(x: Value) -> Value:
+    """The same of any x, 2^n outside the quotient as two factors."""
     word, r, _ = reduced(x.clamp(*x.choose((-104.0, 80.0), (-746.0, 600.0))), x.format.bias)
     first, second = halves(word)
     below = first.fma(second, 1.0)

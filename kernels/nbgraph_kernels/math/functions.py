@@ -8,7 +8,8 @@ Holds: compiled code only declares the function: a call costs nothing while it i
        names begin with `LANES`: once loops are vectorised the module is linked in, and they become part of the loop
        (see `machine.optimise`). What is left of a loop calls the function of one number.
 
-What cannot be written without branches is a `guarded` function: it goes the slow way only if a number must.
+What few numbers need is behind a branch: a `guarded` function goes the slow way lane by lane, one with `unless` for all
+of a vector, if a number must.
 """
 
 from __future__ import annotations
@@ -155,30 +156,42 @@ def define(module: Any, name: str, arguments: list[Any], result: Any, *attribute
 
 
 def guarded(y: Value, x: Value, limit: float, slow: Callable[[Value], Value]) -> Value:
-    """y, or slow(x) where |x| > limit, which should be rare."""
+    """y, or slow(x) where |x| > limit, which should be rare; slow(x) lane after lane."""
     module, builder = x.builder.module, x.builder
-    slowly = _slow_function(module, slow, x)
+    slowly = _slow_function(module, slow, x.format, x.kind, "optnone")
     large = _is_large(builder, x.ir, limit) if x.lanes else (x.abs() > limit).ir
-    some = large
     if x.lanes:
-        all_bits = builder.bitcast(large, ir.IntType(x.lanes))
+        return _branch(large, y, _lanes(module, slowly, x.ir.type, limit), [y.ir, x.ir])
+    return _branch(large, y, slowly, [x.ir])
+
+
+def unless(rare: Value, y: Value, slow: Callable[[Value], Value], x: Value) -> Value:
+    """y, or where a truth value holds for any lane, which should be rare, slow(x), all of it: it gives y elsewhere."""
+    return _branch(rare.ir, y, _slow_function(x.builder.module, slow, x.format, x.ir.type), [x.ir])
+
+
+def _branch(rare: Any, y: Value, slow: Any, arguments: list[Any]) -> Value:
+    """y, or what the call gives if any lane is rare."""
+    builder, some = y.builder, rare
+    if y.lanes:
+        all_bits = builder.bitcast(rare, ir.IntType(y.lanes))
         some = builder.icmp_unsigned("!=", all_bits, all_bits.type(0))
     start = builder.block
     with builder.if_then(some, likely=False):
-        arguments = [y.ir, x.ir] if x.lanes else [x.ir]
-        other = builder.call(_lanes(module, slowly, x.ir.type, limit) if x.lanes else slowly, arguments)
+        other = builder.call(slow, arguments)
         end = builder.block
-    result = builder.phi(x.ir.type)
+    result = builder.phi(y.ir.type)
     result.add_incoming(y.ir, start)
     result.add_incoming(other, end)
     return Value(builder, result)
 
 
-def _slow_function(module: Any, slow: Callable[[Value], Value], x: Value) -> Any:
-    """The slow way of a number, a function of its own."""
-    name = f"nbgraph_{slow.__name__}_{x.format.word.width}"
+def _slow_function(module: Any, slow: Callable[[Value], Value], form: Format, kind: Any, *attributes: str) -> Any:
+    """The slow way of a number or a vector, a function of its own."""
+    lanes = f"_{kind.count}" if isinstance(kind, ir.VectorType) else ""
+    name = f"nbgraph_{slow.__name__}_{form.word.width}{lanes}"
     if name not in module.globals:
-        (argument,), builder = define(module, name, [x.kind], x.kind, "noinline", "cold", "optnone")
+        (argument,), builder = define(module, name, [kind], kind, "noinline", "cold", *attributes)
         module.globals[name].linkage = "internal"
         builder.ret(slow(argument).ir)
     return module.globals[name]

@@ -1,7 +1,7 @@
 """sinh, cosh, tanh.
 
-Near 0 odd polynomials x + x^3 P(x^2); beyond 1 (tanh: 0.55) from the exponential, where nothing cancels. sinh and cosh
-take half of e^|x|, so that what may be represented does not overflow.
+sinh and tanh: near 0 x and an odd polynomial or quotient of such, beyond 1 (tanh: 0.6) from the exponential, where
+nothing cancels. sinh and cosh take half of e^|x|, so that what may be represented does not overflow.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ def cosh(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """The hyperbolic tangent: beyond 0.55 as 1 - 2 / (e^2|x| + 1), where the last bits of e^2|x| count little.
+    """The hyperbolic tangent: up to 0.6 as x + x z P(z)/Q(z), z = x^2, beyond as 1 - 2 / (e^2|x| + 1), where the last
+    bits of e^2|x| count little; one quotient does for both.
 
-    With |x| = n ln(2)/2 + r the quotient is 1 / (2^n e^2r / 2 + 1/2).
+    With |x| = n ln(2)/2 + r the latter is 1 - 1 / (2^n e^2r / 2 + 1/2).
     """
     a, top = x.abs(), x.choose(10.0, 20.0)
     bounded = (a > top).where(top, a)
     inverse, ln2, _ = x.choose(*LN2)
     n, word = nearest(bounded, 2.0 * inverse)
     r = n.fma(-ln2 / 2.0, bounded)
-    far = 1.0 - 1.0 / power(word).fma(r.polynomial(x.choose(*HALF_EXP)), 0.5)
-    z = a * a
-    near = a.fma(z * z.polynomial(x.choose(*TANH)), a)
-    return (a > 0.55).where(far, near).or_sign(x)
+    below = power(word).fma(r.polynomial(x.choose(*HALF_EXP)), 0.5)
+    z, (numerator, denominator) = a * a, x.choose(*TANH)
+    near = a < 0.6
+    above = near.where(a * z * z.horner(numerator), -1.0)
+    return (near.where(a, 1.0) + above / near.where(z.horner(denominator), below)).or_sign(x)
 
 
 def _odd(x: Value, far: Value, coefficients: tuple[float, ...]) -> Value:

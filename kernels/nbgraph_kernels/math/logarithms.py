@@ -10,47 +10,88 @@ from __future__ import annotations
 import math
 
 from .coefficients import LN2, LOG, LOG2_E, LOG10_2, LOG10_E
+from .functions import unless
 from .values import Value, two_sum
 
 
 def log(x: Value) -> Value:
     """The natural logarithm."""
-    k, f = split(x)
-    return _special(x, _natural(k, f))
+    return unless(_is_rare(x), _natural(*split_normal(x)), any_log, x)
+
+
+def any_log(x: Value) -> Value:
+    """The natural logarithm of any number."""
+    return _special(x, _natural(*split(x)))
 
 
 def log1p(x: Value) -> Value:
     """log(1 + x): what rounding 1 + x loses is put back into f."""
     u, lost = two_sum(x, x.constant(1.0))
+    k, f = split_normal(u)
+    y = _natural(k, lost.fma((-k).power_of_two(), f))
+    y = unless(_is_rare(u, x.choose(2.0**60, 2.0**600)), y, any_log1p, x)
+    return (x.abs() < x.choose(2.0**-26, 2.0**-54)).where(x, y)
+
+
+def any_log1p(x: Value) -> Value:
+    """log(1 + x) of any number that is not small."""
+    u, lost = two_sum(x, x.constant(1.0))
     k, f = split(u)
     near = (x < x.choose(2.0**30, 2.0**60)).where(lost, 0.0)  # beyond that, it does not matter
-    y = _natural(k, f + near * (-k.clamp(-60.0, 60.0)).power_of_two())
-    small = x.abs() < x.choose(2.0**-26, 2.0**-54)
-    return small.where(x, _special(u, y))
+    return _special(u, _natural(k, near.fma((-k.clamp(-60.0, 60.0)).power_of_two(), f)))
 
 
 def log2(x: Value) -> Value:
     """log2 x = k + log(m) log2(e)."""
-    return _special(x, _in_base(x, (1.0, 0.0), x.choose(*LOG2_E)))
+    return unless(_is_rare(x), _log2(*split_normal(x)), any_log2, x)
+
+
+def any_log2(x: Value) -> Value:
+    """log2 of any number."""
+    return _special(x, _log2(*split(x)))
 
 
 def log10(x: Value) -> Value:
     """log10 x = k log10(2) + log(m) log10(e)."""
-    return _special(x, _in_base(x, x.choose(*LOG10_2), x.choose(*LOG10_E)))
+    return unless(_is_rare(x), _log10(*split_normal(x)), any_log10, x)
+
+
+def any_log10(x: Value) -> Value:
+    """log10 of any number."""
+    return _special(x, _log10(*split(x)))
+
+
+def _is_rare(x: Value, limit: float = math.inf) -> Value:
+    """Whether x is not a positive normal number below a limit: one comparison of its bits, as of unsigned numbers."""
+    form = x.format
+    low, high = 1 << form.mantissa, form.bits(limit)
+    return x.bits - (low + form.sign) >= high - low - form.sign
+
+
+def split_normal(x: Value) -> tuple[Value, Value]:
+    """k, and f = m - 1, of a positive normal x."""
+    form = x.format
+    exponent, f = _split(x)
+    return exponent - (2.0**form.mantissa + form.bias), f
 
 
 def split(x: Value) -> tuple[Value, Value]:
     """k, and f = m - 1, of a positive x."""
     form = x.format
     subnormal = x < 2.0 ** (1 - form.bias)
-    word = subnormal.where(x * 2.0 ** (form.mantissa + 1), x).bits
+    exponent, f = _split(subnormal.where(x * 2.0 ** (form.mantissa + 1), x))
+    offset = x.constant(2.0**form.mantissa + form.bias)
+    return exponent - subnormal.where(2.0**form.mantissa + form.bias + form.mantissa + 1, offset), f
+
+
+def _split(x: Value) -> tuple[Value, Value]:
+    """k + 2^mantissa + bias, and f, of a positive normal x."""
+    form, word = x.format, x.bits
     start = x.choose(0x3F3504F3, 0x3FE6A09E667F3BCD)  # sqrt(1/2)
     above = word - start + (form.bias << form.mantissa)  # the exponent field is k + bias
     exponent = ((above >> form.mantissa) | x.constant(2.0**form.mantissa).bits).float
-    offset = x.constant(2.0**form.mantissa + form.bias)
-    k = exponent - subnormal.where(2.0**form.mantissa + form.bias + form.mantissa + 1, offset)
     m = ((above & ((1 << form.mantissa) - 1)) + start).float
-    return k, m - 1.0
+    return exponent, m - 1.0
 
 
 def _terms(f: Value) -> tuple[Value, Value]:
@@ -77,9 +118,16 @@ def _natural(k: Value, f: Value) -> Value:
     return k.fma(high, f - (half - k.fma(low, rest)))
 
 
-def _in_base(x: Value, two: tuple[float, float], e: tuple[float, float]) -> Value:
+def _log2(k: Value, f: Value) -> Value:
+    return _in_base(k, f, (1.0, 0.0), f.choose(*LOG2_E))
+
+
+def _log10(k: Value, f: Value) -> Value:
+    return _in_base(k, f, f.choose(*LOG10_2), f.choose(*LOG10_E))
+
+
+def _in_base(k: Value, f: Value, two: tuple[float, float], e: tuple[float, float]) -> Value:
     """k times the logarithm of 2, and log(m) times that of e."""
-    k, f = split(x)
     natural = _of_mantissa(f)
     return k.fma(two[0], natural.fma(e[0], natural.fma(e[1], k * two[1])))
 

@@ -9,6 +9,7 @@ Holds: no branch and no table, so the same text serves numbers and vectors. No f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -38,12 +39,16 @@ class Format(NamedTuple):
     @property
     def exponents(self) -> int:
         """The bits of an exponent."""
-        return (1 << (self.word.width - 1)) - (1 << self.mantissa)
+        return self.sign - (1 << self.mantissa)
 
     @property
     def sign(self) -> int:
         """The bits of -0.0."""
         return 1 << (self.word.width - 1)
+
+    def bits(self, power: float) -> int:
+        """The bits of a power of two, or of infinity."""
+        return self.exponents if power == math.inf else (math.frexp(power)[1] - 1 + self.bias) << self.mantissa
 
 
 DOUBLE = Format(ir.DoubleType(), ir.IntType(64), 52, 1023)
