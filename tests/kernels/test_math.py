@@ -265,3 +265,41 @@ def test_constants_in_tables_change_no_bit(code: str, monkeypatch: pytest.Monkey
     assert PROTOTYPE(made.address)(table.ctypes.data) == 0
     for name, out in zip(("log", "exp", "sin", "tanh"), outs, strict=True):
         np.testing.assert_array_equal(out, apply(name, x))
+
+
+@pytest.mark.parametrize("code", DTYPES)
+def test_loops_with_many_calls_take_two_turns_at_a_time(code: str) -> None:
+    """And one at a time what is left: every number is computed, once, wherever they begin and end, or are left."""
+    pointer, functions = words.POINTERS[code], namespace(math)
+
+    def loop(w: Any) -> int:
+        out, x, count = pointer(w[0]), pointer(w[1]), 0
+        for i in range(w[2], w[3]):
+            out[i] += functions.log(functions.exp(functions.tanh(x[i])) + x[i] * x[i])
+            count += 1
+        return count
+
+    def left_early(w: Any) -> int:
+        out, x, count = pointer(w[0]), pointer(w[1]), 0
+        for i in range(w[2], w[3]):
+            out[i] += functions.log(functions.exp(functions.tanh(x[i])) + x[i] * x[i])
+            count += 1
+            if i == w[4]:
+                break
+        return count
+
+    x = np.linspace(-3, 3, 150).astype(DTYPES[code])
+    exact = np.log(np.exp(np.tanh(x.astype(float))) + x.astype(float) ** 2)
+    ranges = [(0, n) for n in (0, 1, 31, 32, 33, 63, 64, 97, 150)] + [(7, 100), (140, 150), (50, 40), (90, 0)]
+    for function, last in ((loop, 150), (left_early, 70)):
+        code_of_it = compiler.compile_words(function)
+        for start, stop in ranges:
+            out = np.zeros_like(x)
+            table = np.array([out.ctypes.data, x.ctypes.data, start, stop, last], np.int64)
+            count = PROTOTYPE(code_of_it.address)(table.ctypes.data)
+            assert count == max(0, (min(stop, last + 1) if start <= last else stop) - start)
+            wanted = np.zeros(150)
+            wanted[start : start + count] = exact[start : start + count]
+            np.testing.assert_allclose(
+                out, wanted, rtol=2e-6 if code == "f4" else 1e-14, atol=1e-7 if code == "f4" else 1e-15
+            )

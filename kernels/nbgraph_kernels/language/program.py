@@ -84,11 +84,11 @@ class Program:
         self._count += 1
         return f"{name}.{self._count}"
 
-    def not_interleaved(self) -> Any:
-        """What tells LLVM to interleave no turns of a loop: a node of the loop's own, which names itself."""
+    def interleaved(self, turns: int) -> Any:
+        """What tells LLVM how many turns of a loop to interleave: a node of the loop's own, which names itself."""
         self._count += 1
         name = ir.MetaDataString(self.module, "llvm.loop.interleave.count")
-        count = self.module.add_metadata([name, ir.IntType(32)(1)])
+        count = self.module.add_metadata([name, ir.IntType(32)(turns)])
         node = self.module.add_metadata([ir.MetaDataString(self.module, f"nbgraph loop {self._count}")])
         node.operands = (node, count)
         return node

@@ -50,13 +50,19 @@ class _Findings:
         self.result, self.is_given = result, result is not _UNKNOWN
 
 
+MANY = 3
+"""A turn with so many long calls is more than the processor looks ahead: it waits for itself unless two go together."""
+PAIRS = 32
+"""Two turns of vectors, on any machine, are so many of numbers, or go into them."""
+
+
 class _Loop:
-    """Where a loop goes on, and where it ends."""
+    """Where a loop goes on, and where it ends; how many long calls are in a turn."""
 
     def __init__(self, following: Any, after: Any) -> None:
         self.following, self.after = following, after
         self.is_left = False
-        self.is_long = False
+        self.calls = 0
 
 
 def walked(
@@ -167,7 +173,7 @@ class Walk:
         """Says that what is called here is long; LLVM does not see that, and would interleave a loop's turns."""
         self.is_long = True
         for loop in self._loops[-1:]:
-            loop.is_long = True
+            loop.calls += 1
 
     # -- variables ---------------------------------------------------------------------------------------------------
 
@@ -318,21 +324,33 @@ class Walk:
         """Over a `range`, whose step is known: one that could be 0 could raise."""
         start, stop, step = self._range(node.iter)
         before = self.builder.block
+        loop, reached, compared, back = self._counted(node, start.ir, stop.ir, step)
+        if loop.calls >= MANY and step == 1 and not loop.is_left:
+            with self.builder.goto_block(before):
+                rest = self.builder.and_(self.builder.sub(stop.ir, start.ir), int64.llvm(PAIRS - 1))
+                compared.operands[1] = self.builder.sub(stop.ir, rest)
+            back.set_metadata("llvm.loop", self.program.interleaved(2))
+            _, _, _, back = self._counted(node, reached, stop.ir, step)
+        if loop.calls:
+            back.set_metadata("llvm.loop", self.program.interleaved(1))
+
+    def _counted(self, node: ast.For, start: Any, stop: Any, step: int) -> tuple[_Loop, Any, Any, Any]:
+        """A loop, its counter, its comparison with `stop`, the branch back."""
+        before = self.builder.block
         head, body, last, after = (self.function.append_basic_block() for _ in range(4))
         self.builder.branch(head)
         self.builder.position_at_end(head)
         counter = self.builder.phi(int64.llvm)
-        counter.add_incoming(start.ir, before)
-        more = self.builder.icmp_signed("<" if step > 0 else ">", counter, stop.ir)
+        counter.add_incoming(start, before)
+        more = self.builder.icmp_signed("<" if step > 0 else ">", counter, stop)
         self.builder.cbranch(more, body, after)
         assert isinstance(node.target, ast.Name)
         loop = self._loop_body(node.body, body, last, after, node.target.id, Typed(int64, counter))
         self.builder.position_at_end(last)
         counter.add_incoming(self.builder.add(counter, int64.llvm(step), flags=("nsw",)), last)
         back = self.builder.branch(head)
-        if loop.is_long:
-            back.set_metadata("llvm.loop", self.program.not_interleaved())
         self.builder.position_at_end(after)
+        return loop, counter, more, back
 
     def _range(self, node: ast.expr) -> tuple[Typed, Typed, int]:
         if not isinstance(node, ast.Call) or self.value(node.func) is not range:
