@@ -115,13 +115,10 @@ def optimise(module: Any, libraries: Sequence[Any] = (), seen: str = "") -> None
     called = Counter(name for names in blocks for name in names)
     crowded = {name for names in blocks for name in names if len(names) >= CROWD}
     for each in libraries:
-        variants = tuple([name for name in each.variants if name in called])
-        tabled = not crowded.isdisjoint(variants) and "avx512f" not in features()
+        variants = tuple([(name, called[name] <= FEW) for name in each.variants if name in called])
+        tabled = not crowded.isdisjoint(name for name, _ in variants) and "avx512f" not in features()
         module.link_in(binding.parse_bitcode(each.bitcode(variants, tabled)))
     _hide(module, (seen,))
-    for name, places in called.items():
-        if places <= FEW:
-            module.get_function(name).add_function_attribute("alwaysinline")
     after = binding.create_new_module_pass_manager()
     after.add_always_inliner_pass()
     after.add_global_dead_code_eliminate_pass()

@@ -55,14 +55,15 @@ class Function:
         self._body, self._kind, self._count, self._bits = body, format.type, count, format.word.width
         self.name = f"nbgraph_{body.__name__}_{self._bits}"
         self.variants = {f"{LANES}{n}_{self.name}": n for n in _widths(self._bits)}
-        self._made: dict[tuple[tuple[str, ...], bool], bytes] = {}
+        self._made: dict[tuple[tuple[tuple[str, bool], ...], bool], bytes] = {}
 
-    def bitcode(self, variants: tuple[str, ...], tabled: bool = False) -> bytes:
-        """The function of one number and these variants, made at the first ask; `tabled`: see `constants`."""
+    def bitcode(self, variants: tuple[tuple[str, bool], ...], tabled: bool = False) -> bytes:
+        """The function of one number and these variants, made at the first ask; each variant with whether it shall
+        become part of whatever calls it; `tabled`: see `constants`."""
         if (variants, tabled) not in self._made:
             module = ir.Module(self.name)
-            kinds = [(name, ir.VectorType(self._kind, self.variants[name])) for name in variants]
-            for name, kind, *how in (*kinds, (self.name, self._kind, "noinline")):
+            kinds = [(v, ir.VectorType(self._kind, self.variants[v]), ("alwaysinline",) * part) for v, part in variants]
+            for name, kind, how in (*kinds, (self.name, self._kind, ("noinline",))):
                 arguments, builder = define(module, name, [kind] * self._count, kind, *how)
                 if tabled and name in self.variants:
                     builder.table = constants.Table(builder, self.variants[name], self._bits)
