@@ -120,9 +120,10 @@ class LoopCall:
         self.ran, self.nodes = ran, list(map(weakref.ref, self.living()))
 
     def close(self) -> None:
-        """No row is added any more."""
+        """No row is added any more; most of its values are nobody's by now."""
         with _ROWS:
             self.tip = ()
+            self.nodes = list(map(weakref.ref, self.living()))
 
     def living(self) -> list[Node]:
         """The nodes that are values of it."""

@@ -102,10 +102,17 @@ def is_pick(node: Node) -> bool:
 
 def is_taken(node: Node) -> bool:
     """Whether an open node is a slice that can be taken, which is done."""
-    if ALIVE or not is_pick(node):
+    op = node.op
+    if op is None or op.name != "slice" or ALIVE:
         return False
+    for of in node.inputs:  # none where another thread has taken it meanwhile
+        if of.op is not None or not of.type.concrete or not node.type.concrete:
+            return False
+        for size in node.sizes:
+            if type(size) is not int:
+                return False
     with LOCK:
-        if node.op is not None:  # else another thread was first
+        if node.op is not None:
             take(node)
     return True
 
@@ -114,14 +121,18 @@ def take(node: Node) -> None:
     """Makes a recorded slice a value of a `PickCall`; of a constant, a constant."""
     op: Any = node.op
     of, sizes = node.inputs[0], node.sizes
-    if of.data is None or of.active:
+    data = of.data
+    if data is None or of.active:
         call = _call_of(of, op)
         node.call, node.slot = call, (node.seq, sizes)
-        if of.data is None:
+        if data is None:
             call.nodes.append((node.slot, weakref.ref(node)))
-    if of.data is not None:
-        view = op.view(of.data, sizes)  # read-only, as what it is a part of
-        node.data = view if view.flags.c_contiguous else own_array(view)
+    if data is not None:  # a view of it is read-only, as it is
+        if op.is_leading and len(sizes) < data.ndim:
+            node.data = data[sizes]
+        else:
+            view = op.view(data, sizes)
+            node.data = view if view.flags.c_contiguous else own_array(view)
     node.op, node.inputs, node.sizes = None, (), ()  # last: it is open until it has its value
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from sys import getrefcount
 from typing import Any
 
@@ -21,7 +21,8 @@ from nbgraph.loops import LONG, LoopCall
 from nbgraph.op import REGISTRY
 from nbgraph.trace import Node, SumCall
 
-_call, _op = attrgetter("call"), attrgetter("op")
+_call, _op, _type = attrgetter("call"), attrgetter("op"), attrgetter("type")
+_first = itemgetter(0)
 #: Shorter chains stay as they are.
 SHORTEST = 8
 #: What `getrefcount` says, by way of `map`, of an object that a list and one operation refer to.
@@ -35,7 +36,11 @@ def totalled(region: list[Node]) -> list[Node]:
     add = REGISTRY["add"]()
     if list(map(_op, region)).count(add) < SHORTEST:
         return region
-    inside = dict(zip(map(id, region), map(getrefcount, region), strict=True))
+    counts = list(map(getrefcount, region))
+    if _is_one_chain(region, counts, add):
+        _sum_up(region[-1], [*[node.inputs[1] for node in reversed(region)], region[0].inputs[0]])
+        return []
+    inside = dict(zip(map(id, region), counts, strict=True))
     taken: set[int] = set()
     for node in reversed(region):
         if node.op is add and node.type.shape == () and id(node) not in taken:
@@ -44,6 +49,21 @@ def totalled(region: list[Node]) -> list[Node]:
                 taken.update(map(id, between))
                 _sum_up(node, terms)
     return [node for node in region if id(node) not in taken] if taken else region
+
+
+def _is_one_chain(region: Sequence[Node], counts: Sequence[int], add: object) -> bool:
+    """Whether each node of a region adds a term to the one before, and the last is the total of all: what a loop
+    records that does `total = total + term` and nothing else here."""
+    if any(op is not add for op in map(_op, region)) or region[-1].type.shape != ():
+        return False
+    if any(n != _BETWEEN for n in counts[:-1]):
+        return False
+    pairs = [node.inputs for node in region]
+    firsts, terms = [a for a, _ in pairs], [b for _, b in pairs]
+    if any(a is not b for a, b in zip(firsts[1:], region, strict=False)):
+        return False
+    types = {*map(_type, region), *map(_type, terms), firsts[0].type}
+    return len(types) == 1 and firsts[0].op is None and all(op is None for op in map(_op, terms))
 
 
 def _chain(top: Node, add: object, inside: dict[int, int]) -> tuple[list[Node], list[Node]]:
@@ -75,15 +95,14 @@ def _sum_up(top: Node, terms: Sequence[Node]) -> None:
 def _by_loop(terms: Sequence[Node]) -> list[Node]:
     """Terms, where a result of every row of a loop that has not run is the loop's total of it."""
     calls = list(map(_call, terms))
-    if LoopCall not in set(map(type, calls)):
-        return list(terms)
-    keys = [(id(c), t.slot[0]) if type(c) is LoopCall else None for c, t in zip(calls, terms, strict=True)]
-    totals: dict[Any, Node] = {}
-    for key, times in Counter(keys).items():
-        loop = calls[keys.index(key)]
-        if key is None or not loop.waits:
-            continue
+    totals: dict[tuple[LoopCall, int], Node] = {}
+    for loop in [c for c in dict.fromkeys(calls) if type(c) is LoopCall and c.waits]:
         loop.close()
-        if LONG <= times == loop.n == len({t.slot for t, k in zip(terms, keys, strict=True) if k == key}):
-            totals[key] = loop.total(key[1])
-    return [*totals.values(), *(t for t, key in zip(terms, keys, strict=True) if key not in totals)]
+        places = [t.slot for t, c in zip(terms, calls, strict=True) if c is loop]
+        for slot, times in Counter(map(_first, places)).items():
+            if LONG <= times == loop.n == len({k for s, k in places if s == slot}):
+                totals[loop, slot] = loop.total(slot)
+    if not totals:
+        return list(terms)
+    rest = [t for t, c in zip(terms, calls, strict=True) if type(c) is not LoopCall or (c, t.slot[0]) not in totals]
+    return [*totals.values(), *rest]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain as joined
 from itertools import repeat
 from operator import attrgetter
 from typing import Any
@@ -44,6 +45,7 @@ class Chain:
     """
 
     __slots__ = (
+        "_inputs",
         "_kept",
         "active",
         "calls",
@@ -75,6 +77,7 @@ class Chain:
         self.series: dict[int, Any] = {}
         self.operands: dict[int, Any] = {}
         self._kept: Any = None
+        self._inputs: tuple[Node, ...] | None = None
 
     @classmethod
     def of_calls(cls, calls: Sequence[FragmentCall], pattern: tuple[int, ...], free: Sequence[Any]) -> Chain:
@@ -96,7 +99,9 @@ class Chain:
 
     @property
     def inputs(self) -> tuple[Node, ...]:
-        return (*self.first, *(node for column in self.columns.values() for node in column[1:]))
+        if self._inputs is None:
+            self._inputs = (*self.first, *joined.from_iterable([column[1:] for column in self.columns.values()]))
+        return self._inputs
 
     def call(self, k: int) -> Any:
         """What a failure of call k is named by."""
@@ -118,7 +123,7 @@ class Chain:
         """Forgets what neither goes from row to row nor into a derivative."""
         kept = {*self.pattern, *self._kept_series()[0]}
         self.series = {slot: values for slot, values in self.series.items() if slot in kept}
-        self.first, self.columns = (), dict[int, list[Node]]()
+        self.first, self.columns, self._inputs = (), dict[int, list[Node]](), None
 
     def saved_at(self, k: int) -> Any:
         """What call k keeps for its derivative, as `FragmentCall.saved`."""

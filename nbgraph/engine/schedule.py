@@ -389,15 +389,15 @@ class Schedule:
         return self._sources[id(call)]
 
     def _find_passing(self, targets: set[int]) -> dict[Key, TensorType]:
-        uses = Counter(id(i) for row in self.rows for i in row.call.inputs)
-        for step in self.steps:
-            if type(step) is MergedRow:
-                uses.update(map(id, step.call.inputs))
+        rows = [row for row in self.rows if _is_backward(row.call)]
+        if not rows:
+            return {}
+        uses: Counter[int] = Counter()
+        for call in [r.call for r in self.rows] + [s.call for s in self.steps if type(s) is MergedRow]:
+            uses.update(map(id, call.inputs))
         passing: dict[Key, TensorType] = {}
-        for row in self.rows:
-            derived = type(row.call) is FragmentCall and row.call.origin is not None
-            if (derived or type(row.call) in (ReplayCall, RepeatCall)) and row.call.nodes:
-                passing.update(_passing(row, uses, targets))
+        for row in rows:
+            passing.update(_passing(row, uses, targets))
         return passing
 
     def is_passing(self, key: Key) -> bool:
@@ -463,6 +463,12 @@ class Schedule:
             )
         assert type(call) in _RUN, call
         return Row(call, draft)
+
+
+def _is_backward(call: Any) -> bool:
+    """Whether a call is of a backward pass, and has yet to run."""
+    derived = type(call) is FragmentCall and call.origin is not None
+    return (derived or type(call) in (ReplayCall, RepeatCall)) and bool(call.nodes)
 
 
 def _passing(row: Row, uses: Mapping[int, int], targets: set[int]) -> dict[Key, TensorType]:

@@ -136,12 +136,12 @@ class Slice(View):
 
     def view(self, x: Any, sizes: tuple[int, ...]) -> Any:
         """The region of an ndarray, which it lies in, as an ndarray that shares its memory."""
-        if self._leading:
+        if self.is_leading:
             return x[(*sizes, ...)]
         return x[(*numpy_index(taken_of(self.axes, x.shape, sizes)), ...)]
 
     @cached_property
-    def _leading(self) -> bool:
+    def is_leading(self) -> bool:
         """Whether some elements along the first axes are taken, all of the others."""
         kinds = [entry[0] for entry in self.axes]
         return kinds == sorted(kinds, key=["int", "all", "range"].index) and "range" not in kinds
