@@ -78,6 +78,11 @@ def jit(
     @wraps(f)
     def jitted(*args: Any, **kwargs: Any) -> Any:
         if not kwargs and not TRACES.running:
+            latest = traced.latest
+            if latest is not None:
+                out = latest(args, True)
+                if out is not STALE:
+                    return out
             record: Recorder | None
             nodes: Sequence[Any] = args
             try:
@@ -88,8 +93,9 @@ def jit(
                 nodes, kinds = _plain(args)
                 record = known.get(kinds)
                 traced.mixed = record is not None  # look there first the next time
+            traced.latest = None if traced.mixed else record
             if record is not None:
-                out = record(*nodes)
+                out = record(nodes)
                 if out is not STALE:
                     return out
         return traced(args, kwargs)
@@ -165,11 +171,12 @@ class Static:
 
 class Traced:
     """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds;
-    `mixed`: whether there were arrays or numbers last time."""
+    `latest`: the one that was used last, if it is for tensors alone; `mixed`: whether there were others last time."""
 
     def __init__(self, f: Callable[..., Any], nums: tuple[int, ...], names: tuple[str, ...]) -> None:
         self.f, self.name = f, str(getattr(f, "__name__", type(f).__name__))
         self.known: dict[Any, Recorder] = {}
+        self.latest: Recorder | None = None
         self.mixed = False
         self._recorders: dict[Any, list[Recorder]] = {}
         self.nums, self.names = nums, frozenset(names)
@@ -191,11 +198,11 @@ class Traced:
         )
         recorders = self._recorders.get(signature, ())
         for record in recorders:
-            out = record(*nodes)
+            out = record(nodes)
             if out is not STALE:
                 return out
         record = self._trace(args, kwargs, nodes, signature)
-        return record(*nodes)
+        return record(nodes)
 
     def _with_statics(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         nums = {k % len(args) for k in self.nums if -len(args) <= k < len(args)}
@@ -283,6 +290,7 @@ class Traced:
         if len(self._recorders) >= _SIGNATURES:
             self._recorders.clear()
             self.known.clear()
+            self.latest = None
         recorders = self._recorders.setdefault(signature, [])
         recorders.insert(0, record)
         del recorders[_KEPT:]
@@ -295,7 +303,9 @@ def _inlined(f: Callable[..., Any], leaves: Sequence[Any], tree: TreeDef) -> Rec
     fixed = [None if is_traced(x) else x.value if type(x) is Static else x for x in leaves]
     places = [k for k, x in enumerate(leaves) if is_traced(x)]
 
-    def record(*nodes: Any) -> Any:
+    def record(nodes: Sequence[Any], ask: bool = False) -> Any:
+        if ask:  # it is as quick to look for it
+            return STALE
         filled = list(fixed)
         for k, node in zip(places, nodes, strict=True):
             filled[k] = node

@@ -1,7 +1,8 @@
 """The few lines that record a call of a traced function, generated for it.
 
 In: the plan of its region, the operands from outside, its results and the guards. Out: a function of the nodes of the
-arguments that gives the results, or `STALE` where something the traced function read has changed.
+arguments that gives the results, or `STALE` where something the traced function read has changed; if asked to, also
+where they are not tensors of the types it was traced for.
 Holds: results are nodes of one `FragmentCall` that has not run, or of one more row of the loop that made the operands
 (`nbgraph.loops`); an argument that comes out again is itself. A result is active where a differentiable operand reaches
 it, as if every operation had been recorded. Few operations that evals run again and again together with what is on top
@@ -65,7 +66,7 @@ def inlined_recorder(f: Recorder, formals: Sequence[Node], guards: Guards, inner
     """A recorder that calls `f` instead, as long as something differentiated inside depends on the variable outside."""
     writer = _Writer(formals, guards)
     writer.check(inner, "not ")
-    return writer.function(f"{writer.constant(f)}({', '.join(writer.arguments)})")
+    return writer.function(f"{writer.constant(f)}(({''.join(f'{x}, ' for x in writer.arguments)}))")
 
 
 class _Writer:
@@ -73,6 +74,7 @@ class _Writer:
 
     def __init__(self, formals: Sequence[Node], guards: Guards) -> None:
         self.arguments = [f"a{k}" for k in range(len(formals))]
+        self.types = [formal.type for formal in formals]
         self.guards = guards
         self.names: dict[str, Any] = {"STALE": STALE, **guards.names}
         self.lines: list[str] = []
@@ -219,10 +221,15 @@ class _Writer:
 
     def function(self, shown: str) -> Recorder:
         """The finished function."""
-        lines = [f"def record({', '.join(self.arguments)}):"]
-        if self.guards.lines:
-            lines += ["  try:", *(f"    {line}" for line in self.guards.lines)]
-            lines.append("  except (AttributeError, KeyError, IndexError, TypeError, ValueError): return STALE")
+        types = zip(self.arguments, map(self.constant, self.types), strict=True)
+        lines = [
+            "def record(args, ask=False):",
+            "  try:",
+            f"    {''.join(f'{x}, ' for x in self.arguments) or '()'} = args",
+            f"    if ask and ({' or '.join(f'{x}.type is not {t}' for x, t in types) or 'False'}): return STALE",
+            *(f"    {line}" for line in self.guards.lines),
+            "  except (AttributeError, KeyError, IndexError, TypeError, ValueError): return STALE",
+        ]
         lines += [f"  {line}" for line in [*self.lines, _RETURN]]
         lines = [line.replace(_RETURN, f"return {shown}") for line in lines]
         exec(compile("\n".join(lines), GENERATED, "exec"), self.names)
