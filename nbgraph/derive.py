@@ -295,6 +295,8 @@ def _is_active(path: Path, run: Any, p: int) -> bool:
     if kind >= 0:
         return True
     operands = run.column(p) if kind == EACH else run.oldest[p : p + 1]
+    if all(type(call) is picks.PickCall and path.is_beside(call) for call in {x.call for x in operands}):
+        return False
     return any(key_of(x) in path.active for x in operands if x.active)
 
 

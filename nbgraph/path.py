@@ -111,6 +111,7 @@ class Path:
         self.passive = any(not w.active for w in wrt)
         self.met: set[Key] = set()
         self.kept: list[Any] = []  # keeps alive what is known by id
+        self._beside: dict[int, bool] = {}
         calls = self._calls(outputs)
         if self.runs and self._fuse(calls, outputs):
             self.met.clear()
@@ -186,6 +187,8 @@ class Path:
     def _visit(self, nodes: Iterable[Node]) -> None:
         """Notes what calls nodes are values of."""
         for node in nodes:
+            if type(node.call) is PickCall and self.is_beside(node.call):
+                continue
             if self._inner:  # else it does not matter which of two calls that are the same it is a value of
                 to_round(node)
             call = node.call if type(node.call) in _PLAIN else plain_call(node, self._vjp, self.runs)
@@ -197,6 +200,17 @@ class Path:
                 self._dropped(node)
                 continue
             self._entry(call, node)[2].add(node.slot)
+
+    def is_beside(self, call: PickCall) -> bool:
+        """Whether slices are of a leaf, and neither it nor one of them is differentiated by: what a loop reads."""
+        found = self._beside.get(id(call))
+        if found is None:
+            of = call.inputs[0]
+            known = self.wrt.keys() | self.ends
+            is_leaf = self.runs and of.op is None and of.call is None
+            found = self._beside[id(call)] = is_leaf and id(call) not in self.here and key_of(of) not in known
+            self.kept.append(call)
+        return found
 
     def _entry(self, call: Any, node: Node) -> tuple[Any, Node, set[Any]]:
         """What is known of a call, which waits from now on."""
