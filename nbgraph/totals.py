@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter, itemgetter
 from sys import getrefcount
-from typing import Any
 
 from nbgraph.loops import LONG, LoopCall
 from nbgraph.op import REGISTRY

@@ -373,11 +373,13 @@ def _new_result(t: TensorType, active: bool, call: Any, slot: Any) -> Node:
 
 class _Recording:
     """How nodes are made: `make` by machine code, None as long as there is none (`engine/recorder.py`); `tell` says to
-    it what results from an operation. `result` makes those of calls, by Python until then."""
+    it what results from an operation. `result` makes those of calls, by Python until then; `commit`, None as long as
+    there is no machine code, makes a call that has run and open nodes its values (`engine/commits.py`)."""
 
-    __slots__ = ("make", "result", "tell")
+    __slots__ = ("commit", "make", "result", "tell")
 
     def __init__(self) -> None:
+        self.commit: Any = None
         self.make: Any = None
         self.tell: Any = None
         self.result: Any = _new_result

@@ -30,18 +30,19 @@ def machine_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Records by machine code within a test; a table of its own."""
     ENGINE.native.objects.make_kernel("recorder", "")
     made = recorder._Recorder()
-    for name, value in (("tell", made.note), ("make", made.function), ("result", made.function)):
+    functions = dict.fromkeys(("make", "result", "commit"), made.function)
+    for name, value in {"tell": made.note, **functions}.items():
         monkeypatch.setattr(RECORDING, name, value)
     yield made
 
 
 def by_python(f: Any, *args: Any) -> Any:
-    kept = RECORDING.make, RECORDING.result
-    RECORDING.make = None
+    kept = RECORDING.make, RECORDING.result, RECORDING.commit
+    RECORDING.make = RECORDING.commit = None
     try:
         return f(*args)
     finally:
-        RECORDING.make, RECORDING.result = kept
+        RECORDING.make, RECORDING.result, RECORDING.commit = kept
 
 
 def is_same(a: Node, b: Node) -> bool:
@@ -111,6 +112,88 @@ def test_what_is_no_node_is_left_to_python(other: Any) -> None:
     assert RECORDING.make(ADD, x, other) is None
     assert RECORDING.make(ADD, other, x) is None
     assert RECORDING.make(EXP, other) is None
+
+
+OF_CALLS = [name for name in FragmentCall.__slots__ if name not in ("__weakref__", "seq", "inputs", "saved", "sites")]
+
+
+def evaluated(count: int) -> Any:
+    """`count` values of a region, all of which are asked for by evaluating the last; what they were made of."""
+    for _ in range(3):  # the second is as the first was
+        x = T(np.eye(3) + 0.5)
+        kept = [x]
+        for f in (nbg.exp, nbg.tanh, nbg.sin, nbg.cos, nbg.sqrt)[:count]:
+            kept.append(f(kept[-1] * 0.25) @ x)
+        kept[-1].eval(ENGINE)
+    return kept
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_calls_that_have_run(count: int) -> None:
+    met, wanted = evaluated(count), by_python(evaluated, count)
+    call, other = met[-1].call, wanted[-1].call
+    assert all(getattr(call, name) is getattr(other, name) for name in OF_CALLS)
+    assert call.active is True and met[0] in set(call.inputs) and call.sites == other.sites
+    assert len(call.inputs) == len(other.inputs) and (call.saved is None) == (other.saved is None)
+    for a, b in zip(call.saved[1], other.saved[1], strict=True) if call.saved else ():
+        np.testing.assert_array_equal(a, b)
+    for node, w in zip(met[1:], wanted[1:], strict=True):
+        assert node.op is None and node.call is call and w.call is other and node.slot == w.slot
+        assert node.inputs == node.sizes == ()
+        np.testing.assert_array_equal(node.data, w.data)
+    g, w = (nbg.sum(values[-1]).grad(values[0]).eval(ENGINE) for values in (met, wanted))
+    np.testing.assert_array_equal(g, w)
+
+
+def test_a_line_that_may_fail_goes_into_the_call() -> None:
+    for _ in range(3):
+        made = nbg.linalg.cholesky(T(np.eye(3)) * 2.0)
+        made.eval(ENGINE)
+    assert __file__ in str(made.call.sites)
+
+
+def test_a_node_that_another_thread_has_sealed_stays_as_it_is() -> None:
+    x = T(np.ones(3))
+    y, z = x + x, x * 2.0
+    y.eval(ENGINE)
+    before = {name: getattr(y, name) for name in SLOTS}
+    call = RECORDING.commit(y.call.fragment, (x,), (), None, None, 0, y, 3, np.zeros(3), z, 5, np.full(3, 2.0))
+    assert all(getattr(y, name) is value for name, value in before.items())
+    assert type(call) is FragmentCall and z.call is call and z.slot == 5 and z.op is None and z.data[0] == 2.0
+
+
+def test_evals_leak_nothing() -> None:
+    x = T(np.ones(3))
+
+    def evals(count: int) -> Any:
+        for _ in range(count):
+            y = nbg.exp(x + x)
+            y.eval(ENGINE)
+        return y.call
+
+    call = evals(3000)  # by then all is compiled that is going to be
+    watched = [x, call.fragment, call.fragment.types, type(call), type(x), None, True, RECORDING.commit]
+    gc.collect()
+    before, objects = [sys.getrefcount(w) for w in watched], len(gc.get_objects())
+    evals(2000)
+    gc.collect()
+    now = [sys.getrefcount(w) for w in watched]
+    assert max(abs(a - b) for a, b in zip(now, before, strict=True)) < 500  # not one for each
+    assert len(gc.get_objects()) - objects < 100
+
+
+def test_threads_that_evaluate_the_same() -> None:
+    def work(node: Any) -> Any:
+        return node.eval(ENGINE)
+
+    for _ in range(50):
+        x = T(np.ones(4))
+        shared = nbg.exp(x * 0.5)
+        tops = [shared * float(k) + shared for k in range(6)]
+        with ThreadPoolExecutor(4) as pool:
+            for k, value in enumerate(pool.map(work, [*tops, shared, *tops])):
+                np.testing.assert_allclose(value, np.exp(0.5) * (1.0 if k == 6 else k % 7 + 1.0))
+        np.testing.assert_allclose(nbg.sum(tops[2]).grad(x).eval(ENGINE), 1.5 * np.exp(0.5))
 
 
 def test_what_was_not_met_is_left_to_python() -> None:

@@ -20,7 +20,7 @@ from nbgraph.engine.rows import ChainRow, Results, Row, draft_slots, slots_of
 from nbgraph.engine.runners import Runner
 from nbgraph.engine.schedule import Schedule
 from nbgraph.engine.series import all_rows
-from nbgraph.errors import user_frame
+from nbgraph.errors import GENERATED, user_frame
 from nbgraph.loops import TOTAL
 from nbgraph.match import Found
 from nbgraph.moving import moving_words
@@ -30,6 +30,7 @@ from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import Draft, commit
 from nbgraph.trace import (
     LOCK,
+    RECORDING,
     Dropped,
     FragmentCall,
     JoinCall,
@@ -65,8 +66,10 @@ class Route:
     __slots__ = (
         "active",
         "commits",
+        "committing",
         "fallible",
         "fragment",
+        "is_plain",
         "kind",
         "moving",
         "once",
@@ -90,6 +93,9 @@ class Route:
         self.fallible = [(plan.slots[k], k) for k in plan.fallible]
         self.saved = saved_slots(plan.fragment) if self.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)
+        #: Whether machine code may commit it, and what calls that.
+        self.is_plain = self.active and not self.once and all(type(p) is int for _, _, p in self.commits)
+        self.committing = _committing(len(self.commits))
 
     def run(self, found: Found) -> Array | None:
         """Runs the region and makes it part of the graph."""
@@ -113,6 +119,9 @@ class Route:
         nodes = found.nodes
         saved = (self.saved, tuple([outs[p] for p in self.saved_at])) if self.saved else None
         sites = [(slot, site) for slot, k in self.fallible if (site := site_of(nodes[k]))] if self.fallible else None
+        if self.is_plain and (commit := RECORDING.commit) is not None:
+            self.committing(self, commit, found.outside, words, saved, sites, nodes, outs)
+            return True
         call = call_that_ran(self.fragment, found.outside, words, self.active, saved, sites, self.kind)
         history: Any = call if self.active else Dropped(user_frame(), call.seq)
         if self.once and any(nodes[k].op is None for k, _, _ in self.commits):
@@ -123,6 +132,25 @@ class Route:
                 node.call, node.slot, node.data = history, slot, pick(outs, p)
                 node.op, node.inputs, node.sizes = None, (), ()
         return True
+
+
+#: Functions of a route, by how many nodes it gives values: they call machine code, whose arguments are a row.
+_COMMITTING: dict[int, Any] = {}
+
+
+def _committing(count: int) -> Any:
+    """See `_COMMITTING`."""
+    made = _COMMITTING.get(count)
+    if made is None:
+        unpacked = "".join(f"(k{j}, s{j}, p{j}), " for j in range(count))
+        each = ", ".join(f"nodes[k{j}], s{j}, outs[p{j}]" for j in range(count))
+        lines = ["def committing(route, commit, outside, words, saved, sites, nodes, outs):"]
+        lines += [f"  {unpacked} = route.commits"] if count else []
+        lines += [f"  commit(route.fragment, outside, words, saved, sites, route.kind, {each})"]
+        names: dict[str, Any] = {}
+        exec(compile("\n".join(lines), GENERATED, "exec"), names)
+        made = _COMMITTING[count] = names["committing"]
+    return made
 
 
 def live_slots(found: Found) -> set[int]:

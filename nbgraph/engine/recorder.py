@@ -1,6 +1,7 @@
-"""Recording in machine code: where an engine has any, nodes are made by it from then on, in this whole process.
+"""Recording in machine code: where an engine has any, nodes and the calls that evals leave are made by it from then on,
+in this whole process.
 
-In: the objects of an engine. Out: nothing; `trace.record1`, `record2` and their like ask it first.
+In: the objects of an engine. Out: nothing; `trace.record1`, `record2` and their like ask it first, and `Route.commit`.
 Holds: it makes the nodes that Python would have made. It knows operations and types by identity; what it knows is kept
 alive, and is told to it by what Python has recorded.
 """
@@ -8,13 +9,14 @@ alive, and is told to it by what Python has recorded.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nbgraph.engine.native import uninterrupted
 from nbgraph.op import Op
-from nbgraph.trace import RECORDING, Node, handle, numbers_of_nodes
+from nbgraph.trace import RECORDING, FragmentCall, Node, handle, numbers_of_nodes
 from nbgraph.types import TensorType
 from nbgraph_kernels import python_api
 from nbgraph_kernels.locks import lock
@@ -48,6 +50,7 @@ def use(objects: Any, may_compile: bool = False) -> None:
             made = _Recorder()
             _USED.append(made)
             RECORDING.tell, RECORDING.make, RECORDING.result = made.note, made.function, made.function
+            RECORDING.commit = made.function
 
 
 class _Recorder:
@@ -55,15 +58,15 @@ class _Recorder:
 
     def __init__(self) -> None:
         import nbgraph_kernels as kernels
-        from nbgraph_kernels.recorder import CALLED, ENTRY, SLOTS, place
+        from nbgraph_kernels.recorder import CALLED, ENTRY, OF_CALLS, SLOTS, place
 
         self._place, self._width = place, ENTRY
         self._table = np.zeros(ENTRIES * ENTRY, np.int64)
         self._kept: dict[int, Any] = {}
         self._constants = [handle(), None, True, False, (), 0, numbers_of_nodes()]
-        offsets = _offsets(SLOTS)
         words = [*map(id, self._constants), *python_api.addresses_of(CALLED)]
-        words += [self._table.ctypes.data, ENTRIES - 1, *offsets]
+        words += [self._table.ctypes.data, ENTRIES - 1, *_offsets(handle(), Node.__slots__, SLOTS)]
+        words += [id(FragmentCall), *_offsets(FragmentCall, FragmentCall.__slots__, OF_CALLS)]
         template = np.array(words, np.int64)
         code = kernels.kernel("recorder")
         self.function = python_api.builtin_function(code.address, template, code, self)
@@ -80,12 +83,11 @@ class _Recorder:
             self._table[first] = ids[0]
 
 
-def _offsets(names: tuple[str, ...]) -> list[int]:
-    """Where a node keeps its slots: found by looking for marks in the memory of one."""
-    cls: Any = handle()
-    node, marks = object.__new__(cls), {name: object() for name in Node.__slots__ if name != "__weakref__"}
+def _offsets(cls: Any, slots: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Where an object of the class keeps its slots: found by looking for marks in the memory of one."""
+    made, marks = object.__new__(cls), {name: object() for name in slots if name != "__weakref__"}
     for name, mark in marks.items():
-        setattr(node, name, mark)
-    words = (ctypes.c_int64 * (cls.__basicsize__ // 8)).from_address(id(node))
+        setattr(made, name, mark)
+    words = (ctypes.c_int64 * (cls.__basicsize__ // 8)).from_address(id(made))
     places = {word: 8 * k for k, word in enumerate(words)}
     return [places[id(marks[name])] for name in names]
