@@ -23,8 +23,8 @@ from nbgraph.types import CODES, DTYPES, TensorType, type_of_array
 _TYPES = TensorType._table
 _SCALAR_TYPES = {code: TensorType(code, ()) for code in CODES.values()}
 #: Bytes: shorter views are copied in less time than it takes to say what they are views of, shorter arrays are compared
-#: as strings of bytes.
-_SMALL, _MIDDLE = 2**12, 2**17
+#: as strings of bytes, which are kept where they are few.
+_SMALL, _MIDDLE, _FEW = 2**12, 2**17, 2**10
 #: The threads in which a function is being traced.
 TRACING: set[int] = set()
 #: By array. Entries go with their leaves. (Without a lock: of two threads that meet an array at once each has a leaf.)
@@ -56,11 +56,11 @@ def array_constant(value: np.ndarray[Any, Any]) -> Node:
     known = _KNOWN.get(key)
     if known is not None and known.source() is source:
         node = known()
-        if node is not None and _are_same(value, node.data):
+        if node is not None and known.holds(value, node.data):
             return node
     made = _copied(value)
     entry = _Known(made, _forget)
-    entry.key = key
+    entry.key, entry.bits = key, None
     try:
         entry.source = weakref.ref(source)
     except TypeError:  # a base of which there are no weak references
@@ -70,11 +70,21 @@ def array_constant(value: np.ndarray[Any, Any]) -> Node:
 
 
 class _Known(weakref.ref[Node]):
-    """A leaf made of an array, as long as it is in use; `source` is the array, or the one that it is a view of."""
+    """A leaf made of an array, as long as it is in use; `source` is the array, or the one that it is a view of; `bits`
+    are those of the leaf where they are few and have been asked for."""
 
-    __slots__ = ("key", "source")
+    __slots__ = ("bits", "key", "source")
+    bits: bytes | None
     key: Any
     source: Any
+
+    def holds(self, value: np.ndarray[Any, Any], data: np.ndarray[Any, Any]) -> bool:
+        """Whether an array has the bits of the leaf, whose value is `data`."""
+        if value.nbytes > _FEW:
+            return _are_same(value, data)
+        if self.bits is None:
+            self.bits = data.tobytes()
+        return value.tobytes() == self.bits and value.shape == data.shape and value.dtype == data.dtype
 
 
 def _forget(known: Any, table: Any = _KNOWN) -> None:

@@ -25,7 +25,7 @@ from nbgraph.errors import ConcretizationError, ShapeError, not_an_engine
 from nbgraph.leaves import leaf, leaf_of_number, own_array
 from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, changing, defers, forward, reflected
-from nbgraph.promote import COMMON_POWERS, record1, record2
+from nbgraph.promote import COMMON_POWERS, along, record1, record2
 from nbgraph.settle import refresh
 from nbgraph.trace import Node, concrete_size, placeholder, set_handle, value_of
 from nbgraph.trees import declare_leaf
@@ -156,7 +156,7 @@ class TracedTensor(Node):
     @property
     def T(self) -> TracedTensor:
         """All axes reversed."""
-        return api.transpose(self)
+        return along("transpose", self, None)
 
     @property
     def mT(self) -> TracedTensor:
