@@ -41,7 +41,7 @@ class Round(NamedTuple):
     words: tuple[int, ...]
 
 
-_type = attrgetter("type")
+_type, _call = attrgetter("type"), attrgetter("call")
 #: By fragments, wiring and kinds of operands. Guarded by `LOCK`.
 _ROUNDS: dict[Any, Round] = {}
 _ROUNDS_LIMIT = 512
@@ -74,7 +74,10 @@ def may_be_part(call: FragmentCall) -> bool:
     slots = saved_slots(call.fragment)
     if slots and not (call.nodes is not None if call.saved is None else call.saved[0] == slots):
         return False
-    return all(i.type.concrete and i.op is None for i in call.inputs) and all(type(w) is int for w in call.words)
+    for i in call.inputs:
+        if i.op is not None or not i.type.concrete:
+            return False
+    return not call.words or all(type(w) is int for w in call.words)
 
 
 # -- rounds -----------------------------------------------------------------------------------------------------------
@@ -83,7 +86,19 @@ def may_be_part(call: FragmentCall) -> bool:
 def _stretches(calls: Sequence[FragmentCall]) -> Iterator[tuple[int, int, int]]:
     """Where the same fragments come again and again: the first place, how many a round, how many rounds."""
     known: dict[Any, int] = {}
-    states = [(c.fragment, c.nodes is None, c.saved is None, c.active, *_sizes(c)) for c in calls]
+    sizes = {f: words_of_sizes(f) for f in {c.fragment for c in calls}}
+    states = [
+        # What the sizes of a call's values depend on, too: rounds of a loop that grows are no loop of one fragment.
+        (
+            f := c.fragment,
+            c.nodes is None,
+            c.saved is None,
+            c.active,
+            *map(_type, c.inputs),
+            *[c.words[k] for k in sizes[f]],
+        )
+        for c in calls
+    ]
     kinds = np.array([known.setdefault(state, len(known)) for state in states], int)
     lengths = {p: _matches(kinds, p) for p in range(1, min(LONGEST, len(calls) // SHORTEST) + 1)}
     k = 0
@@ -104,8 +119,7 @@ def _loops(wired: Sequence[Any]) -> Iterator[list[Any]]:
     """Rounds, one after another, that are wired alike and each of which works on results of the one before."""
     loop: list[Any] = []
     for wiring, outside, parts in wired:
-        before = set(map(id, loop[-1][2])) if loop else ()
-        if loop and not (wiring == loop[-1][0] and any(id(n.call) in before for n in outside)):
+        if loop and not (wiring == loop[-1][0] and not set(loop[-1][2]).isdisjoint(map(_call, outside))):
             if len(loop) >= SHORTEST:
                 yield loop
             loop = []
@@ -113,12 +127,6 @@ def _loops(wired: Sequence[Any]) -> Iterator[list[Any]]:
             loop.append((wiring, outside, parts))
     if len(loop) >= SHORTEST:
         yield loop
-
-
-def _sizes(call: FragmentCall) -> Iterator[Any]:
-    """What the sizes of a call's values depend on: rounds of a loop that grows are no loop of one fragment."""
-    yield from map(_type, call.inputs)
-    yield from (call.words[k] for k in words_of_sizes(call.fragment))
 
 
 def _lag(calls: Sequence[FragmentCall]) -> int:
@@ -215,7 +223,7 @@ def _replace(
     parts: Sequence[FragmentCall], made: Round, outside: Sequence[Node], nodes: Mapping[int, Sequence[Node]]
 ) -> None:
     """Puts one call in the place of a round's."""
-    sites = [(slots[s], site) for c, slots in zip(parts, made.slots, strict=True) for s, site in c.sites or ()]
+    sites = [(slots[s], site) for c, slots in zip(parts, made.slots, strict=True) if c.sites for s, site in c.sites]
     words: tuple[Size, ...] = ()
     if made.words:
         all_words = [w for c in parts for w in c.words]
@@ -241,8 +249,11 @@ def _replace(
 
 def _values(call: FragmentCall, nodes: Mapping[int, Sequence[Node]]) -> list[tuple[int, Node]]:
     """The nodes that are values of a call, by slot, each once."""
-    found = {id(n): (n.slot, n) for n in nodes.get(id(call), ())}
-    for s, reference in call.nodes or ():
+    known = nodes.get(id(call), ())
+    if not call.nodes:
+        return [(n.slot, n) for n in known]
+    found = {id(n): (n.slot, n) for n in known}
+    for s, reference in call.nodes:
         if (n := reference()) is not None:
             found[id(n)] = s, n
     return list(found.values())
