@@ -12,8 +12,9 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nbgraph.calls import TAKEN, FragmentCall
+from nbgraph.node import Node
 from nbgraph.plans import Piece, recomputed, slots_within
-from nbgraph.trace import TAKEN, FragmentCall, Node
 
 #: Of calls that were derived from a piece of a call, that call and the piece.
 PIECES: weakref.WeakKeyDictionary[FragmentCall, tuple[FragmentCall, Piece]] = weakref.WeakKeyDictionary()

@@ -16,7 +16,7 @@ from types import CodeType, FunctionType, MemberDescriptorType, MethodType, Modu
 from typing import Any
 
 from nbgraph.errors import is_ours
-from nbgraph.trace import Node
+from nbgraph.node import Node
 
 _BY_VALUE = (int, float, bool, complex, str, bytes)
 #: Containers with more items are known by identity and length.

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import Dropped, FragmentCall, JoinCall, RepeatCall, SplitCall
 from nbgraph.captures import names_in
 from nbgraph.derive import seal
 from nbgraph.engine import Engine
@@ -25,20 +26,10 @@ from nbgraph.engine.core import value
 from nbgraph.errors import BindingError, BoundsError, ShapeError, guarded, is_ours, user_frame
 from nbgraph.jit import is_tracing
 from nbgraph.loops import none_here
+from nbgraph.node import LOCK, Node, _next_seq
 from nbgraph.parts import Part, ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
-from nbgraph.trace import (
-    LOCK,
-    SCALAR,
-    Dropped,
-    FragmentCall,
-    JoinCall,
-    Node,
-    RepeatCall,
-    SplitCall,
-    _next_seq,
-    alias_of,
-)
+from nbgraph.trace import SCALAR, alias_of
 from nbgraph.trees import flatten, unflatten
 from nbgraph.within import inside, met_outside, outside
 

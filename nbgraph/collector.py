@@ -17,7 +17,7 @@ from typing import ClassVar
 
 class Waiting:
     """The context of such work. The outermost one puts back what was as it is left; where Ctrl-C comes just then, the
-    next one does that. Guarded by `nbgraph.trace.LOCK`."""
+    next one does that. Guarded by `nbgraph.node.LOCK`."""
 
     __slots__ = ("__weakref__",)
     #: The one that switched the collector off; it is gone where it was interrupted.

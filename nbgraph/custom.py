@@ -19,10 +19,11 @@ from nbgraph.custom_check import Place, cotangents, match, result_and_rest
 from nbgraph.custom_trace import Definition, Finished, definition_of
 from nbgraph.errors import GENERATED, DifferentiationError
 from nbgraph.jit import TRACES, Static, Traced, is_array, is_scalar, is_traced
+from nbgraph.node import Node, _next_seq
 from nbgraph.opened import region_of
 from nbgraph.promote import WEAK, operand
 from nbgraph.record_call import STALE
-from nbgraph.trace import Node, _next_seq, formal, record
+from nbgraph.trace import formal, record
 from nbgraph.trees import flatten, unflatten
 
 __all__ = ["custom_jvp", "custom_vjp"]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from nbgraph.errors import DtypeError, ShapeError, describe
+from nbgraph.node import Node
 from nbgraph.promote import WEAK, as_code, operand
-from nbgraph.trace import Node
 from nbgraph.trees import TreeDef, flatten, structure
 
 

@@ -16,10 +16,11 @@ from typing import Any
 from nbgraph.custom_ops import Custom, Rule, again, custom
 from nbgraph.errors import DifferentiationError
 from nbgraph.fragment import Fragment, FragmentBuilder, live_instrs
+from nbgraph.node import Node, Pack
 from nbgraph.op import Op
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import anonymous
-from nbgraph.trace import Node, Pack, Projection, new_node
+from nbgraph.trace import Projection, new_node
 from nbgraph.types import Shape
 
 _orders = count()

@@ -16,18 +16,20 @@ import numpy as np
 
 from nbgraph import inline, joins, picks, repeats
 from nbgraph.again import PIECES
+from nbgraph.calls import FragmentCall
 from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError
 from nbgraph.fragment import Fragment
 from nbgraph.leaves import leaf
 from nbgraph.loops import LoopCall
+from nbgraph.node import LOCK, Node
 from nbgraph.path import Key, Path, Step, key_of, seal
 from nbgraph.plans import Plan, jvp_plan, vjp_plan
 from nbgraph.repeats import LoopRun, repeat, result, slot_node, type_at
 from nbgraph.settle import settle
 from nbgraph.stretch import EACH, SAME
-from nbgraph.trace import LOCK, FragmentCall, Node, new_node, sum_of, value_of
+from nbgraph.trace import new_node, sum_of, value_of
 
 #: So many of a run's newest calls may be pulled back one by one before the rest is, at once.
 _TRIES = 3

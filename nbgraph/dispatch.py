@@ -19,9 +19,9 @@ import numpy as np
 from nbgraph import api, special
 from nbgraph.errors import DtypeError
 from nbgraph.leaves import array_constant
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY, Op
 from nbgraph.promote import as_code, operand, record2
-from nbgraph.trace import Node
 from nbgraph.trees import tree_map
 from nbgraph.types import code_of
 

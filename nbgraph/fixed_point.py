@@ -17,9 +17,10 @@ from nbgraph.engine import Engine
 from nbgraph.errors import ConcretizationError, DtypeError, ShapeError, guarded
 from nbgraph.iterate import FixedPoint
 from nbgraph.jit import TRACES
+from nbgraph.node import Node, _next_seq
 from nbgraph.opened import region_of
 from nbgraph.promote import operand
-from nbgraph.trace import Node, _next_seq, formal, record
+from nbgraph.trace import formal, record
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from nbgraph import derive
+from nbgraph.calls import FragmentCall
 from nbgraph.engine import Engine, evaluate
 from nbgraph.errors import DifferentiationError
 from nbgraph.leaves import constant_of
+from nbgraph.node import Node
 from nbgraph.op import Op
-from nbgraph.trace import FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
 #: By the real dtype: how large Im(v^H g) may be relative to sum |v| |g|, and relative to the cotangents of the result.

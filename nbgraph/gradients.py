@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph import api, derive
 from nbgraph.errors import DifferentiationError, DtypeError, ShapeError
+from nbgraph.node import Node
 from nbgraph.promote import as_code, operand, weak
-from nbgraph.trace import Node
 from nbgraph.trees import flatten, unflatten
 from nbgraph.within import note
 

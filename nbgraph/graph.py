@@ -13,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nbgraph.calls import FragmentCall, RepeatCall
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr
 from nbgraph.keys import Derived, GlobalOpKey, GlobalValKey, Input, Linear
 from nbgraph.linearize import differentiate
 from nbgraph.loops import TOTAL, LoopCall
 from nbgraph.materialize import MaterializedGraph, close, materialize_merge
+from nbgraph.node import LOCK, Node
 from nbgraph.pretty import fragment_dot
 from nbgraph.resolve import LinearFragment, ResolvedView, resolve
 from nbgraph.seal import draft
 from nbgraph.ssa import Program
 from nbgraph.ssa import lower as lower_graph
-from nbgraph.trace import LOCK, SCALAR, FragmentCall, Node, Projection, RepeatCall
+from nbgraph.trace import SCALAR, Projection
 from nbgraph.transpose import transpose
 from nbgraph.types import TensorType
 from nbgraph.verify import VerificationError

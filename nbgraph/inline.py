@@ -13,15 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nbgraph.calls import TAKEN, FragmentCall
 from nbgraph.dims import dim
 from nbgraph.errors import user_frame
 from nbgraph.fragment import Fragment, at_sizes, size_at
 from nbgraph.match import Found, recognise
 from nbgraph.moving import function_of_words, moving_words
+from nbgraph.node import LOCK, Node, Pack
 from nbgraph.plans import Plan, inline_plan
 from nbgraph.resolve import made_of
 from nbgraph.roll import SHORT
-from nbgraph.trace import LOCK, TAKEN, FragmentCall, Node, Pack, Projection, recorder
+from nbgraph.trace import Projection, recorder
 
 #: A function of (region's nodes, operands, cotangent, words that move), or None where there can be none.
 Recording = Callable[..., list[Node]] | None

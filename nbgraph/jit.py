@@ -27,13 +27,14 @@ from nbgraph.derive import seal
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError
 from nbgraph.leaves import TRACING, array_constant
+from nbgraph.node import Node, _next_seq
 from nbgraph.opened import decides_sizes, region_of
 from nbgraph.promote import WEAK, operand, weak
 from nbgraph.record_call import STALE, Recorder, inlined_recorder, recorder
 from nbgraph.seal import plan_of
 from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
-from nbgraph.trace import SCALAR, Node, _next_seq, formal
+from nbgraph.trace import SCALAR, formal
 from nbgraph.trees import TreeDef, flatten, unflatten
 from nbgraph.within import inside, met_outside
 from nbgraph_kernels.locks import in_forked_process

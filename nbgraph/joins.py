@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import FragmentCall, JoinCall, SplitCall
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.errors import user_place
 from nbgraph.fragment import Fragment, FragmentBuilder
+from nbgraph.node import LOCK, Node, number_within
 from nbgraph.op import REGISTRY
 from nbgraph.seal import anonymous, commit, draft
-from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, SplitCall, new_node, number_within, record
+from nbgraph.trace import new_node, record
 from nbgraph.types import Shape
 
 #: Joins of more than this many are calls, wherever they come from.

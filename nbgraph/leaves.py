@@ -17,7 +17,8 @@ import numpy as np
 
 from nbgraph import memory
 from nbgraph.errors import DtypeError, OutOfMemoryError
-from nbgraph.trace import RECORDING, SCALAR, Node, new_node
+from nbgraph.node import Node
+from nbgraph.trace import RECORDING, SCALAR, new_node
 from nbgraph.types import CODES, DTYPES, TensorType, type_of_array
 
 _TYPES = TensorType._table

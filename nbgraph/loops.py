@@ -16,10 +16,12 @@ from operator import attrgetter
 from threading import get_ident
 from typing import Any, NamedTuple
 
+from nbgraph.calls import FragmentCall, SumCall
 from nbgraph.errors import GENERATED
 from nbgraph.fragment import Fragment, at_sizes
+from nbgraph.node import LOCK, Node, reserved
 from nbgraph.stretch import EACH, SAME
-from nbgraph.trace import LOCK, RECORDING, FragmentCall, Node, SumCall, new_node, reserved
+from nbgraph.trace import RECORDING, new_node
 from nbgraph.types import Shape, TensorType
 from nbgraph_kernels.locks import in_forked_process, lock
 

@@ -13,9 +13,11 @@ from itertools import chain
 from sys import getrefcount
 from typing import Any, NamedTuple
 
+from nbgraph.calls import FragmentCall
 from nbgraph.errors import GENERATED
 from nbgraph.moving import moving_words
-from nbgraph.trace import LOCK, FragmentCall, Node, is_adopted
+from nbgraph.node import LOCK, Node
+from nbgraph.trace import is_adopted
 from nbgraph.types import Shape
 
 

@@ -11,25 +11,16 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
+from nbgraph.calls import AliasCall, FragmentCall, JoinCall, RepeatCall, SplitCall, SumCall
 from nbgraph.derive import seal, vjp
 from nbgraph.fragment import size_at
 from nbgraph.loops import LoopCall
+from nbgraph.node import LOCK, Node
 from nbgraph.op import REGISTRY
 from nbgraph.parts import ReplayCall, plain_call
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.repeats import call_environment
-from nbgraph.trace import (
-    LOCK,
-    AliasCall,
-    FragmentCall,
-    JoinCall,
-    Node,
-    Projection,
-    RepeatCall,
-    SplitCall,
-    SumCall,
-    record,
-)
+from nbgraph.trace import Projection, record
 from nbgraph.types import are_lasting
 
 _seq = attrgetter("seq")

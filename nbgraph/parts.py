@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins, picks
+from nbgraph.calls import AliasCall, JoinCall, RepeatCall, SplitCall
 from nbgraph.decided import ALIVE, names_of, undecided
 from nbgraph.errors import DifferentiationError
 from nbgraph.leaves import leaf
 from nbgraph.loops import LoopCall, dissolve
+from nbgraph.node import LOCK, Node, _next_seq
 from nbgraph.op import REGISTRY
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.repeats import unroll
 from nbgraph.seal import commit, draft
-from nbgraph.trace import LOCK, AliasCall, JoinCall, Node, RepeatCall, SplitCall, _next_seq, alias_of, new_node, record
+from nbgraph.trace import alias_of, new_node, record
 
 Array = np.ndarray[Any, Any]
 #: From nodes in place of a part's arguments (and an engine, if it is to run): the nodes of its results, and what else

@@ -16,10 +16,12 @@ from operator import attrgetter
 from typing import Any
 
 from nbgraph.again import made_again
+from nbgraph.calls import AliasCall, Dropped, FragmentCall, JoinCall, SumCall
 from nbgraph.decided import ALIVE
 from nbgraph.errors import DifferentiationError, describe
 from nbgraph.fragment import size_at
 from nbgraph.loops import LONG, TOTAL, LoopCall, dissolve
+from nbgraph.node import LOCK, Node
 from nbgraph.parts import Part, Vjp, plain_call
 from nbgraph.picks import PickCall, PlaceCall, is_pick, take, take_lists
 from nbgraph.plans import Piece, cut_at
@@ -27,7 +29,6 @@ from nbgraph.repeats import SHORTEST, LoopRun, Run, call_environment, run_from, 
 from nbgraph.seal import commit, draft
 from nbgraph.settle import settle
 from nbgraph.stretch import Pauses
-from nbgraph.trace import LOCK, AliasCall, Dropped, FragmentCall, JoinCall, Node, SumCall
 from nbgraph.turns import fuse, may_be_part, to_round
 from nbgraph.types import Size
 

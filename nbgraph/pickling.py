@@ -13,22 +13,13 @@ import uuid
 import weakref
 from typing import Any
 
+from nbgraph.calls import AliasCall, Dropped, FragmentCall, Placeholder, SumCall
 from nbgraph.decided import ALIVE
 from nbgraph.derive import vjp
+from nbgraph.node import LOCK, Node, Pack, _next_seq
 from nbgraph.parts import plain_call
 from nbgraph.settle import settle
-from nbgraph.trace import (
-    LOCK,
-    AliasCall,
-    Dropped,
-    FragmentCall,
-    Node,
-    Pack,
-    Placeholder,
-    SumCall,
-    _next_seq,
-    new_node,
-)
+from nbgraph.trace import new_node
 from nbgraph_kernels.locks import in_forked_process
 
 #: Stands for this process, so that values of one process are told from those of another.

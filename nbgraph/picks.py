@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import SumCall
 from nbgraph.decided import ALIVE
 from nbgraph.leaves import leaf, own_array
+from nbgraph.node import LOCK, Node, _next_seq, number_within, reserved
 from nbgraph.op import REGISTRY
 from nbgraph.seal import commit, draft
-from nbgraph.trace import LOCK, Node, SumCall, _next_seq, new_node, number_within, record, reserved
+from nbgraph.trace import new_node, record
 from nbgraph.types import Shape
 
 Array = np.ndarray[Any, Any]

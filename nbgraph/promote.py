@@ -21,8 +21,9 @@ from nbgraph import joins
 from nbgraph.dims import DimExpr
 from nbgraph.errors import DtypeError, NumberError, ShapeError, user_place
 from nbgraph.leaves import array_constant, constant_of, scalar
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY, Op
-from nbgraph.trace import Node, infer, is_weak, record_as
+from nbgraph.trace import infer, is_weak, record_as
 from nbgraph.trace import record1 as _record1
 from nbgraph.trace import record2 as _record2
 from nbgraph.types import CODES, DTYPES, Shape, are_lasting

@@ -14,8 +14,8 @@ import numpy as np
 
 from nbgraph.api.gather import value
 from nbgraph.errors import named
+from nbgraph.node import Node
 from nbgraph.promote import operand
-from nbgraph.trace import Node
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor

@@ -17,13 +17,15 @@ from itertools import count
 from operator import attrgetter
 from typing import Any
 
+from nbgraph.calls import TOPPED, FragmentCall
 from nbgraph.captures import Guards
 from nbgraph.derive import seal
 from nbgraph.errors import GENERATED
 from nbgraph.loops import AFTER, PAUSE, LoopCall, Traced, begin
 from nbgraph.moving import moving_words
+from nbgraph.node import Node, Pack, _next_seq
 from nbgraph.picks import is_taken
-from nbgraph.trace import RECORDING, TOPPED, FragmentCall, Node, Pack, Projection, _next_seq, site_of
+from nbgraph.trace import RECORDING, Projection, site_of
 from nbgraph.trees import TreeDef, unflatten
 from nbgraph.types import TensorType
 from nbgraph.within import RUNNING, Inner, met_outside

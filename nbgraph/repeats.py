@@ -15,12 +15,14 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from nbgraph.calls import FragmentCall, RepeatCall, SumCall
 from nbgraph.fragment import Fragment, size_at
 from nbgraph.loops import TOTAL, LoopCall, dissolve
+from nbgraph.node import Node
 from nbgraph.plans import Plan
 from nbgraph.resolve import saved_slots
 from nbgraph.stretch import EACH, Columns, pattern_of, stretch_from
-from nbgraph.trace import FragmentCall, Node, RepeatCall, SumCall, new_node
+from nbgraph.trace import new_node
 from nbgraph.types import Shape, Size, TensorType, type_of_array
 
 _call, _slot, _seq, _active = (attrgetter(name) for name in ("call", "slot", "seq", "active"))

@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import FragmentCall
 from nbgraph.kinds import Elementwise, View
 from nbgraph.match import goes_on
-from nbgraph.trace import FragmentCall, Node, Projection
+from nbgraph.node import Node
+from nbgraph.trace import Projection
 
 #: A region of at most this many operations may be one fragment.
 SHORT = 96

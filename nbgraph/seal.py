@@ -18,13 +18,15 @@ from operator import add, attrgetter
 from sys import getrefcount
 from typing import Any, NamedTuple
 
+from nbgraph.calls import Dropped, FragmentCall
 from nbgraph.errors import NbgraphError, ShapeError, user_frame
 from nbgraph.fragment import Fragment, FragmentBuilder, Instr, at_sizes, size_at
 from nbgraph.match import Found, Matcher, matcher_for, operations_of, recognise, remember
 from nbgraph.moving import moving_words
+from nbgraph.node import Node, Pack
 from nbgraph.roll import SHORT, cut, kinds_before
 from nbgraph.totals import totalled
-from nbgraph.trace import SCALAR, Dropped, FragmentCall, Node, Pack, Projection, is_adopted, site_of
+from nbgraph.trace import SCALAR, Projection, is_adopted, site_of
 from nbgraph.types import Size, TensorType
 from nbgraph.verify import verify
 

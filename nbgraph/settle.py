@@ -17,8 +17,9 @@ from typing import Any
 from nbgraph.decided import ALIVE, HOOKS, Decided, names_of, undecided
 from nbgraph.dims import DimExpr, substitute
 from nbgraph.errors import BindingError, BoundsError, ConcretizationError, NbgraphError
+from nbgraph.node import LOCK, Node, Pack
 from nbgraph.seal import commit, draft, equal_sizes
-from nbgraph.trace import LOCK, Node, Pack, Projection, infer, value_of
+from nbgraph.trace import Projection, infer, value_of
 from nbgraph.types import Shape, Size, TensorType
 
 _seq = attrgetter("seq")

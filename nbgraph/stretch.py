@@ -13,8 +13,9 @@ from itertools import repeat
 from operator import attrgetter, is_
 from typing import Any
 
+from nbgraph.calls import FragmentCall
 from nbgraph.moving import words_of_sizes
-from nbgraph.trace import FragmentCall, Node
+from nbgraph.node import Node
 from nbgraph.types import Shape
 
 #: What an operand is to a stretch, besides a slot of the call before.

@@ -23,11 +23,12 @@ from nbgraph.elsewhere import OF_TENSORS, Missing
 from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import ConcretizationError, ShapeError, not_an_engine
 from nbgraph.leaves import leaf, leaf_of_number, own_array
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, changing, defers, forward, reflected
 from nbgraph.promote import COMMON_POWERS, along, record1, record2
 from nbgraph.settle import refresh
-from nbgraph.trace import Node, concrete_size, placeholder, set_handle, value_of
+from nbgraph.trace import concrete_size, placeholder, set_handle, value_of
 from nbgraph.trees import declare_leaf
 from nbgraph.types import Shape, Size, TensorType, code_of
 from nbgraph.updates import At

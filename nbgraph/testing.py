@@ -23,7 +23,7 @@ from nbgraph import gauge
 from nbgraph.engine import Engine, evaluate
 from nbgraph.graph import fragments_of
 from nbgraph.leaves import constant_of, leaf, own_array
-from nbgraph.trace import Node
+from nbgraph.node import Node
 from nbgraph.transforms import jvp, vjp
 from nbgraph.trees import flatten, leaves, unflatten
 

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from operator import attrgetter, itemgetter
 from sys import getrefcount
 
+from nbgraph.calls import SumCall
 from nbgraph.loops import LONG, LoopCall
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY
-from nbgraph.trace import Node, SumCall
 
 _call, _op, _type = attrgetter("call"), attrgetter("op"), attrgetter("type")
 _first = itemgetter(0)

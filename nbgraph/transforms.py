@@ -25,7 +25,8 @@ from nbgraph import api, derive
 from nbgraph.errors import BoundsError, DifferentiationError, DtypeError, ShapeError, describe, guarded, user_frame
 from nbgraph.gradients import in_type
 from nbgraph.leaves import constant_of, leaf, own_array
-from nbgraph.trace import Node, alias_of, concrete_size
+from nbgraph.node import Node
+from nbgraph.trace import alias_of, concrete_size
 from nbgraph.trees import TreeDef, flatten, structure, unflatten
 
 __all__ = ["grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "linearize", "value_and_grad", "vjp"]

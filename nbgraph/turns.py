@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nbgraph.calls import TAKEN, FragmentCall
 from nbgraph.fragment import Fragment, FragmentBuilder, size_at
 from nbgraph.moving import words_of_sizes
+from nbgraph.node import Node, number_within
 from nbgraph.repeats import SHORTEST
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import anonymous, sinks
-from nbgraph.trace import TAKEN, FragmentCall, Node, number_within
 from nbgraph.types import Size
 
 #: So many calls a round at most, and so many operations.

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from threading import local
 from typing import Any
 
+from nbgraph.calls import AliasCall
 from nbgraph.loops import LoopCall, dissolve
+from nbgraph.node import LOCK, Node
 from nbgraph.path import key_of
-from nbgraph.trace import LOCK, AliasCall, Node
 
 #: A variable, and the other nodes from outside that are differentiated by it.
 Pair = tuple[Node, Sequence[Node]]

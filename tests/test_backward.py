@@ -10,8 +10,8 @@ import pytest
 
 import nbgraph as nbg
 from nbgraph import Engine, TracedTensor
+from nbgraph.calls import RepeatCall, SumCall
 from nbgraph.engine import core
-from nbgraph.trace import RepeatCall, SumCall
 
 T = TracedTensor.from_tensor
 STEPS = 12

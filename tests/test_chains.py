@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
+from nbgraph.calls import RepeatCall
 from nbgraph.codegen.storage import Temporary
 from nbgraph.dims import dim, dim_max
 from nbgraph.engine import chains, core
 from nbgraph.engine.native import words_apart
 from nbgraph.ssa import program_for
-from nbgraph.trace import RepeatCall
 
 T = nbg.TracedTensor.from_tensor
 RNG = np.random.default_rng(0)

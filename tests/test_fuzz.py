@@ -28,13 +28,13 @@ from programs import (
 
 import nbgraph as nbg
 from nbgraph import repeats
+from nbgraph.calls import FragmentCall
 from nbgraph.derive import seal
 from nbgraph.fragment import size_at
 from nbgraph.interpret import interpret
 from nbgraph.materialize import close, materialize
 from nbgraph.passes import COMMON, LOWERING
 from nbgraph.ssa import apply_passes
-from nbgraph.trace import FragmentCall
 from nbgraph.types import type_of_array
 from nbgraph.verify import check
 

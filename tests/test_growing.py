@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
-from nbgraph.trace import JoinCall
+from nbgraph.calls import JoinCall
 
 T = nbg.TracedTensor.from_tensor
 RNG = np.random.default_rng(0)

@@ -12,8 +12,8 @@ import pytest
 from jitted import FUNCTIONS, MODES, Counted, array, close, leaf, step, total
 
 import nbgraph as nbg
+from nbgraph.calls import FragmentCall, RepeatCall
 from nbgraph.errors import DifferentiationError
-from nbgraph.trace import FragmentCall, RepeatCall
 from nbgraph.trees import leaves
 
 # -- laws ---------------------------------------------------------------------------------------------------------

@@ -19,10 +19,11 @@ import pytest
 
 import nbgraph as nbg
 from nbgraph import loops, path
+from nbgraph.calls import FragmentCall
 from nbgraph.engine import schedule
 from nbgraph.loops import AFTER, LoopCall
 from nbgraph.repeats import SHORTEST
-from nbgraph.trace import RECORDING, FragmentCall
+from nbgraph.trace import RECORDING
 
 T = nbg.TracedTensor.from_tensor
 PLAIN: Callable[[Any], Any] = lambda f: f  # noqa: E731

@@ -11,7 +11,7 @@ import pytest
 import nbgraph as nbg
 from nbgraph import memory
 from nbgraph.collector import Waiting
-from nbgraph.trace import LOCK
+from nbgraph.node import LOCK
 
 LARGE = (memory.SMALLEST // 8,)
 DOUBLE = np.dtype(float)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
+from nbgraph.calls import FragmentCall
 from nbgraph.engine import recorder
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY
-from nbgraph.trace import RECORDING, FragmentCall, Node, record1, record2, record_as
+from nbgraph.trace import RECORDING, record1, record2, record_as
 from nbgraph_kernels import python_api
 
 pytestmark = pytest.mark.skipif(not python_api.AVAILABLE, reason="this Python cannot be given builtin functions")

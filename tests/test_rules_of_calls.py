@@ -16,11 +16,11 @@ from sealing import NEVER, T, equal, iterate, start
 
 import nbgraph as nbg
 from nbgraph import derive, seal
+from nbgraph.calls import RepeatCall
 from nbgraph.graph import fragments_of
 from nbgraph.roll import _bounds as bounds_of
 from nbgraph.roll import _Words as Words
 from nbgraph.roll import cut as roll_cut
-from nbgraph.trace import RepeatCall
 
 # -- 3: calls stay flat -----------------------------------------------------------------------------------------------
 

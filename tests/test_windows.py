@@ -28,8 +28,8 @@ from nbgraph.decided import Decided, undecided
 from nbgraph.engine import backward, core, interpreter, quick, recipe, routes
 from nbgraph.jit import TRACES, _Traces, is_tracing
 from nbgraph.leaves import leaf
+from nbgraph.node import LOCK
 from nbgraph.path import seal
-from nbgraph.trace import LOCK
 from nbgraph_kernels import blas_threads, locks
 from nbgraph_kernels.blas_threads import AtMost, controls
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
-from nbgraph.trace import FragmentCall
+from nbgraph.calls import FragmentCall
 
 leaf = nbg.TracedTensor.from_tensor
 ONES = np.ones(2)

@@ -17,8 +17,9 @@ import numpy as np
 from nbgraph.api.masks import indices_where
 from nbgraph.api.shapes import broadcast_shapes, broadcast_to, reshape, transpose
 from nbgraph.errors import BoundsError, ShapeError
+from nbgraph.node import Node
 from nbgraph.promote import apply, as_code, has_tensor, operand
-from nbgraph.trace import Node, value_of
+from nbgraph.trace import value_of
 from nbgraph.types import Shape, Size
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from nbgraph.dims import DimExpr, dim_max
 from nbgraph.engine import Engine, evaluate, value
 from nbgraph.errors import DtypeError, ShapeError, named, not_an_engine
 from nbgraph.leaves import constant_of
+from nbgraph.node import Node
 from nbgraph.promote import apply, as_code, common, has_tensor, operand, result_code, to_inexact, weak
-from nbgraph.trace import Node
 from nbgraph.trees import flatten, leaves, unflatten
 from nbgraph.types import CODES, DTYPES, Size, TensorType, code_of
 

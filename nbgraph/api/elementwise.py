@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from nbgraph import promote
 from nbgraph.errors import DtypeError
 from nbgraph.kinds import Elementwise
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY
 from nbgraph.promote import BOUND, as_code, binary, bound, common, no_out, operand, record1, record2, to_inexact, unary
-from nbgraph.trace import Node, record, record_as
+from nbgraph.trace import record, record_as
 from nbgraph.types import COMPLEX_OF, code_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from nbgraph.api.gather import take, value
 from nbgraph.api.ordering import searchsorted
 from nbgraph.api.shapes import flip, ravel, reshape
 from nbgraph.errors import BoundsError, ShapeError, named
+from nbgraph.node import Node
 from nbgraph.promote import apply, as_code, operand
-from nbgraph.trace import Node
 
 if TYPE_CHECKING:
     from nbgraph.tensor import TracedTensor

@@ -15,10 +15,11 @@ from nbgraph.api.advanced import broadcast_value, is_advanced, plan_of
 from nbgraph.api.elementwise import add, maximum, minimum, multiply, where
 from nbgraph.api.shapes import expand_dims, squeeze
 from nbgraph.errors import BoundsError, DtypeError
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY, Op
 from nbgraph.ops.indexing import normalise_index
 from nbgraph.promote import as_code, operand
-from nbgraph.trace import Node, infer, record, record_as
+from nbgraph.trace import infer, record, record_as
 from nbgraph.types import Shape, TensorType
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import numpy as np
 from nbgraph import joins
 from nbgraph.api.shapes import _axis, _index, atleast_1d, atleast_2d, ravel
 from nbgraph.errors import ShapeError, named
+from nbgraph.node import Node
 from nbgraph.promote import as_code, common, joined, joined_before, no_out, operand, stacked
-from nbgraph.trace import Node
 from nbgraph.types import Shape, code_of
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from nbgraph.api.shapes import diagonal, ravel, squeeze, transpose
 from nbgraph.contraction import Contraction, Diagonal, Squeeze, Sum, path_finder, plan_einsum
 from nbgraph.errors import ShapeError, named
 from nbgraph.labels import dot_labels, inner_labels, matmul_labels, outer_labels, tensordot_labels
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY
 from nbgraph.promote import along, as_code, common, no_out, operand, record2
-from nbgraph.trace import Node, concrete_size
+from nbgraph.trace import concrete_size
 from nbgraph.types import TensorType, code_of
 
 if TYPE_CHECKING:

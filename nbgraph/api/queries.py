@@ -17,8 +17,8 @@ from nbgraph.api.logic import equal, isnan, logical_and, logical_or, not_equal
 from nbgraph.api.reductions import all
 from nbgraph.api.shapes import broadcast_shapes
 from nbgraph.errors import DtypeError, ShapeError, named
+from nbgraph.node import Node
 from nbgraph.promote import operand
-from nbgraph.trace import Node
 from nbgraph.types import DTYPES
 
 if TYPE_CHECKING:

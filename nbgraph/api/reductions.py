@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbgraph.api import elementwise, shapes
 from nbgraph.errors import ShapeError
+from nbgraph.node import Node
 from nbgraph.promote import ALONG, along, apply, as_code, no_out, operand, to_inexact
-from nbgraph.trace import Node, record1
+from nbgraph.trace import record1
 from nbgraph.types import code_of
 
 if TYPE_CHECKING:

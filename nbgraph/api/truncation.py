@@ -18,8 +18,9 @@ from nbgraph.api.padding import pad
 from nbgraph.decided import size_of
 from nbgraph.dims import DimExpr
 from nbgraph.errors import BoundsError, DtypeError, ShapeError, named
+from nbgraph.node import Node
 from nbgraph.promote import operand
-from nbgraph.trace import Node, value_of
+from nbgraph.trace import value_of
 from nbgraph.types import Size
 
 if TYPE_CHECKING:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nbgraph.calls import Placeholder
 from nbgraph.decided import Decided, names_of, size_of
 from nbgraph.dims import DimExpr, substitute
 from nbgraph.errors import BindingError
+from nbgraph.node import LOCK, Node, Pack
 from nbgraph.path import key_of
 from nbgraph.settle import names_below
-from nbgraph.trace import LOCK, Node, Pack, Placeholder, Projection, new_node, placeholder
+from nbgraph.trace import Projection, new_node, placeholder
 from nbgraph.types import Size, TensorType
 
 

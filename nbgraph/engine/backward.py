@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import Dropped, FragmentCall, RepeatCall, SumCall
 from nbgraph.engine.repeats import run_repeat
 from nbgraph.errors import BoundsError, LinAlgError, user_frame
 from nbgraph.memory import copy, zeros
+from nbgraph.node import LOCK, Node
 from nbgraph.repeats import added_up
-from nbgraph.trace import LOCK, Dropped, FragmentCall, Node, RepeatCall, SumCall, value_of
+from nbgraph.trace import value_of
 
 Array = np.ndarray[Any, Any]
 #: The value of an operand, None where it is not so simply had.

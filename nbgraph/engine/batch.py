@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import FragmentCall
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.native import Native, entry_point, placed_for
 from nbgraph.engine.rows import Key
 from nbgraph.engine.schedule import Schedule
 from nbgraph.memory import empty
 from nbgraph.ssa import Bound
-from nbgraph.trace import FragmentCall
 from nbgraph.types import TensorType
 
 Array = np.ndarray[Any, Any]

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import AliasCall, Placeholder
 from nbgraph.dims import DimExpr, evaluate, symbols
 from nbgraph.errors import BindingError, BoundsError, ShapeError
-from nbgraph.trace import AliasCall, Node, Placeholder
+from nbgraph.node import Node
 from nbgraph.types import TensorType
 
 Array = np.ndarray[Any, Any]

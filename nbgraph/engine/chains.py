@@ -20,15 +20,16 @@ from typing import Any
 import numpy as np
 
 from nbgraph import memory, repeats
+from nbgraph.calls import FragmentCall
 from nbgraph.engine import interpreter
 from nbgraph.engine.native import placed_for
 from nbgraph.engine.series import Kept, Table, all_rows, row
 from nbgraph.engine.straight import Loop
 from nbgraph.loops import TOTAL, LoopCall
+from nbgraph.node import Node
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
 from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, fitting, pattern_of, stretch_from
-from nbgraph.trace import FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
 _seq = attrgetter("seq")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import Dropped, FragmentCall, JoinCall, RepeatCall, SplitCall, SumCall, call_that_ran
 from nbgraph.engine.backward import let_go
 from nbgraph.engine.pairs import Waiting, still_waits
 from nbgraph.engine.rows import ChainRow, Results, Row, draft_slots, slots_of
@@ -24,24 +25,12 @@ from nbgraph.errors import GENERATED, user_frame
 from nbgraph.loops import TOTAL
 from nbgraph.match import Found
 from nbgraph.moving import moving_words
+from nbgraph.node import LOCK, Node, Pack
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import Draft, commit
-from nbgraph.trace import (
-    LOCK,
-    RECORDING,
-    Dropped,
-    FragmentCall,
-    JoinCall,
-    Node,
-    Pack,
-    RepeatCall,
-    SplitCall,
-    SumCall,
-    call_that_ran,
-    site_of,
-)
+from nbgraph.trace import RECORDING, site_of
 
 Array = np.ndarray[Any, Any]
 

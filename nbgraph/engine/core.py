@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins, picks
+from nbgraph.calls import FragmentCall, JoinCall, RepeatCall, SplitCall, SumCall
 from nbgraph.collector import Waiting
 from nbgraph.decided import ALIVE, HOOKS
 from nbgraph.derive import vjp
@@ -41,6 +42,7 @@ from nbgraph.engine.topped import base_below
 from nbgraph.errors import BindingError, BoundsError, LinAlgError, NbgraphError, OutOfMemoryError
 from nbgraph.fragment import Fragment
 from nbgraph.memory import copy
+from nbgraph.node import LOCK, Node
 from nbgraph.opened import region_of
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
@@ -48,7 +50,7 @@ from nbgraph.resolve import is_computed_once, saved_slots
 from nbgraph.seal import Draft, commit, draft
 from nbgraph.settle import names_below, settle
 from nbgraph.ssa import Bound, Program, exact_program, program_for
-from nbgraph.trace import LOCK, FragmentCall, JoinCall, Node, RepeatCall, SplitCall, SumCall, unaliased, value_of
+from nbgraph.trace import unaliased, value_of
 from nbgraph_kernels.blas_threads import AtMost
 from nbgraph_kernels.locks import lock
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import FragmentCall
 from nbgraph.engine.rows import MergedRow, Row
 from nbgraph.engine.runners import Runner, runner_for
+from nbgraph.node import LOCK, Node
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
-from nbgraph.trace import LOCK, FragmentCall, Node
 
 Array = np.ndarray[Any, Any]
 #: The nodes that wait for a call, as its list, and how many they were when they were looked at.

@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nbgraph.calls import Placeholder
 from nbgraph.decided import ALIVE, names_of
 from nbgraph.derive import vjp
 from nbgraph.dims import DimExpr, dim, substitute, symbols
 from nbgraph.engine.afresh import afresh
 from nbgraph.errors import BindingError, DifferentiationError
 from nbgraph.fragment import Fragment, FragmentBuilder, live_instrs, size_at
+from nbgraph.node import LOCK, Node
 from nbgraph.op import REGISTRY
 from nbgraph.parts import plain_call
 from nbgraph.path import Path, key_of
 from nbgraph.settle import names_below
-from nbgraph.trace import LOCK, Node, Placeholder
 from nbgraph.trees import flatten
 from nbgraph.types import Size, TensorType, type_of_array
 from nbgraph.verify import verify

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import FragmentCall
 from nbgraph.engine.native import uninterrupted
+from nbgraph.node import Node, numbers_of_nodes
 from nbgraph.op import Op
-from nbgraph.trace import RECORDING, FragmentCall, Node, handle, numbers_of_nodes
+from nbgraph.trace import RECORDING, handle
 from nbgraph.types import TensorType
 from nbgraph_kernels import python_api
 from nbgraph_kernels.locks import lock

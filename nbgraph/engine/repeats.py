@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from nbgraph import memory
+from nbgraph.calls import FragmentCall, RepeatCall
 from nbgraph.engine import interpreter
 from nbgraph.engine.native import placed_for
 from nbgraph.engine.series import Kept, Rows, Table, all_rows, part
 from nbgraph.engine.straight import Loop
+from nbgraph.node import Node
 from nbgraph.ssa import Program, program_for
-from nbgraph.trace import FragmentCall, Node, RepeatCall
 from nbgraph.types import type_of_array
 
 _data = attrgetter("data")

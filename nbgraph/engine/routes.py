@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from nbgraph import joins
+from nbgraph.calls import FragmentCall, JoinCall, RepeatCall, SumCall
 from nbgraph.decided import ALIVE
 from nbgraph.engine.backward import run_steps, run_sum
 from nbgraph.engine.commits import CallRoute, Route, drop_history, live_slots
@@ -25,18 +26,10 @@ from nbgraph.engine.tiled import tiled_route
 from nbgraph.engine.topped import base_below, run_topped
 from nbgraph.match import Found, last_found, recognise, recognise_tiled
 from nbgraph.moving import moving_words
+from nbgraph.node import LOCK, Node
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
-from nbgraph.trace import (
-    LOCK,
-    FragmentCall,
-    JoinCall,
-    Node,
-    RepeatCall,
-    SumCall,
-    unaliased,
-    value_of,
-)
+from nbgraph.trace import unaliased, value_of
 
 Array = np.ndarray[Any, Any]
 

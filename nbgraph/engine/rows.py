@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import FragmentCall
 from nbgraph.engine.chains import Chain
 from nbgraph.fragment import size_at
 from nbgraph.loops import LoopCall
+from nbgraph.node import Node, Pack
 from nbgraph.plans import merge_plan
 from nbgraph.resolve import saved_slots
 from nbgraph.seal import Draft
-from nbgraph.trace import FragmentCall, Node, Pack
 
 Key = tuple[int, Any]
 Array = np.ndarray[Any, Any]

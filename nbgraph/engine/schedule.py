@@ -17,6 +17,7 @@ from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 
+from nbgraph.calls import AliasCall, Formal, FragmentCall, JoinCall, Placeholder, RepeatCall, SplitCall, SumCall
 from nbgraph.decided import Decided
 from nbgraph.engine.chains import Chain, chain_along, chain_from
 from nbgraph.engine.rows import Array, ChainRow, Key, MergedRow, Results, Row, is_plain, kept_slots
@@ -24,6 +25,7 @@ from nbgraph.errors import BindingError, ShapeError
 from nbgraph.fragment import at_sizes, size_at
 from nbgraph.loops import LONG, LoopCall, dissolve
 from nbgraph.memory import zeros
+from nbgraph.node import Node
 from nbgraph.parts import ReplayCall
 from nbgraph.picks import PickCall, PlaceCall
 from nbgraph.repeats import SHORTEST, LoopRun, added_up
@@ -31,18 +33,7 @@ from nbgraph.resolve import is_computed_once
 from nbgraph.seal import ONLY_REFERENCE, Draft, equal_sizes
 from nbgraph.settle import checked
 from nbgraph.stretch import EACH, Pauses
-from nbgraph.trace import (
-    AliasCall,
-    Formal,
-    FragmentCall,
-    JoinCall,
-    Node,
-    Placeholder,
-    RepeatCall,
-    SplitCall,
-    SumCall,
-    unaliased,
-)
+from nbgraph.trace import unaliased
 from nbgraph.turns import fuse, may_be_part
 from nbgraph.types import Shape, TensorType
 

@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import FragmentCall, RepeatCall, SumCall
 from nbgraph.engine.backward import let_go, run_repeated, set_sum
 from nbgraph.engine.pairs import run_pair, waits_with
 from nbgraph.engine.routes import run_waiting
 from nbgraph.memory import copy, zeros
+from nbgraph.node import LOCK, Node
 from nbgraph.repeats import SHORTEST, LoopRun, added_up
 from nbgraph.seal import Draft, commit
-from nbgraph.trace import LOCK, FragmentCall, Node, RepeatCall, SumCall, unaliased, value_of
+from nbgraph.trace import unaliased, value_of
 from nbgraph.turns import LONGEST, fuse, may_be_part
 
 Array = np.ndarray[Any, Any]

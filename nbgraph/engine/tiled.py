@@ -15,9 +15,9 @@ import numpy as np
 from nbgraph.engine.commits import Route
 from nbgraph.engine.runners import runner_for
 from nbgraph.match import Found, Matcher
+from nbgraph.node import LOCK, Node
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
-from nbgraph.trace import LOCK, Node
 
 Array = np.ndarray[Any, Any]
 

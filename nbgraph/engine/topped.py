@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from nbgraph.calls import TAKEN, TOPPED, FragmentCall, call_that_ran
 from nbgraph.engine.commits import CallRoute, Route, live_slots, pick
 from nbgraph.engine.pairs import Waiting
 from nbgraph.engine.runners import Runner, runner_for
 from nbgraph.match import Found
 from nbgraph.moving import moving_words
+from nbgraph.node import LOCK, Node
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import program_for
-from nbgraph.trace import LOCK, SCALAR, TAKEN, TOPPED, FragmentCall, Node, call_that_ran, site_of
+from nbgraph.trace import SCALAR, site_of
 from nbgraph.turns import Round, put_together
 
 Array = np.ndarray[Any, Any]

@@ -16,9 +16,9 @@ from nbgraph.errors import DtypeError, ShapeError, named
 from nbgraph.linalg.decompositions import svdvals
 from nbgraph.linalg.stacks import identity_like, matrix, square
 from nbgraph.linalg.systems import solve
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY, Op
 from nbgraph.promote import operand, record1, to_inexact
-from nbgraph.trace import Node
 from nbgraph.types import TensorType
 
 if TYPE_CHECKING:
