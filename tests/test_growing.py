@@ -134,6 +134,21 @@ def test_a_loop_within_a_step_leaves_the_step_in_its_parts(steps: int, watch: bo
     assert fragments(three_terms, steps, watch) <= 12
 
 
+@pytest.mark.parametrize("watch", [True, False])
+@pytest.mark.parametrize("loop", [gram_schmidt, plain_lanczos, three_terms, arnoldi])
+def test_each_fragment_is_compiled_once(loop: Any, watch: bool) -> None:
+    """What goes into a sum where it is made differs at the ends: a program for each would be for a few calls."""
+    engine, a = nbg.Engine(jit="always", cache_dir=None), T(SYMMETRIC)
+    value = loop(nbg, a, START, 13, (lambda b: b.eval(engine)) if watch else lambda b: None)
+    got = nbg.eval(value, value.grad(a), engine=engine)
+    stats = engine.stats()
+    assert stats.compiled == stats.fragments <= 12
+    b = T(SYMMETRIC)
+    value = loop(nbg, b, START, 13)
+    for g, w in zip(got, nbg.eval(value, value.grad(b), engine=nbg.Engine(jit="never")), strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("jit", ["never", "always"])
 @pytest.mark.parametrize("loop", [*LOOPS, plain_lanczos, three_terms])
 def test_values_and_derivatives_are_those_of_the_plain_loop(loop: Any, jit: str) -> None:

@@ -28,6 +28,7 @@ from nbgraph.engine.chains import run_chain
 from nbgraph.engine.commits import Routes, commit_rows, keep
 from nbgraph.engine.disk import folder_path
 from nbgraph.engine.failure import OperationFailed
+from nbgraph.engine.lent import add_rest, code_at_hand
 from nbgraph.engine.native import Native
 from nbgraph.engine.pieces import pieces_for
 from nbgraph.engine.repeats import run_repeat
@@ -233,14 +234,17 @@ class Engine:
         types, words = schedule.arguments(call)
         if schedule.sizes:
             schedule.check(call)
+        lent = code_at_hand(self, program, slots, totals) if totals else None
+        program = lent or program
         bound = program.bind(types, words, check=bool(schedule.sizes))
         arrays = values_of(schedule.sources(call), results)
-        if self.ready(program, coming) and pieces_for(self, bound) is None:
+        if lent is None and self.ready(program, coming) and pieces_for(self, bound) is None:
             batch.add(call, bound, places, arrays, totals)
             batch.structure = structure if structure is not None and not totals and not program.summed else None
             return
         batch.flush()
         outs = self.call(call, bound, arrays, coming, program.accumulators(totals, bound.out_types))
+        add_rest(program, outs, totals)
         for key, slot in places.items():
             if slot not in totals:
                 results[key] = outs[program.position[slot]]

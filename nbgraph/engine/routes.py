@@ -20,6 +20,7 @@ from nbgraph.calls import FragmentCall, JoinCall, RepeatCall, SumCall
 from nbgraph.decided import ALIVE
 from nbgraph.engine.backward import run_steps, run_sum
 from nbgraph.engine.commits import CallRoute, Route, drop_history, live_slots
+from nbgraph.engine.lent import code_at_hand
 from nbgraph.engine.pairs import run_pair, waits_with
 from nbgraph.engine.runners import runner_for
 from nbgraph.engine.tiled import tiled_route
@@ -222,6 +223,8 @@ def _call_route(
     if call.active:
         wanted.update(saved_slots(call.fragment))
     program = program_for(call.fragment, frozenset(wanted), summed)
+    if summed:  # a runner adds what the program stores
+        program = code_at_hand(engine, program, frozenset(wanted), summed) or program
     runner = runner_for(engine, key, program.bind(types, call.words))
     return False if runner is None else CallRoute(runner, call, slots, program.position)
 
