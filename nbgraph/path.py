@@ -259,21 +259,22 @@ class Path:
 
         They wait no longer.
         """
-        waiting, found, here, inner = self._waiting, self._found, self.here, self._inner
+        waiting, found, here, inner, oldest = self._waiting, self._found, self.here, self._inner, self.oldest
         taken: list[tuple[int, int]] = []
         beside: Any = None
 
         def admits(older: FragmentCall) -> bool:
             nonlocal beside
-            key = id(older)
-            if older.seq < self.oldest or key in here or (waiting and -waiting[0][0] > older.seq):
+            key, seq = id(older), older.seq
+            if seq < oldest or key in here or (waiting and -waiting[0][0] > seq):
                 return False
             if inner and self._again(older):
                 return False
-            others = found[key][2] if key in found else _NOTHING
+            entry = found.get(key)
+            others = _NOTHING if entry is None else entry[2]
             if beside is None:
                 beside = others
-            if others != beside:
+            elif others is not beside and others != beside:
                 return False
             if waiting and waiting[0][1] == key:
                 taken.append(heappop(waiting))

@@ -218,7 +218,7 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
         pattern,
         _call,
         _makers,
-        lambda c: _is_whole(c, slots) and admits(c),
+        (lambda c: _is_whole(c, slots) and admits(c)) if slots else lambda c: c.origin is None and admits(c),
         lambda calls, columns: _apart(calls, columns, pattern),
     )
     if not _begins_together(calls[-1], pattern):

@@ -83,10 +83,10 @@ def _link(
 ) -> None:
     """Appends calls of the same fragment at the same sizes, each of which makes that operand of the one before it
     here."""
-    fragment, words = calls[0].fragment, calls[0].words
+    fragment, words, older = calls[0].fragment, calls[0].words, calls[-1]
     sizes = words_of_sizes(fragment)
-    while len(calls) < limit:
-        older = made_by(calls[-1].inputs[operand])
+    for _ in range(limit - len(calls)):
+        older = made_by(older.inputs[operand])
         if type(older) is not FragmentCall or older.fragment is not fragment:
             return
         if older.words != words and any(older.words[k] != words[k] for k in sizes):
