@@ -18,10 +18,9 @@ import numpy as np
 
 from nbgraph import api, special
 from nbgraph.errors import DtypeError
-from nbgraph.leaves import array_constant
 from nbgraph.node import Node
-from nbgraph.op import REGISTRY, Op
-from nbgraph.promote import as_code, operand, record2
+from nbgraph.operators import after
+from nbgraph.promote import as_code, operand
 from nbgraph.trees import tree_map
 from nbgraph.types import code_of
 
@@ -46,9 +45,7 @@ _REDUCE = {
 }  # fmt: skip
 _ACCUMULATE = {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"}
 #: Our functions, by the ufuncs that were called on tensors.
-_CALLED: dict[Any, Any] = {}
-#: Those of operators: all there is to do where the dtypes agree.
-_OF_TWO: dict[Any, Op] = {getattr(np, name): REGISTRY[name]() for name in ("add", "subtract", "multiply", "divide")}
+_CALLED: dict[Any, Any] = {getattr(np, name): after(name) for name in ("add", "subtract", "multiply", "divide")}
 #: Keywords of ufuncs that say nothing about values, and values that are their defaults.
 _IDLE = ("casting", "order", "subok")
 _DEFAULTS: dict[str, Any] = {"out": None, "where": True, "dtype": None, "initial": None}
@@ -57,11 +54,6 @@ _DEFAULTS: dict[str, Any] = {"out": None, "where": True, "dtype": None, "initial
 def call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """What `ufunc.method(*inputs, **kwargs)` means."""
     if not kwargs and method == "__call__" and ufunc in _CALLED:  # as an array does that is the first operand
-        op = _OF_TWO.get(ufunc)
-        if op is not None:
-            a, b = inputs
-            if type(a) is np.ndarray and isinstance(b, Node) and b.type.inexact and a.dtype is b.type.dtype:
-                return record2(op, array_constant(a), b)
         return _CALLED[ufunc](*inputs)
     name = ufunc.__name__
     given = {k: v for k, v in kwargs.items() if k not in _IDLE and not _is_default(k, v)}

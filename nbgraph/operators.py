@@ -1,8 +1,10 @@
 """The methods behind the operators of a tensor: the hot path of recording.
 
-In: the name of an operation. Out: a method for `self op other` (`forward`) or `other op self` (`reflected`).
-Holds: tensors of one inexact dtype, and such a tensor with a Python number, are recorded at once; everything else goes
-through the function of that name. Operands whose class wants to deal with the operation itself get their chance.
+In: the name of an operation. Out: a method for `self op other` (`forward`) or `other op self` (`reflected`), a function
+for `array op self` (`after`).
+Holds: tensors of one inexact dtype, and such a tensor with a Python number or an array of it, are recorded at once;
+everything else goes through the function of that name. Operands whose class wants to deal with the operation itself get
+their chance.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from numpy import ndarray
 
 from nbgraph import api
 from nbgraph.leaves import array_constant
+from nbgraph.node import Node
 from nbgraph.op import REGISTRY, Op
 from nbgraph.promote import SCALARS, new_weak, record2
 from nbgraph.trace import RECORDING
@@ -63,6 +66,20 @@ def reflected(name: str) -> Method:
         return NotImplemented if defers(other) else general(other, self)
 
     return method
+
+
+def after(name: str) -> Method:
+    """The function for `array op tensor`, which NumPy asks for (`nbgraph.dispatch`); of any two operands."""
+    op: Op = REGISTRY[name]()
+    general: Any = getattr(api, name)
+
+    def function(a: Any, b: Any) -> TracedTensor:
+        if type(a) is ndarray and isinstance(b, Node) and b.type.inexact and a.dtype is b.type.dtype:
+            return record2(op, array_constant(a), b)
+        made: TracedTensor = general(a, b)
+        return made
+
+    return function
 
 
 def bitwise(name: str, reflected: bool = False) -> Method:

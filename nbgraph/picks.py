@@ -97,24 +97,20 @@ def _call_of(of: Node, op: Any) -> PickCall:
 def is_pick(node: Node) -> bool:
     """Whether a node is a slice of a sealed node or leaf, all sizes of which are known."""
     op = node.op
-    if op is None or op.name != "slice" or node.inputs[0].op is not None:
-        return False
-    return node.inputs[0].type.concrete and node.type.concrete and _INT.issuperset(map(type, node.sizes))
-
-
-def is_taken(node: Node) -> bool:
-    """Whether an open node is a slice that can be taken, which is done."""
-    op = node.op
-    if op is None or op.name != "slice" or ALIVE:
+    if op is None or op.name != "slice":
         return False
     for of in node.inputs:  # none where another thread has taken it meanwhile
         if of.op is not None or not of.type.concrete or not node.type.concrete:
             return False
-        for size in node.sizes:
-            if type(size) is not int:
-                return False
+    return _INT.issuperset(map(type, node.sizes))
+
+
+def is_taken(node: Node) -> bool:
+    """Whether an open node is a slice that can be taken, which is done."""
+    if ALIVE or not is_pick(node):
+        return False
     with LOCK:
-        if node.op is not None:
+        if node.op is not None:  # else another thread was first
             take(node)
     return True
 

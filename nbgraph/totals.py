@@ -21,7 +21,7 @@ from nbgraph.loops import LONG, LoopCall
 from nbgraph.node import Node
 from nbgraph.op import REGISTRY
 
-_call, _op, _type = attrgetter("call"), attrgetter("op"), attrgetter("type")
+_call, _op = attrgetter("call"), attrgetter("op")
 _first = itemgetter(0)
 #: Shorter chains stay as they are.
 SHORTEST = 8
@@ -36,11 +36,7 @@ def totalled(region: list[Node]) -> list[Node]:
     add = REGISTRY["add"]()
     if list(map(_op, region)).count(add) < SHORTEST:
         return region
-    counts = list(map(getrefcount, region))
-    if _is_one_chain(region, counts, add):
-        _sum_up(region[-1], [*[node.inputs[1] for node in reversed(region)], region[0].inputs[0]])
-        return []
-    inside = dict(zip(map(id, region), counts, strict=True))
+    inside = dict(zip(map(id, region), map(getrefcount, region), strict=True))
     taken: set[int] = set()
     for node in reversed(region):
         if node.op is add and node.type.shape == () and id(node) not in taken:
@@ -49,21 +45,6 @@ def totalled(region: list[Node]) -> list[Node]:
                 taken.update(map(id, between))
                 _sum_up(node, terms)
     return [node for node in region if id(node) not in taken] if taken else region
-
-
-def _is_one_chain(region: Sequence[Node], counts: Sequence[int], add: object) -> bool:
-    """Whether each node of a region adds a term to the one before, and the last is the total of all: what a loop
-    records that does `total = total + term` and nothing else here."""
-    if any(op is not add for op in map(_op, region)) or region[-1].type.shape != ():
-        return False
-    if any(n != _BETWEEN for n in counts[:-1]):
-        return False
-    pairs = [node.inputs for node in region]
-    firsts, terms = [a for a, _ in pairs], [b for _, b in pairs]
-    if any(a is not b for a, b in zip(firsts[1:], region, strict=False)):
-        return False
-    types = {*map(_type, region), *map(_type, terms), firsts[0].type}
-    return len(types) == 1 and firsts[0].op is None and all(op is None for op in map(_op, terms))
 
 
 def _chain(top: Node, add: object, inside: dict[int, int]) -> tuple[list[Node], list[Node]]:

@@ -87,20 +87,7 @@ def may_be_part(call: FragmentCall) -> bool:
 def _stretches(calls: Sequence[FragmentCall]) -> Iterator[tuple[int, int, int]]:
     """Where the same fragments come again and again: the first place, how many a round, how many rounds."""
     known: dict[Any, int] = {}
-    sizes = {f: words_of_sizes(f) for f in {c.fragment for c in calls}}
-    states = [
-        # What the sizes of a call's values depend on, too: rounds of a loop that grows are no loop of one fragment.
-        (
-            f := c.fragment,
-            c.nodes is None,
-            c.saved is None,
-            c.active,
-            *map(_type, c.inputs),
-            *[c.words[k] for k in sizes[f]],
-        )
-        for c in calls
-    ]
-    kinds = np.array([known.setdefault(state, len(known)) for state in states], int)
+    kinds = np.array([known.setdefault(state, len(known)) for state in map(_state, calls)], int)
     lengths = {p: _matches(kinds, p) for p in range(1, min(LONGEST, len(calls) // SHORTEST) + 1)}
     k = 0
     while k < len(calls):
@@ -114,6 +101,14 @@ def _stretches(calls: Sequence[FragmentCall]) -> Iterator[tuple[int, int, int]]:
         if 1 < period <= LONGEST and sum(len(c.fragment.instrs) for c in calls[k : k + period]) <= LARGEST:
             yield k, period, (end - k) // period
         k = end
+
+
+def _state(call: FragmentCall) -> tuple[Any, ...]:
+    """What calls at the same place of two rounds have in common, also what the sizes of their values depend on: rounds
+    of a loop that grows are no loop of one fragment."""
+    f, words = call.fragment, call.words
+    sizes = [words[k] for k in words_of_sizes(f)]
+    return f, call.nodes is None, call.saved is None, call.active, *map(_type, call.inputs), *sizes
 
 
 def _loops(wired: Sequence[Any]) -> Iterator[list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,48 +11,53 @@ import pytest
 import nbgraph as nbg
 from nbgraph.engine import lent
 
-T = nbg.TracedTensor.from_tensor
-X, Y = np.linspace(0.1, 0.9, 5), np.linspace(0.3, 0.8, 5)
+MATRIX = np.eye(9) + np.tri(9) / 9
 
 
-def step(x: Any, y: Any) -> Any:
-    return nbg.sin(x) * nbg.exp(y), nbg.cos(y) * x
+def gram_schmidt(engine: nbg.Engine, watch: bool) -> list[Any]:
+    """A function of an orthonormal basis, and its gradient."""
+    a = nbg.TracedTensor.from_tensor(MATRIX)
+    basis: list[Any] = []
+    for k in range(9):
+        v = a[:, k]
+        for q in basis:
+            v = v - (q @ v) * q
+        basis.append(v / nbg.linalg.norm(v))
+        if watch:
+            basis[-1].eval(engine)
+    value = nbg.sum(nbg.stack(basis)[:, :4] ** 3)
+    return nbg.eval(value, value.grad(a), engine=engine)
 
 
-def gradients(engine: nbg.Engine, uses: tuple[int, ...]) -> list[Any]:
-    """Of calls of one fragment, evaluated one by one; which of their operands are used elsewhere, too, differs."""
-    x, y = T(X), T(Y)
-    total: Any = 0.0
-    for use in uses:
-        a, b = x * 1.0, y * 1.0
-        nbg.eval(a, b, engine=engine)
-        u, v = step(a, b)
-        nbg.eval(u, v, engine=engine)
-        total = total + nbg.sum(u * v) + (nbg.sum(a**2) if use & 1 else 0.0) + (nbg.sum(b**3) if use & 2 else 0.0)
-    return nbg.eval(total, *total.grad([x, y]), engine=engine)
+def lendings(engine: nbg.Engine) -> Counter[Any]:
+    return engine.native.lent
 
 
-@pytest.mark.parametrize("uses", [(0, 1, 2, 3), (3, 1, 0, 2), (1, 2, 1, 2, 3), (2,), (3, 3, 3, 0)])
-def test_the_same_whatever_goes_into_sums(uses: tuple[int, ...]) -> None:
-    compiled = gradients(nbg.Engine(jit="always", cache_dir=None), uses)
-    for got, wanted in zip(compiled, gradients(nbg.Engine(jit="never"), uses), strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+@pytest.mark.parametrize("watch", [False, True])
+def test_values_are_those_of_programs_of_their_own(watch: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    lending, own = (nbg.Engine(jit="always", cache_dir=None) for _ in range(2))
+    values = gram_schmidt(lending, watch)
+    monkeypatch.setattr(lent, "SELDOM", 0)
+    others = gram_schmidt(own, watch)
+    assert lendings(lending) and not lendings(own)
+    assert lending.stats().compiled == lending.stats().fragments < own.stats().compiled
+    for got, wanted in zip(values, others, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)
 
 
 def test_a_program_that_is_asked_for_often_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    matrix, found = np.eye(9) + np.tri(9) / 9, []
-    for seldom in (lent.SELDOM, 0):
-        monkeypatch.setattr(lent, "SELDOM", seldom)
-        engine, a = nbg.Engine(jit="always", cache_dir=None), T(matrix)
-        basis: list[Any] = []
-        for k in range(9):
-            v = a[:, k]
-            for q in basis:
-                v = v - (q @ v) * q
-            basis.append(v / nbg.linalg.norm(v))
-        value = nbg.sum(nbg.stack(basis)[:, :4] ** 3)
-        found.append((engine, nbg.eval(value, value.grad(a), engine=engine)))
-    (few, values), (many, others) = found
-    assert few.stats().compiled == few.stats().fragments < many.stats().compiled
-    for got, wanted in zip(values, others, strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)
+    monkeypatch.setattr(lent, "SELDOM", 3)
+    engine = nbg.Engine(jit="always", cache_dir=None)
+    first = gram_schmidt(engine, False)
+    for _ in range(3):
+        for got, wanted in zip(gram_schmidt(engine, False), first, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)
+    often = [program for program, times in lendings(engine).items() if times == 3]
+    assert often and max(lendings(engine).values()) == 3
+    assert all(program in engine.native.codes for program in often)
+
+
+def test_where_nothing_is_compiled_nothing_is_lent() -> None:
+    engine = nbg.Engine(jit="never")
+    gram_schmidt(engine, True)
+    assert not lendings(engine)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -123,23 +124,17 @@ class Route:
         return True
 
 
-#: Functions of a route, by how many nodes it gives values: they call machine code, whose arguments are a row.
-_COMMITTING: dict[int, Any] = {}
-
-
+@cache
 def _committing(count: int) -> Any:
-    """See `_COMMITTING`."""
-    made = _COMMITTING.get(count)
-    if made is None:
-        unpacked = "".join(f"(k{j}, s{j}, p{j}), " for j in range(count))
-        each = ", ".join(f"nodes[k{j}], s{j}, outs[p{j}]" for j in range(count))
-        lines = ["def committing(route, commit, outside, words, saved, sites, nodes, outs):"]
-        lines += [f"  {unpacked} = route.commits"] if count else []
-        lines += [f"  commit(route.fragment, outside, words, saved, sites, route.kind, {each})"]
-        names: dict[str, Any] = {}
-        exec(compile("\n".join(lines), GENERATED, "exec"), names)
-        made = _COMMITTING[count] = names["committing"]
-    return made
+    """The function of a route that gives so many nodes values by machine code, whose arguments are a row."""
+    unpacked = "".join(f"(k{j}, s{j}, p{j}), " for j in range(count))
+    each = ", ".join(f"nodes[k{j}], s{j}, outs[p{j}]" for j in range(count))
+    lines = ["def committing(route, commit, outside, words, saved, sites, nodes, outs):"]
+    lines += [f"  {unpacked} = route.commits"] if count else []
+    lines += [f"  commit(route.fragment, outside, words, saved, sites, route.kind, {each})"]
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(lines), GENERATED, "exec"), names)
+    return names["committing"]
 
 
 def live_slots(found: Found) -> set[int]:

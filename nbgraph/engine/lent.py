@@ -24,14 +24,14 @@ SELDOM = 256
 def code_at_hand(engine: Any, program: Program, slots: frozenset[int], summed: Collection[int]) -> Program | None:
     """A compiled program that can take the place of one that is not; None where there is none, or it is asked often.
     `slots` are the results that are wanted, those of `summed` in totals."""
-    codes, cache = engine.native.codes, program.fragment.cache
-    if program in codes or engine.jit == "never":
+    codes, lent = engine.native.codes, engine.native.lent
+    if program in codes or engine.jit == "never" or lent[program] >= SELDOM:
         return None
-    for other in cache.get("programs", ()):
+    for other in program.fragment.cache.get("programs", ()):
         added = {*other.summed}.difference(summed)
         if other in codes and slots <= other.position.keys() and slots.isdisjoint(added):
-            asked = cache["lent", program] = cache.get(("lent", program), 0) + 1
-            return other if asked <= SELDOM else None
+            lent[program] += 1
+            return other
     return None
 
 

@@ -13,6 +13,7 @@ import time
 import warnings
 import weakref
 from array import array
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -221,6 +222,8 @@ class Native:
         self.objects = Objects(engine.cache_dir)
         self.codes: dict[Program, Code] = {}
         self.log: list[str] = []
+        #: How often programs without code were run by another one's (`engine/lent.py`).
+        self.lent: Counter[Program] = Counter()
         #: Runs of short programs that builtin functions would have made shorter (`runners.PAYS`).
         self.runs = 0
         self._refused: set[Program] = set()

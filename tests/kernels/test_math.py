@@ -15,6 +15,7 @@ from scipy import special
 from nbgraph_kernels import compile as compiler
 from nbgraph_kernels import machine, words
 from nbgraph_kernels.language import LanguageError
+from nbgraph_kernels.language.program import Program
 from nbgraph_kernels.math import BODIES, namespace
 
 mpmath = pytest.importorskip("mpmath", reason="the references are mpmath's: pip install mpmath")
@@ -268,7 +269,7 @@ def test_constants_in_tables_change_no_bit(code: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("code", DTYPES)
-def test_loops_with_many_calls_take_two_turns_at_a_time(code: str) -> None:
+def test_loops_with_many_calls_take_two_turns_at_a_time(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one at a time what is left: every number is computed, once, wherever they begin and end, or are left."""
     pointer, functions = words.POINTERS[code], namespace(math)
 
@@ -291,8 +292,13 @@ def test_loops_with_many_calls_take_two_turns_at_a_time(code: str) -> None:
     x = np.linspace(-3, 3, 150).astype(DTYPES[code])
     exact = np.log(np.exp(np.tanh(x.astype(float))) + x.astype(float) ** 2)
     ranges = [(0, n) for n in (0, 1, 31, 32, 33, 63, 64, 97, 150)] + [(7, 100), (140, 150), (50, 40), (90, 0)]
-    for function, last in ((loop, 150), (left_early, 70)):
+    turns: list[int] = []
+    interleaved = Program.interleaved
+    monkeypatch.setattr(Program, "interleaved", lambda self, n: (turns.append(n), interleaved(self, n))[1])
+    for function, last, wanted_turns in ((loop, 150, [2, 1]), (left_early, 70, [1])):
         code_of_it = compiler.compile_words(function)
+        assert turns == wanted_turns
+        turns.clear()
         for start, stop in ranges:
             out = np.zeros_like(x)
             table = np.array([out.ctypes.data, x.ctypes.data, start, stop, last], np.int64)

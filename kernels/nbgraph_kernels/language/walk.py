@@ -325,7 +325,7 @@ class Walk:
         start, stop, step = self._range(node.iter)
         before = self.builder.block
         loop, reached, compared, back = self._counted(node, start.ir, stop.ir, step)
-        if loop.calls >= MANY and step == 1 and not loop.is_left:
+        if loop.calls >= MANY and step == 1 and not loop.is_left:  # two turns at a time, then what is left one by one
             with self.builder.goto_block(before):
                 rest = self.builder.and_(self.builder.sub(stop.ir, start.ir), int64.llvm(PAIRS - 1))
                 compared.operands[1] = self.builder.sub(stop.ir, rest)
