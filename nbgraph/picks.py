@@ -23,8 +23,8 @@ from nbgraph.leaves import leaf, own_array
 from nbgraph.node import LOCK, Node, _next_seq, number_within, reserved
 from nbgraph.op import REGISTRY
 from nbgraph.seal import commit, draft
-from nbgraph.trace import new_node, record
-from nbgraph.types import Shape
+from nbgraph.trace import RECORDING, new_node, record
+from nbgraph.types import Shape, TensorType
 
 Array = np.ndarray[Any, Any]
 #: Lists of more slices than this are values of one call, wherever they come from.
@@ -65,8 +65,8 @@ class PlaceCall:
         self.seq = self.numbers[-1]
 
 
-class _Kept(weakref.ref[PickCall]):
-    """A call, as long as it is in use."""
+class _Kept(weakref.ref[Any]):
+    """A call, as long as it is in use; or a constant, slices of which are constants."""
 
     __slots__ = ("key",)
     key: tuple[int, Any]
@@ -84,14 +84,32 @@ def _forget(kept: Any, table: Any = _PICKS) -> None:
 
 def _call_of(of: Node, op: Any) -> PickCall:
     """The call whose values are slices of a node by an operation."""
-    key = id(of), op
-    known = _PICKS.get(key)
+    known = _PICKS.get((id(of), op))
     call = None if known is None else known()
     if call is None:
         call = PickCall(of, op)
-        kept = _PICKS[key] = _Kept(call, _forget)
-        kept.key = key
+        _keep(of, op, call)
     return call
+
+
+def _keep(of: Node, op: Any, what: Any) -> None:
+    key = id(of), op
+    kept = _PICKS[key] = _Kept(what, _forget)
+    kept.key = key
+
+
+def row_of(of: Node, op: Any, index: int, t: TensorType) -> Node | None:
+    """A row of type `t` of a node whose value is known, as a value at once, if steps were handed others before."""
+    known, data = _PICKS.get((id(of), op)), of.data
+    if known is None or data is None or (call := known()) is None:
+        return None
+    if call is of:
+        node: Node = RECORDING.result(t, False, None, 0)
+    else:
+        node = RECORDING.result(t, call.active, call, 0)
+        node.slot = node.seq, (index,)
+    node.data = data[index, ...]
+    return node
 
 
 def is_pick(node: Node) -> bool:
@@ -120,7 +138,10 @@ def take(node: Node) -> None:
     op: Any = node.op
     of, sizes = node.inputs[0], node.sizes
     data = of.data
-    if data is None or of.active:
+    if data is not None and not of.active:
+        if (id(of), op) not in _PICKS:
+            _keep(of, op, of)
+    else:
         call = _call_of(of, op)
         node.call, node.slot = call, (node.seq, sizes)
         if data is None:

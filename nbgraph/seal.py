@@ -25,7 +25,7 @@ from nbgraph.match import Found, Matcher, matcher_for, operations_of, recognise,
 from nbgraph.moving import moving_words
 from nbgraph.node import Node, Pack
 from nbgraph.roll import SHORT, cut, kinds_before
-from nbgraph.totals import totalled
+from nbgraph.totals import sum_up, totalled
 from nbgraph.trace import SCALAR, Projection, is_adopted, site_of
 from nbgraph.types import Size, TensorType
 from nbgraph.verify import verify
@@ -123,6 +123,7 @@ def draft(targets: Sequence[Node], aside: Callable[[list[Node]], list[Node]] | N
         found = recognise(targets[0])
         if found is not None:
             return [draft_of(found)]
+    sum_up(targets)
     region = _open_region(targets)
     if aside is not None and len(region) > SHORT:
         region = aside(region)

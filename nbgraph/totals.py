@@ -25,8 +25,27 @@ _call, _op = attrgetter("call"), attrgetter("op")
 _first = itemgetter(0)
 #: Shorter chains stay as they are.
 SHORTEST = 8
-#: What `getrefcount` says, by way of `map`, of an object that a list and one operation refer to.
-_BETWEEN = next(map(getrefcount, [object()])) + 1
+
+
+def _references() -> int:
+    """What `getrefcount` says in `_chain` of a total that one operation alone refers to."""
+    a = object()
+    held = [a]
+    node = a
+    return getrefcount(a) if held else id(node)
+
+
+_BETWEEN = _references()
+
+
+def sum_up(targets: Sequence[Node]) -> None:
+    """Makes sums of those targets that end such a chain: their regions need not be looked for. Needs the lock."""
+    add = REGISTRY["add"]()
+    for node in targets:
+        if node.op is add and node.type.shape == () and node.data is None:
+            between, terms = _chain(node, add, _BETWEEN)
+            if len(between) >= SHORTEST and terms[-1].op is None:
+                _sum_up(node, terms)
 
 
 def totalled(region: list[Node]) -> list[Node]:
@@ -36,20 +55,19 @@ def totalled(region: list[Node]) -> list[Node]:
     add = REGISTRY["add"]()
     if list(map(_op, region)).count(add) < SHORTEST:
         return region
-    inside = dict(zip(map(id, region), map(getrefcount, region), strict=True))
     taken: set[int] = set()
     for node in reversed(region):
         if node.op is add and node.type.shape == () and id(node) not in taken:
-            between, terms = _chain(node, add, inside)
+            between, terms = _chain(node, add, _BETWEEN + 1)
             if len(between) >= SHORTEST and terms[-1].op is None:
                 taken.update(map(id, between))
                 _sum_up(node, terms)
     return [node for node in region if id(node) not in taken] if taken else region
 
 
-def _chain(top: Node, add: object, inside: dict[int, int]) -> tuple[list[Node], list[Node]]:
+def _chain(top: Node, add: object, alone: int) -> tuple[list[Node], list[Node]]:
     """The additions below one, itself included, that make a total with it; the terms, last first, and what they are
-    added to."""
+    added to. `alone`: what `getrefcount` says of a total that nobody else refers to."""
     node, t, between, terms = top, top.type, [], []
     while node.op is add and node.type is t:
         a, b = node.inputs
@@ -60,7 +78,7 @@ def _chain(top: Node, add: object, inside: dict[int, int]) -> tuple[list[Node], 
         between.append(node)
         terms.append(b)
         node = a
-        if inside.get(id(a)) != _BETWEEN:
+        if a.data is not None or getrefcount(a) != alone:
             break
     return between, [*terms, node]
 

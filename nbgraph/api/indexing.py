@@ -18,6 +18,7 @@ from nbgraph.errors import BoundsError, DtypeError
 from nbgraph.node import Node
 from nbgraph.op import REGISTRY, Op
 from nbgraph.ops.indexing import normalise_index
+from nbgraph.picks import row_of
 from nbgraph.promote import as_code, operand
 from nbgraph.trace import infer, record, record_as
 from nbgraph.types import Shape, TensorType
@@ -31,8 +32,9 @@ def getitem(x: TracedTensor, index: Any) -> TracedTensor:
     if type(index) is int:
         op, n, t = _ROWS.get(x.type) or _rows(x.type)
         if -n <= index < n:  # a row, which loops and unpacking take often
-            row: TracedTensor = record_as(t, op, (x,), (index % n,))
-            return row
+            index %= n
+            row: Any = row_of(x, op, index, t)
+            return row if row is not None else record_as(t, op, (x,), (index,))
     key = _hashable(index)
     region = None if key is None else _BASIC.get((x.type, key))
     if region is None:
