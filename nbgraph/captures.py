@@ -17,6 +17,7 @@ from typing import Any
 
 from nbgraph.errors import is_ours
 from nbgraph.node import Node
+from nbgraph.steps import ATTRIBUTE, ITEM, SIZE, Read
 
 _BY_VALUE = (int, float, bool, complex, str, bytes)
 #: Containers with more items are known by identity and length.
@@ -26,7 +27,10 @@ _MODULES_LEFT_OUT = ("numpy", "nbgraph", "scipy", "math")
 
 class Guards:
     """`lines` bind variables to what is read, and return `STALE` where it is not what it was; `names` are the lines'
-    constants; `tensors` maps the ids of the tensors met to their variables."""
+    constants; `tensors` maps the ids of the tensors met to their variables.
+
+    `reads` is the same, where nothing has changed at all, and `variables` says which of them has a variable; None where
+    that cannot be said without Python."""
 
     def __init__(self, functions: list[Any]) -> None:
         self.attributes: set[str] = set()
@@ -43,10 +47,12 @@ class Guards:
         self.names: dict[str, Any] = {}
         self.tensors: dict[int, str] = {}
         self.nodes: list[Node] = []
+        self.reads: list[Read] | None = []
+        self.variables: dict[str, int] = {}
         self._seen: set[int] = set()
         self._n = 0
         for f in self._functions:
-            self._visit(self._constant(f), f)
+            self._visit(self._constant(f), f, None)
 
     def _constant(self, value: Any) -> str:
         name = f"k{len(self.names)}"
@@ -61,9 +67,15 @@ class Guards:
     def _check(self, wrong: str) -> None:
         self.lines.append(f"if {wrong}: return STALE")
 
-    def _visit(self, expression: str, value: Any) -> None:
+    def _note(self, v: str, read: Read | None) -> None:
+        if read is not None and self.reads is not None:
+            self.variables[v] = len(self.reads)
+            self.reads.append(read)
+
+    def _visit(self, expression: str, value: Any, read: Read | None) -> None:
         """Lines that read a value again and compare it."""
         v, cls = self._variable(expression), type(value)
+        self._note(v, read)
         if isinstance(value, Node):
             self.tensors.setdefault(id(value), v)
             self.nodes.append(value)
@@ -73,26 +85,35 @@ class Guards:
             self._check(f"{v} is not {k} and (type({v}) is not type({k}) or {v} != {k})")
         elif cls in (list, tuple, dict) and len(value) > _LARGEST:
             self._check(f"{v} is not {self._constant(value)} or len({v}) != {len(value)}")
+            self._note("", Read(SIZE, value, None, len(value)))
         elif cls is list or cls is tuple:
             self._check(f"type({v}) is not {cls.__name__} or len({v}) != {len(value)}")
+            self._note("", Read(SIZE, value, None, len(value)))
             for i, item in enumerate(value):
-                self._visit(f"{v}[{i}]", item)
+                self._visit(f"{v}[{i}]", item, Read(ITEM, value, i, item))
         elif cls is dict:
             self._check(f"type({v}) is not dict or tuple({v}) != {self._constant(tuple(value))}")
+            self._note("", Read(SIZE, value, None, len(value)))
+            if len(value) > 1:  # the order of keys counts
+                self.reads = None
             for key, item in value.items():
-                self._visit(f"{v}[{self._constant(key)}]", item)
+                self._visit(f"{v}[{self._constant(key)}]", item, Read(ITEM, value, key, item))
         elif cls is MethodType:  # a new object at each access
-            self._visit(f"{v}.__func__", value.__func__)
-            self._visit(f"{v}.__self__", value.__self__)
+            if read is not None:
+                self.reads = None
+            self._visit(f"{v}.__func__", value.__func__, None)
+            self._visit(f"{v}.__self__", value.__self__, None)
         else:
             self._check(f"{v} is not {self._constant(value)}")
             if id(value) not in self._seen:
                 self._seen.add(id(value))
-                for name, item in self._parts(value):
-                    self._visit(name.format(v), item)
+                for name, item, *where in self._parts(value):
+                    how, of, key = where or (ATTRIBUTE, value, name.rpartition(".")[2])
+                    self._visit(name.format(v), item, Read(how, of, key, item))
 
-    def _parts(self, value: Any) -> Iterator[tuple[str, Any]]:
-        """What is read of a thing that is the same object: how, and what it is now."""
+    def _parts(self, value: Any) -> Iterator[Any]:
+        """What is read of a thing that is the same object: how, and what it is now; then how in a `Read`, where that is
+        not an attribute of it."""
         if isinstance(value, FunctionType):
             yield from self._parts_of_function(value)
         elif isinstance(value, partial):
@@ -107,7 +128,7 @@ class Guards:
         elif not isinstance(value, type) and not is_ours_class(type(value)):
             yield from self._parts_of_object(value)
 
-    def _parts_of_function(self, f: FunctionType) -> Iterator[tuple[str, Any]]:
+    def _parts_of_function(self, f: FunctionType) -> Iterator[Any]:
         if is_ours(f.__code__.co_filename):
             wrapped = getattr(f, "__wrapped__", None)
             if wrapped is not None:  # such as nbg.grad(g)
@@ -117,16 +138,16 @@ class Guards:
             return
         for i, cell in enumerate(f.__closure__ or ()):
             try:
-                yield f"{{}}.__closure__[{i}].cell_contents", cell.cell_contents
+                yield f"{{}}.__closure__[{i}].cell_contents", cell.cell_contents, ATTRIBUTE, cell, "cell_contents"
             except ValueError:  # nothing in it yet
                 continue
         yield "{}.__defaults__", f.__defaults__
         for name in sorted(names_in(f.__code__)):
             self.attributes.add(name)
             if name in f.__globals__:
-                yield f"{{}}.__globals__[{name!r}]", f.__globals__[name]
+                yield f"{{}}.__globals__[{name!r}]", f.__globals__[name], ITEM, f.__globals__, name
 
-    def _parts_of_object(self, value: Any) -> Iterator[tuple[str, Any]]:
+    def _parts_of_object(self, value: Any) -> Iterator[Any]:
         cls = type(value)
         own = object.__getattribute__(value, "__dict__") if cls.__dictoffset__ else {}
         for name in sorted({*self.attributes, "__call__"}):
@@ -134,7 +155,8 @@ class Guards:
                 if hasattr(value, name):
                     yield f"{{}}.{name}", getattr(value, name)
             elif isinstance(getattr(cls, name, None), FunctionType):  # a method: what it reads counts too
-                yield f"type({{}}).{name}", getattr(cls, name)
+                self._note("", Read(ATTRIBUTE, value, "__class__", cls))
+                yield f"type({{}}).{name}", getattr(cls, name), ATTRIBUTE, cls, name
 
 
 def is_ours_class(cls: type) -> bool:

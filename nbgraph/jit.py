@@ -34,7 +34,7 @@ from nbgraph.record_call import STALE, Recorder, inlined_recorder, recorder
 from nbgraph.seal import plan_of
 from nbgraph.settle import settle
 from nbgraph.tensor import TracedTensor
-from nbgraph.trace import SCALAR, formal
+from nbgraph.trace import RECORDING, SCALAR, formal
 from nbgraph.trees import TreeDef, flatten, unflatten
 from nbgraph.within import inside, met_outside
 from nbgraph_kernels.locks import in_forked_process
@@ -44,6 +44,8 @@ __all__ = ["jit"]
 #: How many traces of one signature are kept: for each state of what the function reads.
 _KEPT = 8
 _SIGNATURES = 4096
+#: Of so many calls it is said that Python recorded them.
+_OFTEN = 4096
 
 
 def jit(
@@ -79,10 +81,15 @@ def jit(
     @wraps(f)
     def jitted(*args: Any, **kwargs: Any) -> Any:
         if not kwargs and not TRACES.running:
+            quick = traced.quick
+            if quick is not None and (out := quick(*args)) is not None:
+                return out
             latest = traced.latest
             if latest is not None:
                 out = latest(args, True)
                 if out is not STALE:
+                    if quick is None:
+                        traced.quicken(latest)
                     return out
             record: Recorder | None
             nodes: Sequence[Any] = args
@@ -94,7 +101,7 @@ def jit(
                 nodes, kinds = _plain(args)
                 record = known.get(kinds)
                 traced.mixed = record is not None  # look there first the next time
-            traced.latest = None if traced.mixed else record
+            traced.latest, traced.quick = None if traced.mixed else record, None
             if record is not None:
                 out = record(nodes)
                 if out is not STALE:
@@ -102,6 +109,10 @@ def jit(
         return traced(args, kwargs)
 
     return jitted
+
+
+def _never(*args: Any) -> None:
+    """In the place of a function by machine code where there can be none."""
 
 
 def _plain(args: tuple[Any, ...]) -> tuple[list[Any], Hashable]:
@@ -172,12 +183,16 @@ class Static:
 
 class Traced:
     """The traces of a function. `known`: those for tensors, arrays and numbers by position alone, by their kinds;
-    `latest`: the one that was used last, if it is for tensors alone; `mixed`: whether there were others last time."""
+    `latest`: the one that was used last, if it is for tensors alone, and `quick` the same by machine code, if there is
+    any (it gives None where `latest` has to be asked); `calls`: how many Python recorded by it; `mixed`: whether there
+    were others last time."""
 
     def __init__(self, f: Callable[..., Any], nums: tuple[int, ...], names: tuple[str, ...]) -> None:
         self.f, self.name = f, str(getattr(f, "__name__", type(f).__name__))
         self.known: dict[Any, Recorder] = {}
         self.latest: Recorder | None = None
+        self.quick: Callable[..., Any] | None = None
+        self.calls = 0
         self.mixed = False
         self._recorders: dict[Any, list[Recorder]] = {}
         self.nums, self.names = nums, frozenset(names)
@@ -211,6 +226,15 @@ class Traced:
             tuple(Static(a) if k in nums else a for k, a in enumerate(args)),
             {name: Static(a) if name in self.names else a for name, a in kwargs.items()},
         )
+
+    def quicken(self, record: Recorder) -> None:
+        """One more call that Python recorded; machine code is asked from now on, if there is any."""
+        self.calls += 1
+        caller = RECORDING.caller
+        if caller is not None:
+            self.quick = caller(record) or _never
+        elif self.calls % _OFTEN == 0 and RECORDING.consider_calls is not None:
+            RECORDING.consider_calls(self.calls)
 
     # -- signatures ---------------------------------------------------------------------------------------------------
 
@@ -291,7 +315,7 @@ class Traced:
         if len(self._recorders) >= _SIGNATURES:
             self._recorders.clear()
             self.known.clear()
-            self.latest = None
+            self.latest = self.quick = None
         recorders = self._recorders.setdefault(signature, [])
         recorders.insert(0, record)
         del recorders[_KEPT:]

@@ -12,9 +12,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from operator import attrgetter
 from threading import get_ident
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from nbgraph.calls import FragmentCall, SumCall
 from nbgraph.errors import GENERATED
@@ -48,7 +51,7 @@ class Traced(NamedTuple):
     words: Shape
     sites: Any
     results: tuple[tuple[int, TensorType, tuple[int, ...]], ...]
-    compiled: dict[Any, Callable[..., Any]]
+    compiled: dict[Any, tuple[Callable[..., Any], Any]]
 
 
 class LoopCall:
@@ -57,7 +60,8 @@ class LoopCall:
     Row k is the call with creation number `seq + k`; there are fewer rows than `room`, the last number is for totals.
     `pattern` says of each operand SAME, EACH, or which slot of the row before it is; `first` are the operands of row 0,
     `columns` those that every row has of its own, by position; `flags` says of each result whether a differentiable
-    leaf reaches it. `nodes` lists its values weakly: one of row k has (slot, k) as its slot, the sum of a scalar over
+    leaf reaches it. `row` says all that to machine code (`nbgraph_kernels/jitted.py`), `lists` are the columns.
+    `nodes` lists its values weakly: one of row k has (slot, k) as its slot, the sum of a scalar over
     all rows (slot, TOTAL). Once the loop has run, `ran` knows the values (`engine.chains.Chain`). `calls`, oldest
     first, may take its place.
     """
@@ -70,12 +74,14 @@ class LoopCall:
         "extend",
         "first",
         "flags",
+        "lists",
         "n",
         "nodes",
         "of",
         "pattern",
         "ran",
         "room",
+        "row",
         "seq",
         "tip",
     )
@@ -93,7 +99,8 @@ class LoopCall:
         self.calls: list[FragmentCall] | None = None
         #: The slots of the newest row; none where no row may be added.
         self.tip: tuple[Any, ...] = ()
-        self.extend = _extension(self)
+        self.lists = tuple(self.columns.values())
+        self.extend, self.row = _extension(self)
 
     @property
     def fragment(self) -> Fragment:
@@ -187,6 +194,11 @@ def none_here() -> Iterator[None]:
             _held.remove(me)
 
 
+def holders() -> list[int]:
+    """The list of them."""
+    return _held
+
+
 def _held_here() -> None:
     me = get_ident()
     _held[:] = [thread for thread in _held if thread == me]
@@ -237,14 +249,23 @@ def _pattern_after(before: Any, inputs: Sequence[Node]) -> tuple[int, ...] | Non
     return tuple(pattern)
 
 
-def _extension(loop: LoopCall) -> Callable[..., Any]:
-    """The function that adds a row, by what it may take for granted of the loop."""
+def _extension(loop: LoopCall) -> tuple[Callable[..., Any], Any]:
+    """The function that adds a row, by what it may take for granted of the loop; the same as words."""
     each = tuple([x.active for x, kind in zip(loop.first, loop.pattern, strict=True) if kind == EACH])
     key = (loop.pattern, loop.flags, each)
     made = loop.of.compiled.get(key)
     if made is None:
-        made = loop.of.compiled[key] = _compile(loop)
+        made = loop.of.compiled[key] = _compile(loop), _row_of(loop)
     return made
+
+
+def _row_of(loop: LoopCall) -> Any:
+    """For each operand which result of the row before it is, or its kind and, with EACH, the id of its activity; then
+    the ids of the results' activities."""
+    place = {slot: j for j, (slot, _, _) in enumerate(loop.of.results)}
+    kinds = [place[kind] if kind >= 0 else kind for kind in loop.pattern]
+    pairs = zip(kinds, (id(x.active) for x in loop.first), strict=True)
+    return np.array([*chain.from_iterable(pairs), *map(id, loop.flags)], np.int64)
 
 
 def _compile(loop: LoopCall) -> Callable[..., Any]:

@@ -25,6 +25,7 @@ from nbgraph.loops import AFTER, PAUSE, LoopCall, Traced, begin
 from nbgraph.moving import moving_words
 from nbgraph.node import Node, Pack, _next_seq
 from nbgraph.picks import is_taken
+from nbgraph.steps import Step
 from nbgraph.trace import RECORDING, Projection, site_of
 from nbgraph.trees import TreeDef, unflatten
 from nbgraph.types import TensorType
@@ -61,7 +62,9 @@ def recorder(
             writer.one_by_one(plan, region, results, tree)
         writer.call(plan, region, outside, [r for r in results if isinstance(r, Node)])
     shown = _expression(tree, iter([writer.name_of(r) for r in results]), writer.constant)
-    return writer.function(shown)
+    made = writer.function(shown)
+    made.step = writer.step(results, tree)  # type: ignore[attr-defined]
+    return made
 
 
 def inlined_recorder(f: Recorder, formals: Sequence[Node], guards: Guards, inner: Inner) -> Recorder:
@@ -83,6 +86,9 @@ class _Writer:
         self.known = dict(guards.tensors)
         self.known.update(zip(map(id, formals), self.arguments, strict=True))
         self._numbers = count()
+        self._may_be_one_by_one = False
+        #: The call, once it is written, if machine code may ask all that is asked before it.
+        self._called: Any = None
 
     def constant(self, value: Any) -> str:
         """A name for a value."""
@@ -111,6 +117,7 @@ class _Writer:
     def one_by_one(self, plan: Any, region: Sequence[Node], results: Sequence[Any], tree: TreeDef) -> None:
         """Lines that record the operations themselves, where evals have run so many calls together with what was on top
         of them, and the arguments are known: then the two are recognised as one region, without a call between."""
+        self._may_be_one_by_one = True
         arguments = [x for x in self.arguments if any(self.known.get(id(i)) == x for n in region for i in n.inputs)]
         known = " and ".join(f"({x}.data is not None or ({x}.op is not None and is_taken({x})))" for x in arguments)
         self.names.update(recording=RECORDING, is_taken=is_taken)
@@ -131,6 +138,7 @@ class _Writer:
 
     def call(self, plan: Any, region: Sequence[Node], outside: Sequence[Node], results: Sequence[Node]) -> None:
         """Lines that make the call and its result nodes."""
+        is_asked = bool(self.lines) and not self._may_be_one_by_one
         inputs = [self.name_of(n) for n in outside]
         varying = [x for x in inputs if not x.startswith("c")]
         constant_active = any(n.active for n, x in zip(outside, inputs, strict=True) if x.startswith("c"))
@@ -145,7 +153,7 @@ class _Writer:
         sizes = [size for node in region for size in node.sizes]
         words = tuple([sizes[j] for j in plan.words])
         sites = [(plan.slots[k], site) for k in plan.fallible if (site := site_of(region[k]))] or None
-        made = self._made(plan, region, outside, results)
+        made, of, asked = self._made(plan, region, outside, results), None, list[str]()
         fields = {
             "fragment": self.constant(plan.fragment),
             "inputs": f"({', '.join(inputs)}{',' if inputs else ''})",
@@ -156,12 +164,53 @@ class _Writer:
             "after": "0",
         }
         if made and all(n.type.concrete for n in outside) and all(type(w) is int for w in words):
-            self._loop(Traced(plan.fragment, words, sites, made, {}), inputs)
+            of = Traced(plan.fragment, words, sites, made, {})
+            asked = self._loop(of, inputs)
             fields["after"] = "after"
         self.lines.append("call = new(FragmentCall)")
         self.lines += [f"call.{name} = {value}" for name, value in fields.items()]
         self.lines.append("call.saved = call.origin = None")
         self._results(made, inputs)
+        if not is_asked and self.guards.reads is not None:
+            self._called = plan.fragment, words, sites, of, inputs, made, asked
+
+    def step(self, results: Sequence[Any], tree: TreeDef) -> Step | None:
+        """What machine code may know of it; None where only Python can record it."""
+        if self._called is None:
+            return None
+        fragment, words, sites, of, inputs, made, asked = self._called
+        numbers, names = {f"r{j}": j for j in range(len(made))}, [self.name_of(r) for r in results]
+        if not numbers.keys() >= set(names):
+            return None
+        plain = tree.cls is tuple and all(child.cls is None for child in tree.children)
+        return Step(
+            self.types,
+            self.guards.reads or (),
+            fragment,
+            words,
+            sites,
+            of,
+            operands=[self._operand(x) for x in inputs],
+            results=[(slot, t, sum(1 << i for i in reach)) for slot, t, reach in made],
+            order=[numbers[name] for name in names],
+            single=tree.cls is None,
+            shown=None if plain or tree.cls is None else self._container(tree, len(names)),
+            asked=[self.arguments.index(x) for x in asked],
+        )
+
+    def _operand(self, name: str) -> tuple[int, Any]:
+        """What an operand is, as in `Step`."""
+        if name in self.arguments:
+            return 0, self.arguments.index(name)
+        if name in self.guards.variables:
+            return 1, self.guards.variables[name]
+        return 2, self.names[name]
+
+    def _container(self, tree: TreeDef, n: int) -> Callable[..., Any]:
+        """A function that puts so many results into a container."""
+        given = [f"x{k}" for k in range(n)]
+        shown = _expression(tree, iter(given), self.constant)
+        return eval(compile(f"lambda {', '.join(given)}: {shown}", GENERATED, "eval"), self.names)  # type: ignore[no-any-return]
 
     def _made(
         self, plan: Any, region: Sequence[Node], outside: Sequence[Node], results: Sequence[Node]
@@ -177,8 +226,9 @@ class _Writer:
             made.append((plan.slots[k], node.type, tuple([i for i in range(len(outside)) if reach[k] >> i & 1])))
         return tuple(made)
 
-    def _loop(self, traced: Traced, inputs: Sequence[str]) -> None:
-        """Lines that find the call before, of which this one is another row (`nbgraph.loops`)."""
+    def _loop(self, traced: Traced, inputs: Sequence[str]) -> list[str]:
+        """Lines that find the call before, of which this one is another row (`nbgraph.loops`); the arguments that are
+        looked at."""
         calls, fragment, of = (self.constant(x) for x in (_CALLS, traced.fragment, traced))
         self.names.update(LoopCall=LoopCall, begin=begin)
         arguments = [x for x in dict.fromkeys(inputs) if x in self.arguments][:_ASKED]
@@ -206,6 +256,7 @@ class _Writer:
             f"  {''.join(f'r{j}, ' for j in range(len(traced.results)))} = out",
             f"  {_RETURN}",
         ]
+        return arguments
 
     def _results(self, made: Sequence[Any], inputs: Sequence[str]) -> None:
         waiting: list[str] = []

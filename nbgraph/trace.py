@@ -91,11 +91,14 @@ def _new_result(t: TensorType, active: bool, call: Any, slot: Any) -> Node:
 class _Recording:
     """How nodes are made: `make` by machine code, None as long as there is none (`engine/recorder.py`); `tell` says to
     it what results from an operation. `result` makes those of calls, by Python until then; `commit`, None as long as
-    there is no machine code, makes a call that has run and open nodes its values (`engine/commits.py`)."""
+    there is no machine code, makes a call that has run and open nodes its values (`engine/commits.py`); `caller` gives
+    a function that records calls of a jitted one (`jit.py`), which says to `consider_calls` when there were many."""
 
-    __slots__ = ("commit", "make", "result", "tell")
+    __slots__ = ("caller", "commit", "consider_calls", "make", "result", "tell")
 
     def __init__(self) -> None:
+        self.caller: Any = None
+        self.consider_calls: Any = None
         self.commit: Any = None
         self.make: Any = None
         self.tell: Any = None

@@ -35,8 +35,8 @@ CALLED = ("PyType_GenericAlloc", "PyTuple_New", "PyTuple_SetItem", "PyIter_Next"
 SLOTS = ("active", "call", "data", "inputs", "op", "seq", "sizes", "slot", "type")
 OF_CALLS = ("fragment", "inputs", "words", "saved", "sites", "kind", "active", "after", "nodes", "origin", "seq")
 ENTRY = 5
-_DATA = array_data_offset()
-_TYPE = _DATA - 8
+DATA = array_data_offset()
+TYPE = DATA - 8
 _words = POINTERS["i8"]
 
 
@@ -57,7 +57,7 @@ def _store(t: Any, node: Any, which: Any, value: Any) -> Any:
 
 
 @helper
-def _made(t: Any, op: Any, inputs: Any, sizes: Any, kind: Any, active: Any, call: Any, slot: Any) -> Any:
+def made(t: Any, op: Any, inputs: Any, sizes: Any, kind: Any, active: Any, call: Any, slot: Any) -> Any:
     """A new node; 0 where there is no memory. It takes the reference to `inputs`."""
     number = c_function(t[10], (t[6],))
     node = np.int64(0)
@@ -81,7 +81,7 @@ def _made(t: Any, op: Any, inputs: Any, sizes: Any, kind: Any, active: Any, call
 
 
 @helper
-def _kept(t: Any, place: Any, value: Any) -> Any:
+def kept(t: Any, place: Any, value: Any) -> Any:
     """A slot of a new call, which takes a reference of its own."""
     c_function(t[11], (value,))
     _words(place)[0] = value
@@ -89,7 +89,7 @@ def _kept(t: Any, place: Any, value: Any) -> Any:
 
 
 @helper
-def _swapped(t: Any, place: Any, value: Any) -> Any:
+def swapped(t: Any, place: Any, value: Any) -> Any:
     """What was in a slot, in the place of which the value is now; the reference to it goes along."""
     old = _words(place)[0]
     c_function(t[11], (value,))
@@ -102,12 +102,12 @@ def _settled(t: Any, call: Any, node: Any, slot: Any, value: Any) -> Any:
     """An open node becomes a value of a call."""
     if _words(node + t[19])[0] == t[1]:  # another thread was first
         return 0
-    call_before = _swapped(t, node + t[16], call)
-    slot_before = _swapped(t, node + t[22], slot)
-    data_before = _swapped(t, node + t[17], value)
-    op = _swapped(t, node + t[19], t[1])
-    inputs = _swapped(t, node + t[18], t[4])
-    sizes = _swapped(t, node + t[21], t[4])
+    call_before = swapped(t, node + t[16], call)
+    slot_before = swapped(t, node + t[22], slot)
+    data_before = swapped(t, node + t[17], value)
+    op = swapped(t, node + t[19], t[1])
+    inputs = swapped(t, node + t[18], t[4])
+    sizes = swapped(t, node + t[21], t[4])
     c_function(t[12], (call_before,))
     c_function(t[12], (slot_before,))
     c_function(t[12], (data_before,))
@@ -128,11 +128,11 @@ def _call_of(t: Any, arguments: Any, count: Any) -> Any:
         c_function(t[12], (number,))
         return np.int64(0)
     for k in range(6):
-        _kept(t, call + t[25 + k], arguments[k])
-    _kept(t, call + t[31], t[2])
-    _kept(t, call + t[32], t[5])
-    _kept(t, call + t[33], t[1])
-    _kept(t, call + t[34], t[1])
+        kept(t, call + t[25 + k], arguments[k])
+    kept(t, call + t[31], t[2])
+    kept(t, call + t[32], t[5])
+    kept(t, call + t[33], t[1])
+    kept(t, call + t[34], t[1])
     _words(call + t[35])[0] = number
     for k in range(6, count, 3):
         _settled(t, call, arguments[k], arguments[k + 1], arguments[k + 2])
@@ -146,23 +146,23 @@ def build(name: str, dtype: str) -> Callable[..., int]:
 
 def recorder(self: Any, arguments: Any, count: Any) -> int:
     """Look up, make."""
-    t = _words(_words(self + _DATA)[0])
+    t = _words(_words(self + DATA)[0])
     if count == 4:
         c_function(t[11], (t[4],))
-        return _made(t, t[1], t[4], t[4], arguments[0], arguments[1], arguments[2], arguments[3])
+        return made(t, t[1], t[4], t[4], arguments[0], arguments[1], arguments[2], arguments[3])
     if count == 5:
         c_function(t[11], (arguments[1],))
-        return _made(t, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], t[1], t[5])
+        return made(t, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], t[1], t[5])
     if count > 5:
         return _call_of(t, arguments, count)
     op, a, b = arguments[0], arguments[1], np.int64(0)
     of_b, active_b = np.int64(0), t[3]
     known = 0
-    if _words(a + _TYPE)[0] == t[0]:
+    if _words(a + TYPE)[0] == t[0]:
         known = 1
     if count == 3:
         b = arguments[2]
-        if _words(b + _TYPE)[0] == t[0]:
+        if _words(b + TYPE)[0] == t[0]:
             of_b, active_b = _words(b + t[23])[0], _words(b + t[15])[0]
         else:
             known = 0
@@ -182,6 +182,6 @@ def recorder(self: Any, arguments: Any, count: Any) -> int:
             if count == 3:
                 c_function(t[11], (b,))
                 c_function(t[9], (inputs, np.int64(1), b))
-            return _made(t, op, inputs, t[4], entry[3], active, t[1], t[5])
+            return made(t, op, inputs, t[4], entry[3], active, t[1], t[5])
     c_function(t[11], (t[1],))
     return t[1]

@@ -194,6 +194,7 @@ _DECLARATIONS = {
     "patch": _Declaration("driver", ("",)),
     "builtin": _Declaration("builtin", ("",), builtin=True, plain=True),
     "recorder": _Declaration("recorder", ("",), builtin=True, plain=True),
+    "jitted": _Declaration("jitted", ("",), builtin=True, plain=True),
     "replay": _Declaration("replay", ("",), plain=True),
 }
 

@@ -34,7 +34,9 @@ def getitem(x: TracedTensor, index: Any) -> TracedTensor:
         if -n <= index < n:  # a row, which loops and unpacking take often
             index %= n
             row: Any = row_of(x, op, index, t)
-            return row if row is not None else record_as(t, op, (x,), (index,))
+            if row is None:
+                row = record_as(t, op, (x,), (index,))
+            return row  # type: ignore[no-any-return]
     key = _hashable(index)
     region = None if key is None else _BASIC.get((x.type, key))
     if region is None:

@@ -1,7 +1,8 @@
 """Recording in machine code: where an engine has any, nodes and the calls that evals leave are made by it from then on,
 in this whole process.
 
-In: the objects of an engine. Out: nothing; `trace.record1`, `record2` and their like ask it first, and `Route.commit`.
+In: the objects of an engine. Out: nothing; `trace.record1`, `record2` and their like ask it first, `Route.commit`, and
+jitted functions, once there have been many calls of them.
 Holds: it makes the nodes that Python would have made. It knows operations and types by identity; what it knows is kept
 alive, and is told to it by what Python has recorded.
 """
@@ -9,15 +10,20 @@ alive, and is told to it by what Python has recorded.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from nbgraph.calls import FragmentCall
+from nbgraph.calls import TOPPED, FragmentCall
 from nbgraph.engine.native import uninterrupted
+from nbgraph.loops import LoopCall, holders
 from nbgraph.node import Node, numbers_of_nodes
 from nbgraph.op import Op
+from nbgraph.picks import PickCall
+from nbgraph.steps import SIZE, Read, Step
 from nbgraph.trace import RECORDING, handle
 from nbgraph.types import TensorType
 from nbgraph_kernels import python_api
@@ -27,6 +33,8 @@ from nbgraph_kernels.locks import lock
 ENTRIES = 4096
 #: So many nodes lose what compiling this takes (35 ms; .4 us each). Sooner where it is done for later processes, too.
 PAYS, PAYS_SOON = 100_000, 20_000
+#: So many calls of a jitted function: the code for these takes 70 ms, and saves 2 us each.
+CALLS_PAY, CALLS_PAY_SOON = 20_000, 4_000
 _LOCK = lock()
 _USED: list[Any] = []
 
@@ -41,7 +49,10 @@ def consider(engine: Any, recorded: int) -> None:
 
 def use(objects: Any, may_compile: bool = False) -> None:
     """Records by machine code from now on, if that is there, or may be compiled."""
-    if _USED or not python_api.AVAILABLE:
+    if not python_api.AVAILABLE:
+        return
+    if _USED:
+        _use_calls(objects)
         return
     if may_compile:
         objects.make_kernel("recorder", "")
@@ -53,6 +64,23 @@ def use(objects: Any, may_compile: bool = False) -> None:
             _USED.append(made)
             RECORDING.tell, RECORDING.make, RECORDING.result = made.note, made.function, made.function
             RECORDING.commit = made.function
+            RECORDING.consider_calls = partial(_consider_calls, weakref.ref(objects))
+    _use_calls(objects)
+
+
+def _consider_calls(objects: Any, recorded: int) -> None:
+    """Records calls of jitted functions by machine code from now on if there were so many of one that it pays."""
+    there = objects()
+    if there is not None and recorded > (CALLS_PAY_SOON if there.folder else CALLS_PAY):
+        uninterrupted(lambda: _use_calls(there, may_compile=True))
+
+
+def _use_calls(objects: Any, may_compile: bool = False) -> None:
+    """The same for calls of jitted functions."""
+    if RECORDING.caller is None and (may_compile or objects.load_kernel("jitted", "")):
+        if may_compile:
+            objects.make_kernel("jitted", "")
+        RECORDING.caller = _USED[0].caller
 
 
 class _Recorder:
@@ -60,6 +88,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         import nbgraph_kernels as kernels
+        from nbgraph_kernels import jitted
         from nbgraph_kernels.recorder import CALLED, ENTRY, OF_CALLS, SLOTS, place
 
         self._place, self._width = place, ENTRY
@@ -69,9 +98,13 @@ class _Recorder:
         words = [*map(id, self._constants), *python_api.addresses_of(CALLED)]
         words += [self._table.ctypes.data, ENTRIES - 1, *_offsets(handle(), Node.__slots__, SLOTS)]
         words += [id(FragmentCall), *_offsets(FragmentCall, FragmentCall.__slots__, OF_CALLS)]
-        template = np.array(words, np.int64)
+        assert len(words) == jitted.FURTHER
+        words += [*python_api.addresses_of(jitted.CALLED), id(LoopCall)]
+        words += [*_offsets(LoopCall, LoopCall.__slots__, jitted.OF_LOOPS), id(PickCall)]
+        words += [*_offsets(PickCall, PickCall.__slots__, ("seq",)), id(holders())]
+        self._words = np.array(words, np.int64)
         code = kernels.kernel("recorder")
-        self.function = python_api.builtin_function(code.address, template, code, self)
+        self.function = python_api.builtin_function(code.address, self._words, code, self)
 
     def note(self, op: Op, a: TensorType, b: TensorType | None, t: TensorType) -> None:
         """What results from an operation on operands of these types (b: None where there is one operand)."""
@@ -83,6 +116,48 @@ class _Recorder:
             self._kept[number] = op, a, b, t
             self._table[first + 1 : first + self._width] = (*ids[1:], id(t), t.inexact)
             self._table[first] = ids[0]
+
+    def caller(self, record: Any) -> Any:
+        """The function that records calls of a trace as `record` does, which has to be asked where it gives None; None
+        where there can be none."""
+        import nbgraph_kernels as kernels
+        from nbgraph_kernels.jitted import MOST
+
+        step: Step | None = getattr(record, "step", None)
+        if step is None or max(len(step.operands), len(step.reads), len(step.results)) > MOST:
+            return None
+        kept = [self, step, *(a := _arrays(step))]
+        of = [step.of, step.fragment, step.words, step.sites, step.fragment.cache, TOPPED]
+        words = [self._words.ctypes.data, len(step.types), *map(id, of), len(step.operands), len(step.results)]
+        words += [step.single, len(step.order), len(step.reads), *(x.ctypes.data for x in a[:5])]
+        words += [len(step.asked), a[5].ctypes.data]
+        code = kernels.kernel("jitted")
+        made = python_api.builtin_function(code.address, np.array(words, np.int64), code, kept)
+        return made if step.shown is None else _shown(made, step.shown)
+
+
+def _arrays(step: Step) -> list[Any]:
+    """The tables that the template of a trace points to."""
+    operands = [(how, id(what) if how == 2 else what) for how, what in step.operands]
+    results = [(id(slot), id(t), reach) for slot, t, reach in step.results]
+    tables = [list(map(id, step.types)), operands, results, step.order, list(map(_read, step.reads)), step.asked]
+    return [np.array(t, np.int64) for t in tables]
+
+
+def _read(read: Read) -> tuple[int, ...]:
+    is_tensor = read.how != SIZE and isinstance(read.was, Node)
+    was = read.was if read.how == SIZE else id(read.was.type) if is_tensor else id(read.was)
+    return read.how, is_tensor, id(read.of), id(read.key), was
+
+
+def _shown(made: Any, shown: Any) -> Any:
+    """A function that puts the results into their container."""
+
+    def call(*args: Any) -> Any:
+        out = made(*args)
+        return None if out is None else shown(*out)
+
+    return call
 
 
 def _offsets(cls: Any, slots: Sequence[str], names: Sequence[str]) -> list[int]:
