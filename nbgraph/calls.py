@@ -74,6 +74,8 @@ TAKEN: weakref.WeakKeyDictionary[FragmentCall, tuple[FragmentCall, tuple[int, ..
 
 #: In a fragment's cache: how many calls of it were run by an eval together with operations on top of them.
 TOPPED = "topped"
+#: After so many of these, calls of a short one are recorded as its operations.
+OFTEN = 16
 
 
 def call_that_ran(

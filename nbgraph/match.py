@@ -51,13 +51,17 @@ class Found(NamedTuple):
 class Matcher:
     """`find` matches targets, oldest first; `plan` is the sealer's, or `tiles` are where the region is several calls;
     `kind` is not 0 where it is told by its operands, too: whether one of them comes from a region of that kind has to
-    be as `after` says (see `nbgraph.roll`). `sized` are the positions of operations that have sizes."""
+    be as `after` says (see `nbgraph.roll`). `operations` and their `operands` are those of the region, `roots` the
+    positions of the targets, `sized` those of operations that have sizes."""
 
-    __slots__ = ("after", "find", "kind", "plan", "sized", "tiles")
+    __slots__ = ("after", "find", "kind", "operands", "operations", "plan", "roots", "sized", "tiles")
 
     def __init__(self, plan: Any, kind: int, tiles: Sequence[Any] = (), after: bool = True) -> None:
         self.plan, self.kind, self.tiles, self.after = plan, kind, tiles, after
         self.sized: Sequence[int] = ()
+        self.operations: Sequence[Any] = ()
+        self.operands: Sequence[tuple[int, ...]] = ()
+        self.roots: Sequence[int] = ()
         self.find: Callable[..., Found | None]
 
 
@@ -122,6 +126,7 @@ def matcher_for(
     """Makes a matcher for a region: `operands` by position, ~k for the k-th from outside; `roots`: the positions of its
     targets, ascending."""
     matcher = Matcher(plan, kind, tiles, not tiles or goes_on(outside, kind))
+    matcher.operations, matcher.operands, matcher.roots = [n.op for n in nodes], operands, roots
     matcher.find = _generate(matcher, nodes, operands, outside, roots)
     return matcher
 

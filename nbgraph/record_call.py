@@ -17,7 +17,7 @@ from itertools import count
 from operator import attrgetter
 from typing import Any
 
-from nbgraph.calls import TOPPED, FragmentCall
+from nbgraph.calls import OFTEN, TOPPED, FragmentCall
 from nbgraph.captures import Guards
 from nbgraph.derive import seal
 from nbgraph.errors import GENERATED
@@ -36,8 +36,8 @@ _seq = attrgetter("seq")
 _CALLS = frozenset({FragmentCall, LoopCall})
 #: So many arguments are looked at for a call before.
 _ASKED = 8
-#: A call of so few operations may be recorded as these, after so many that were run with operations on top of them.
-FEW, OFTEN = 16, 16
+#: A call of so few operations may be recorded as these.
+FEW = 16
 #: Stands for the line that gives the results, which is known last.
 _RETURN = "<return>"
 #: What a recorder gives where the function has to be traced again.
@@ -89,6 +89,7 @@ class _Writer:
         self._may_be_one_by_one = False
         #: The call, once it is written, if machine code may ask all that is asked before it.
         self._called: Any = None
+        self._region: Sequence[Node] = ()
 
     def constant(self, value: Any) -> str:
         """A name for a value."""
@@ -173,6 +174,7 @@ class _Writer:
         self._results(made, inputs)
         if not is_asked and self.guards.reads is not None:
             self._called = plan.fragment, words, sites, of, inputs, made, asked
+            self._region = region if self._may_be_one_by_one else ()
 
     def step(self, results: Sequence[Any], tree: TreeDef) -> Step | None:
         """What machine code may know of it; None where only Python can record it."""
@@ -196,7 +198,18 @@ class _Writer:
             single=tree.cls is None,
             shown=None if plain or tree.cls is None else self._container(tree, len(names)),
             asked=[self.arguments.index(x) for x in asked],
+            operations=self._operations(inputs),
+            places=[k for name in numbers for k, n in enumerate(self._region) if self.known.get(id(n)) == name],
         )
+
+    def _operations(self, inputs: Sequence[str]) -> list[tuple[Any, Any, TensorType, list[int]]]:
+        """The operations of the call, as in `Step`."""
+        number = {id(node): k for k, node in enumerate(self._region)}
+        operand = {name: ~p for p, name in enumerate(inputs)}
+        refs = [
+            [number[id(i)] if id(i) in number else operand[self.name_of(i)] for i in n.inputs] for n in self._region
+        ]
+        return [(n.op, n.sizes, n.type, r) for n, r in zip(self._region, refs, strict=True)]
 
     def _operand(self, name: str) -> tuple[int, Any]:
         """What an operand is, as in `Step`."""

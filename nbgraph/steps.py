@@ -31,6 +31,8 @@ class Step(NamedTuple):
     `operands`: 0 and the number of an argument, 1 and that of a thing read, 2 and a node. `results`: slot, type, and
     which operands reach it, as bits. `order`: which of these are handed out, by `shown` if they are not a tuple;
     `single`: it is one. `asked`: the arguments whose calls may be a row before; `of`: None where there are no rows.
+    `operations`: those of the call, where it may be recorded as these: operation, sizes, type, and operands, ~k for the
+    k-th of the call; `places`: which of them the results are.
     """
 
     types: Sequence[TensorType]
@@ -45,3 +47,5 @@ class Step(NamedTuple):
     single: bool
     shown: Callable[..., Any] | None
     asked: Sequence[int]
+    operations: Sequence[tuple[Any, Any, TensorType, Sequence[int]]]
+    places: Sequence[int]

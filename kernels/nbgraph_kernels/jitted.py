@@ -17,7 +17,10 @@ The template holds
     the results, three words each: ids of slot and type, and which operands reach it, as bits   16 address of the
     numbers of those handed out   17 address of the things read, four words each: 0 an attribute, 1 an item, 2 the
     size; whether it is a tensor; then ids of what it is read of, the name, and what it was (a tensor's type): five
-    18 number of arguments whose calls are looked at   19 address of their numbers
+    18 number of arguments whose calls are looked at   19 address of their numbers   20 number of operations, if the
+    call may be recorded as these, and else 0   21 address of them, for each: ids of the operation, its sizes and its
+    type, whether that is inexact, the number of its operands, and these: an operation's number, ~k for operand k of the
+    call   22 address of the number of the operation that each result is of   23 after how many runs (see 7)
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import numpy as np
 
 from .language import helper
 from .recorder import DATA, TYPE, kept, made
-from .words import POINTERS, c_function, stack
+from .words import POINTERS, address_of, c_function, stack
 
 #: Functions that the recorder's template holds besides, from here on.
 FURTHER = 36
@@ -55,7 +58,7 @@ _CALLS, _FIRST, _LISTS, _N, _NODES, _OF, _RAN, _ROOM, _ROW, _SEQ, _TIP = range(4
 _PICKS, _NUMBER_OF_PICK, _HELD = 60, 61, 62
 _NONE, _TRUE, _FALSE, _EMPTY, _ZERO, _COUNTER = range(1, 7)
 _ALLOCATE, _NEW_TUPLE, _FILL, _NEXT, _INCREASE, _DECREASE = range(7, 13)
-_ACTIVE, _CALL, _OP, _SLOT, _KIND = 15, 16, 19, 22, 23
+_ACTIVE, _CALL, _VALUE, _OP, _SLOT, _KIND = 15, 16, 17, 19, 22, 23
 _CLASS_OF_CALLS = 24
 _FRAGMENT, _INPUTS, _WORDS, _SAVED, _SITES, _KIND_OF_CALL, _IS_ACTIVE, _AFTER = range(25, 33)
 _WAITING, _ORIGIN, _NUMBER = range(33, 36)
@@ -89,9 +92,18 @@ def jitted(self: Any, arguments: Any, count: Any) -> int:
 
 @helper
 def _recorded(t: Any, u: Any, arguments: Any, reads: Any) -> Any:
-    """A row, if the call before is a loop of this trace; Python's to do, if it is a call that waits; else a call."""
+    """A row, if the call before is a loop of this trace; Python's to do, if it is a call that waits; else a call, or
+    operations, if it is often run together with others."""
+    runs = np.int64(0)
+    if u[20] != 0:
+        runs = c_function(t[_FIND], (u[6], u[7]))
+    if runs != 0 and c_function(t[_INT], (runs,)) > u[23]:
+        if _have_values(t, u, arguments, reads) == 1:
+            return _one_by_one(t, u, arguments, reads)
+        c_function(t[_INCREASE], (t[_NONE],))
+        return t[_NONE]
     loop = _before(t, u, arguments)
-    if loop == t[_NONE] or c_function(t[_FIND], (u[6], u[7])) != 0:
+    if loop == t[_NONE]:
         c_function(t[_INCREASE], (t[_NONE],))
         return t[_NONE]
     if loop != 0:
@@ -356,6 +368,64 @@ def _handed_out(t: Any, u: Any, results: Any) -> Any:
             c_function(t[_FILL], (out, k, item))
     c_function(t[_DECREASE], (results,))
     return out
+
+
+# -- operations -------------------------------------------------------------------------------------------------------
+
+
+@helper
+def _have_values(t: Any, u: Any, arguments: Any, reads: Any) -> Any:
+    """Whether all operands have values: 1 or 0."""
+    for p in range(u[8]):
+        if _words(_operand(u, arguments, reads, p) + t[_VALUE])[0] == t[_NONE]:
+            return 0
+    return 1
+
+
+@helper
+def _one_by_one(t: Any, u: Any, arguments: Any, reads: Any) -> Any:
+    """The results as open nodes."""
+    nodes, what, at = _words(_nodes()), _words(u[21]), 0
+    n, status = 0, 0
+    for k in range(u[20]):
+        if status == 0:
+            node = _operation(t, u, arguments, reads, nodes, address_of(what) + 8 * at)
+            at += 5 + what[at + 4]
+            if node == 0:
+                status = 1
+            else:
+                nodes[k] = node
+                n += 1
+    results = np.int64(0)
+    if status == 0:
+        results = c_function(t[_NEW_TUPLE], (u[9],))
+    if results != 0:
+        numbers = _words(u[22])
+        for j in range(u[9]):
+            c_function(t[_INCREASE], (nodes[numbers[j]],))
+            c_function(t[_FILL], (results, j, nodes[numbers[j]]))
+    for k in range(n):
+        c_function(t[_DECREASE], (nodes[k],))
+    if results == 0:
+        return np.int64(0)
+    return _handed_out(t, u, results)
+
+
+@helper
+def _operation(t: Any, u: Any, arguments: Any, reads: Any, nodes: Any, place: Any) -> Any:
+    """The node of one operation; 0 without memory."""
+    what = _words(place)
+    inputs, active = c_function(t[_NEW_TUPLE], (what[4],)), t[_FALSE]
+    if inputs == 0:
+        return np.int64(0)
+    for p in range(what[4]):
+        ref = what[5 + p]
+        x = nodes[ref] if ref >= 0 else _operand(u, arguments, reads, ~ref)
+        c_function(t[_INCREASE], (x,))
+        c_function(t[_FILL], (inputs, p, x))
+        if what[3] != 0 and _words(x + t[_ACTIVE])[0] == t[_TRUE]:
+            active = t[_TRUE]
+    return made(t, what[0], inputs, what[1], what[2], active, t[_NONE], t[_ZERO])
 
 
 # -- a call that waits ------------------------------------------------------------------------------------------------

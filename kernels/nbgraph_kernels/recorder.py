@@ -118,7 +118,7 @@ def _settled(t: Any, call: Any, node: Any, slot: Any, value: Any) -> Any:
 
 
 @helper
-def _call_of(t: Any, arguments: Any, count: Any) -> Any:
+def call_of(t: Any, arguments: Any, count: Any) -> Any:
     """The call that has run, of which nodes are values now; 0 where there is no memory."""
     number = c_function(t[10], (t[6],))
     if number == 0:
@@ -154,7 +154,7 @@ def recorder(self: Any, arguments: Any, count: Any) -> int:
         c_function(t[11], (arguments[1],))
         return made(t, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], t[1], t[5])
     if count > 5:
-        return _call_of(t, arguments, count)
+        return call_of(t, arguments, count)
     op, a, b = arguments[0], arguments[1], np.int64(0)
     of_b, active_b = np.int64(0), t[3]
     known = 0

@@ -195,6 +195,8 @@ _DECLARATIONS = {
     "builtin": _Declaration("builtin", ("",), builtin=True, plain=True),
     "recorder": _Declaration("recorder", ("",), builtin=True, plain=True),
     "jitted": _Declaration("jitted", ("",), builtin=True, plain=True),
+    "evals": _Declaration("evals", ("",), builtin=True, plain=True),
+    "waiting": _Declaration("waiting", ("",), builtin=True, plain=True),
     "replay": _Declaration("replay", ("",), plain=True),
 }
 

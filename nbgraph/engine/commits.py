@@ -51,7 +51,7 @@ class Routes(dict[Any, Any]):
 
 class Route:
     """How a region is run: its program, and where its values go. `position`: which output of the program a slot of the
-    region is."""
+    region is. `runs`: how often Python ran it (`evals`)."""
 
     __slots__ = (
         "active",
@@ -65,6 +65,7 @@ class Route:
         "once",
         "root",
         "runner",
+        "runs",
         "saved",
         "saved_at",
         "words",
@@ -86,6 +87,7 @@ class Route:
         #: Whether machine code may commit it, and what calls that.
         self.is_plain = self.active and not self.once and all(type(p) is int for _, _, p in self.commits)
         self.committing = _committing(len(self.commits))
+        self.runs = 0
 
     def run(self, found: Found) -> Array | None:
         """Runs the region and makes it part of the graph."""
@@ -153,12 +155,13 @@ def pick(outs: Sequence[Array], place: Any) -> Any:
 
 
 class CallRoute:
-    """How a call is run: its program, and where its values go. `position`: which output of the program a slot is."""
+    """How a call is run: its program, and where its values go. `position`: which output of the program a slot is.
+    `runs`: how often Python ran it (`evals`)."""
 
-    __slots__ = ("places", "runner", "saved", "saved_at")
+    __slots__ = ("places", "runner", "runs", "saved", "saved_at", "slots")
 
     def __init__(self, runner: Runner, call: FragmentCall, slots: tuple[int, ...], position: Mapping[int, int]) -> None:
-        self.runner = runner
+        self.runner, self.slots, self.runs = runner, slots, 0
         self.places = [position[s] for s in slots]
         self.saved = saved_slots(call.fragment) if call.active else ()
         self.saved_at = tuple(position[s] for s in self.saved)

@@ -27,6 +27,7 @@ from nbgraph.engine.binding import bind_arrays, refuse_superfluous, telling
 from nbgraph.engine.chains import run_chain
 from nbgraph.engine.commits import Routes, commit_rows, keep
 from nbgraph.engine.disk import folder_path
+from nbgraph.engine.evals import Evals
 from nbgraph.engine.failure import OperationFailed
 from nbgraph.engine.lent import add_rest, code_at_hand
 from nbgraph.engine.native import Native
@@ -103,6 +104,7 @@ class Engine:
         self._account = Account()
         #: How what was run before is run again.
         self.routes = Routes()
+        self.evals = Evals(self)
         self.native = Native(self)
 
     def __repr__(self) -> str:

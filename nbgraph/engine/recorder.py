@@ -13,11 +13,12 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from nbgraph.calls import TOPPED, FragmentCall
+from nbgraph.calls import OFTEN, TOPPED, FragmentCall
 from nbgraph.engine.native import uninterrupted
 from nbgraph.loops import LoopCall, holders
 from nbgraph.node import Node, numbers_of_nodes
@@ -83,6 +84,11 @@ def _use_calls(objects: Any, may_compile: bool = False) -> None:
         RECORDING.caller = _USED[0].caller
 
 
+def words() -> Any:
+    """What other machine code has to know of nodes and calls; None where there is none."""
+    return _USED[0].words if _USED else None
+
+
 class _Recorder:
     """The builtin function, and the table that it looks into."""
 
@@ -102,9 +108,9 @@ class _Recorder:
         words += [*python_api.addresses_of(jitted.CALLED), id(LoopCall)]
         words += [*_offsets(LoopCall, LoopCall.__slots__, jitted.OF_LOOPS), id(PickCall)]
         words += [*_offsets(PickCall, PickCall.__slots__, ("seq",)), id(holders())]
-        self._words = np.array(words, np.int64)
+        self.words = np.array(words, np.int64)
         code = kernels.kernel("recorder")
-        self.function = python_api.builtin_function(code.address, self._words, code, self)
+        self.function = python_api.builtin_function(code.address, self.words, code, self)
 
     def note(self, op: Op, a: TensorType, b: TensorType | None, t: TensorType) -> None:
         """What results from an operation on operands of these types (b: None where there is one operand)."""
@@ -128,9 +134,9 @@ class _Recorder:
             return None
         kept = [self, step, *(a := _arrays(step))]
         of = [step.of, step.fragment, step.words, step.sites, step.fragment.cache, TOPPED]
-        words = [self._words.ctypes.data, len(step.types), *map(id, of), len(step.operands), len(step.results)]
+        words = [self.words.ctypes.data, len(step.types), *map(id, of), len(step.operands), len(step.results)]
         words += [step.single, len(step.order), len(step.reads), *(x.ctypes.data for x in a[:5])]
-        words += [len(step.asked), a[5].ctypes.data]
+        words += [len(step.asked), a[5].ctypes.data, len(step.operations), a[6].ctypes.data, a[7].ctypes.data, OFTEN]
         code = kernels.kernel("jitted")
         made = python_api.builtin_function(code.address, np.array(words, np.int64), code, kept)
         return made if step.shown is None else _shown(made, step.shown)
@@ -140,8 +146,9 @@ def _arrays(step: Step) -> list[Any]:
     """The tables that the template of a trace points to."""
     operands = [(how, id(what) if how == 2 else what) for how, what in step.operands]
     results = [(id(slot), id(t), reach) for slot, t, reach in step.results]
+    operations = [(id(op), id(sizes), id(t), t.inexact, len(refs), *refs) for op, sizes, t, refs in step.operations]
     tables = [list(map(id, step.types)), operands, results, step.order, list(map(_read, step.reads)), step.asked]
-    return [np.array(t, np.int64) for t in tables]
+    return [np.array(t, np.int64) for t in (*tables, list(chain.from_iterable(operations)), step.places)]
 
 
 def _read(read: Read) -> tuple[int, ...]:
