@@ -16,18 +16,22 @@ from nbgraph.trace import RECORDING
 T = nbg.TracedTensor.from_tensor
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((4, 4)) + 6 * np.eye(4)
-step = nbg.jit(lambda a, x: (a @ x) / nbg.linalg.norm(a @ x))
+step: Any
 
 
 @pytest.fixture(autouse=True)
 def calls_stay_calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever was evaluated before, but in tests of the other case."""
+    """Whatever was evaluated before, but in tests of the other case. `step` is another function in each test."""
+    global step
+    step = nbg.jit(lambda a, x: (a @ x) / nbg.linalg.norm(a @ x))
     if "by_machine_code" not in request.fixturenames:
         monkeypatch.setattr(RECORDING, "make", None)
+        monkeypatch.setattr(RECORDING, "caller", lambda record: None)
 
 
-def power(a: Any, engine: nbg.Engine, steps: int, f: Any = step) -> tuple[Any, list[float], list[Any]]:
+def power(a: Any, engine: nbg.Engine, steps: int, f: Any = None) -> tuple[Any, list[float], list[Any]]:
     """The last vector, the changes seen, and all vectors."""
+    f = f or step
     x, seen, states = nbg.constant(np.ones(4)), [], []
     for _ in range(steps):
         new = f(a, x)
