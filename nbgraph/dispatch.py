@@ -45,7 +45,7 @@ _REDUCE = {
 }  # fmt: skip
 _ACCUMULATE = {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"}
 #: Our functions, by the ufuncs that were called on tensors.
-_CALLED: dict[Any, Any] = {getattr(np, name): after(name) for name in ("add", "subtract", "multiply", "divide")}
+CALLED: dict[Any, Any] = {getattr(np, name): after(name) for name in ("add", "subtract", "multiply", "divide")}
 #: Keywords of ufuncs that say nothing about values, and values that are their defaults.
 _IDLE = ("casting", "order", "subok")
 _DEFAULTS: dict[str, Any] = {"out": None, "where": True, "dtype": None, "initial": None}
@@ -53,8 +53,6 @@ _DEFAULTS: dict[str, Any] = {"out": None, "where": True, "dtype": None, "initial
 
 def call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """What `ufunc.method(*inputs, **kwargs)` means."""
-    if not kwargs and method == "__call__" and ufunc in _CALLED:  # as an array does that is the first operand
-        return _CALLED[ufunc](*inputs)
     name = ufunc.__name__
     given = {k: v for k, v in kwargs.items() if k not in _IDLE and not _is_default(k, v)}
     if "out" in given:
@@ -69,7 +67,7 @@ def call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str,
     if function is None or method not in ("__call__", "outer") or set(given) - {"dtype", "axis"}:
         raise _not_lazy(name if method == "__call__" else f"{name}.{method}", given)
     if method == "__call__":
-        _CALLED[ufunc] = function
+        CALLED[ufunc] = function
     if method == "outer":
         a, b = map(operand, inputs)
         inputs = (api.reshape(a, (*a.type.shape, *(1,) * b.type.ndim)), b)

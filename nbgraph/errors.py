@@ -250,7 +250,8 @@ _NAMED_FOR: tuple[tuple[type[Exception], type[NbgraphError]], ...] = (
     (BufferError, DtypeError),
     (ArithmeticError, ShapeError),
 )
-_BARE = tuple(kind for kind, _ in _NAMED_FOR)
+#: What `named` looks at.
+TOLD: tuple[type[Exception], ...] = (NbgraphError, *(kind for kind, _ in _NAMED_FOR))
 
 
 def _of_bare(error: Exception, function: Callable[..., object]) -> NbgraphError:
@@ -327,13 +328,18 @@ def _naming(function: Callable[P, R], renames: bool) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except NbgraphError as error:
-            if renames and isinstance(error, ShapeError | DtypeError | BoundsError) and not _is_no_arguments(error):
-                error.operation = function.__name__
+        except TOLD as error:
+            tell(error, function, renames)
             raise
-        except _BARE as error:
-            if _is_no_arguments(error):
-                raise
-            raise _of_bare(error, function) from error
 
     return call
+
+
+def tell(error: Exception, function: Callable[..., object], renames: bool = True) -> None:
+    """Names an error, one of `TOLD` that was caught right above a function, as `named` does: raises another one, or
+    changes it."""
+    if isinstance(error, NbgraphError):
+        if renames and isinstance(error, ShapeError | DtypeError | BoundsError) and not _is_no_arguments(error):
+            error.operation = function.__name__
+    elif not _is_no_arguments(error):
+        raise _of_bare(error, function) from error

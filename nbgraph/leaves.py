@@ -49,16 +49,24 @@ def array_constant(value: np.ndarray[Any, Any]) -> Node:
     """As `constant_of`, for an ndarray, or the leaf that was made of this very array before: see the module."""
     key: Any = id(value)
     source = value
-    if value.base is not None and value.nbytes >= _SMALL:  # such as `a.T`, which is another object at every step
-        source = value.base
+    known = _KNOWN.get(key)
+    if known is None and value.base is not None and value.nbytes >= _SMALL:
+        source = value.base  # such as `a.T`, which is another object at every step
         key = id(source), value.ctypes.data, value.shape, value.strides
+        known = _KNOWN.get(key)
     if TRACING and get_ident() in TRACING:
         return constant_of(value)
-    known = _KNOWN.get(key)
     if known is not None and known.source() is source:
         node = known()
-        if node is not None and known.holds(value, node.data):
-            return node
+        if node is not None:
+            bits = known.bits  # those of a few numbers are compared here: loops read them at every step
+            if (
+                bits is not None
+                and value.tobytes() == bits
+                and value.dtype is node.data.dtype
+                and value.shape == node.data.shape
+            ) or known.holds(value, node.data):
+                return node
     made = _copied(value)
     entry = _Known(made, _forget)
     entry.key, entry.bits = key, None

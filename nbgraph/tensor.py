@@ -241,7 +241,7 @@ class TracedTensor(Node):
         return bool(self.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self.item() if self.type.shape else value(self).item())
 
     def __int__(self) -> int:
         return int(self.item())
@@ -420,6 +420,10 @@ class TracedTensor(Node):
     # -- protocols ----------------------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if not kwargs and method == "__call__":  # as by an array that is the first operand
+            called = dispatch.CALLED.get(ufunc)
+            if called is not None:
+                return called(*inputs)
         return dispatch.call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

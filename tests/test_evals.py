@@ -144,7 +144,7 @@ def test_the_graph_is_that_of_python(body: Any, machine: Counted, python: Counte
     assert machine.engine.stats().operations == python.engine.stats().operations
     for m, o in zip(states, wanted, strict=True):
         assert (m.op is None) == (o.op is None) and m.slot == o.slot and m.active == o.active
-        assert (m.data is None) == (o.data is None) and m.inputs == () or m.op is not None
+        assert ((m.data is None) == (o.data is None) and m.inputs == ()) or m.op is not None
         assert type(m.call) is type(o.call)
         if type(m.call) is FragmentCall:
             assert all(_equal(getattr(m.call, name), getattr(o.call, name)) for name in CALL)
