@@ -28,7 +28,7 @@ from nbgraph.op import REGISTRY
 from nbgraph.operators import bitwise, changing, defers, forward, reflected
 from nbgraph.promote import COMMON_POWERS, along, record1, record2
 from nbgraph.settle import refresh
-from nbgraph.trace import concrete_size, placeholder, set_handle, value_of
+from nbgraph.trace import RECORDING, Known, concrete_size, placeholder, set_handle, value_of
 from nbgraph.trees import declare_leaf
 from nbgraph.types import Shape, Size, TensorType, code_of
 from nbgraph.updates import At
@@ -37,6 +37,13 @@ __all__ = ["TracedTensor"]
 
 Array = np.ndarray[Any, Any]
 
+
+def _product(x: Any, y: Any) -> Any:
+    plan = MATMULS.get((x.type, y.type))
+    return record2(plan[2], x, y) if plan is not None and plan[3] else api.matmul(x, y)
+
+
+_MATMUL, _TRANSPOSE = Known(_product), Known(lambda x: along("transpose", x, None))
 _NEGATIVE, _ABS, _INVERT = (REGISTRY[name]() for name in ("negative", "abs", "invert"))
 
 
@@ -157,7 +164,9 @@ class TracedTensor(Node):
     @property
     def T(self) -> TracedTensor:
         """All axes reversed."""
-        return along("transpose", self, None)
+        make = RECORDING.make
+        found = None if make is None else make(_TRANSPOSE, self)
+        return _TRANSPOSE(self) if found is None else found  # type: ignore[no-any-return]
 
     @property
     def mT(self) -> TracedTensor:
@@ -351,9 +360,9 @@ class TracedTensor(Node):
 
     def __matmul__(self, other: Any) -> TracedTensor:
         if type(other) is TracedTensor:
-            plan = MATMULS.get((self.type, other.type))
-            if plan is not None and plan[3]:
-                return record2(plan[2], self, other)
+            make = RECORDING.make
+            found = None if make is None else make(_MATMUL, self, other)
+            return _MATMUL(self, other) if found is None else found  # type: ignore[no-any-return]
         return NotImplemented if defers(other) else api.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> TracedTensor:

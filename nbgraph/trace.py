@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any
 
 from nbgraph.calls import AliasCall, Formal, FragmentCall, Placeholder, SumCall
@@ -148,6 +148,28 @@ def record2(op: Op, a: Node, b: Node) -> Node:
     node.data, node.call, node.slot = None, None, 0
     node.seq = _next_seq()
     return node
+
+
+class Known:
+    """A function of one or two operands that mostly records one operation, which their types say all about: who calls
+    it asks machine code for it before, `RECORDING.make(known, *operands)`, which is told here what it did not know."""
+
+    __slots__ = ("general",)
+
+    def __init__(self, general: Callable[..., Any]) -> None:
+        self.general = general
+
+    def __call__(self, *xs: Any) -> Any:
+        made = self.general(*xs)
+        if RECORDING.make is not None:
+            self._tell(made, xs)
+        return made
+
+    def _tell(self, made: Any, xs: tuple[Any, ...]) -> None:
+        if type(made) is not _handle or made.op is None or made.sizes or made.op.fallible:
+            return
+        if len(made.inputs) == len(xs) and all(map(is_, made.inputs, xs)) and all(x.type.lasting for x in xs):
+            RECORDING.tell(self, xs[0].type, xs[1].type if len(xs) > 1 else None, made.type, made.op)
 
 
 def record(op: Op, inputs: Sequence[Node], sizes: Shape = ()) -> Any:

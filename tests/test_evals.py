@@ -1,4 +1,4 @@
-"""Evals by machine code leave what Python's leave: values, calls, live nodes, and nothing where anything is otherwise."""
+"""Evals by machine code leave what Python's leave: values, calls, live nodes; nothing where anything is otherwise."""
 
 from __future__ import annotations
 

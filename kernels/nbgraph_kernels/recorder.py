@@ -16,8 +16,9 @@ The template holds
     0 id of the nodes' class   1 to 5 ids of None, True, False, () and 0   6 id of the counter   7 on: addresses of the
     functions `CALLED`   13 address of a table   14 its number of entries, a power of two, less 1   15 on: offsets in a
     node of the slots `SLOTS`   24 id of the calls' class   25 on: offsets in a call of the slots `OF_CALLS`
-The table holds five words an entry: ids of an operation and of its operands' types (0 where there is none), id of the
-result's type, whether that is inexact. An entry has its place by `place`.
+The table holds six words an entry: ids of an operation, or of what else is asked for, and of its operands' types (0
+where there is none), id of the result's type, whether that is inexact, id of the operation. An entry has its place by
+`place`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from .words import POINTERS, c_function
 CALLED = ("PyType_GenericAlloc", "PyTuple_New", "PyTuple_SetItem", "PyIter_Next", "Py_IncRef", "Py_DecRef")
 SLOTS = ("active", "call", "data", "inputs", "op", "seq", "sizes", "slot", "type")
 OF_CALLS = ("fragment", "inputs", "words", "saved", "sites", "kind", "active", "after", "nodes", "origin", "seq")
-ENTRY = 5
+ENTRY = 6
 DATA = array_data_offset()
 TYPE = DATA - 8
 _words = POINTERS["i8"]
@@ -168,7 +169,7 @@ def recorder(self: Any, arguments: Any, count: Any) -> int:
             known = 0
     if known == 1:
         of_a, active = _words(a + t[23])[0], _words(a + t[15])[0]
-        entry = _words(t[13] + 40 * _place(op, of_a, of_b, t[14]))
+        entry = _words(t[13] + 8 * ENTRY * _place(op, of_a, of_b, t[14]))
         if entry[0] == op and entry[1] == of_a and entry[2] == of_b:
             if active != t[2]:
                 active = active_b
@@ -182,6 +183,6 @@ def recorder(self: Any, arguments: Any, count: Any) -> int:
             if count == 3:
                 c_function(t[11], (b,))
                 c_function(t[9], (inputs, np.int64(1), b))
-            return made(t, op, inputs, t[4], entry[3], active, t[1], t[5])
+            return made(t, entry[5], inputs, t[4], entry[3], active, t[1], t[5])
     c_function(t[11], (t[1],))
     return t[1]

@@ -15,7 +15,7 @@ from nbgraph.api import elementwise, shapes
 from nbgraph.errors import ShapeError
 from nbgraph.node import Node
 from nbgraph.promote import ALONG, along, apply, as_code, no_out, operand, to_inexact
-from nbgraph.trace import record1
+from nbgraph.trace import RECORDING, Known, record1
 from nbgraph.types import code_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,14 @@ def _reduce(name: str, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> 
     if keepdims is not False and _truth(keepdims):
         made = _keep(made, x.type.ndim, axis)
     return made if code is None else as_code(made, code)
+
+
+def _whole(name: str) -> Known:
+    """A reduction over everything."""
+    return Known(lambda a: _reduce(name, a, None, False))
+
+
+_WHOLE_SUM, _WHOLE_PROD, _WHOLE_MEAN, _WHOLE_MAX, _WHOLE_MIN = map(_whole, ("sum", "prod", "mean", "max", "min"))
 
 
 def _axis_of_number(x: TracedTensor, axis: Any) -> Any:
@@ -82,6 +90,10 @@ def sum(
     >>> sum([[1, 2], [3, 4]], axis=0).tolist()
     [4, 6]
     """
+    if axis is None and dtype is None and out is None and keepdims is False and initial is None and where is True:
+        make = RECORDING.make
+        found = None if make is None else make(_WHOLE_SUM, a)
+        return _WHOLE_SUM(a) if found is None else found  # type: ignore[no-any-return]
     no_out("sum", out)
     made = _reduce("sum", a if where is True else _chosen(a, where, 0), axis, keepdims, dtype)
     return made if initial is None else elementwise.add(made, initial)
@@ -102,6 +114,10 @@ def prod(
     >>> prod([2.0, 3.0]).item()
     6.0
     """
+    if axis is None and dtype is None and out is None and keepdims is False and initial is None and where is True:
+        make = RECORDING.make
+        found = None if make is None else make(_WHOLE_PROD, a)
+        return _WHOLE_PROD(a) if found is None else found  # type: ignore[no-any-return]
     no_out("prod", out)
     made = _reduce("prod", a if where is True else _chosen(a, where, 1), axis, keepdims, dtype)
     return made if initial is None else elementwise.multiply(made, initial)
@@ -115,6 +131,10 @@ def mean(
     >>> mean([1, 2]).item()
     1.5
     """
+    if axis is None and dtype is None and out is None and keepdims is False and where is True:
+        make = RECORDING.make
+        found = None if make is None else make(_WHOLE_MEAN, a)
+        return _WHOLE_MEAN(a) if found is None else found  # type: ignore[no-any-return]
     no_out("mean", out)
     if where is True:
         return _reduce("mean", a, axis, keepdims, dtype)
@@ -132,6 +152,10 @@ def max(
     >>> max([[1, 2], [4, 3]], axis=1).tolist()
     [2, 4]
     """
+    if axis is None and out is None and keepdims is False and initial is None and where is True:
+        make = RECORDING.make
+        found = None if make is None else make(_WHOLE_MAX, a)
+        return _WHOLE_MAX(a) if found is None else found  # type: ignore[no-any-return]
     no_out("max", out)
     if initial is None and where is True:
         return _reduce("max", a, axis, keepdims)
@@ -147,6 +171,10 @@ def min(
     >>> min([[1, 2], [4, 3]], axis=1, keepdims=True).tolist()
     [[1], [3]]
     """
+    if axis is None and out is None and keepdims is False and initial is None and where is True:
+        make = RECORDING.make
+        found = None if make is None else make(_WHOLE_MIN, a)
+        return _WHOLE_MIN(a) if found is None else found  # type: ignore[no-any-return]
     no_out("min", out)
     if initial is None and where is True:
         return _reduce("min", a, axis, keepdims)

@@ -112,15 +112,16 @@ class _Recorder:
         code = kernels.kernel("recorder")
         self.function = python_api.builtin_function(code.address, self.words, code, self)
 
-    def note(self, op: Op, a: TensorType, b: TensorType | None, t: TensorType) -> None:
-        """What results from an operation on operands of these types (b: None where there is one operand)."""
-        ids = id(op), id(a), 0 if b is None else id(b)
+    def note(self, what: Any, a: TensorType, b: TensorType | None, t: TensorType, op: Op | None = None) -> None:
+        """What results from an operation on operands of these types (b: None where there is one operand); or from
+        something else that is asked for, which is `op` then."""
+        ids = id(what), id(a), 0 if b is None else id(b)
         number = self._place(*ids, ENTRIES - 1)
         first = self._width * number
         with _LOCK:
             self._table[first] = 0  # it is no entry until all of it is there
-            self._kept[number] = op, a, b, t
-            self._table[first + 1 : first + self._width] = (*ids[1:], id(t), t.inexact)
+            self._kept[number] = what, a, b, t, op
+            self._table[first + 1 : first + self._width] = (*ids[1:], id(t), t.inexact, id(op or what))
             self._table[first] = ids[0]
 
     def caller(self, record: Any) -> Any:
