@@ -28,7 +28,7 @@ from nbgraph.plans import Piece, cut_at
 from nbgraph.repeats import SHORTEST, LoopRun, Run, call_environment, run_from, slot_node
 from nbgraph.seal import commit, draft
 from nbgraph.settle import settle
-from nbgraph.stretch import Pauses
+from nbgraph.stretch import Pauses, admitted_by
 from nbgraph.turns import fuse, may_be_part, to_round
 from nbgraph.types import Size
 
@@ -280,7 +280,18 @@ class Path:
                 taken.append(heappop(waiting))
             return True
 
-        run = run_from(call, used, admits)
+        def admitted(calls: Sequence[FragmentCall]) -> int:
+            """At once, where nothing else is known of them or waits, as in a loop alone."""
+            nonlocal beside
+            plain = calls and not waiting and not inner and calls[-1].seq >= oldest and beside in (None, _NOTHING)
+            ids = set(map(id, calls)) if plain else ()
+            if not plain or not found.keys().isdisjoint(ids) or not here.keys().isdisjoint(ids):
+                return one_by_one(calls)
+            beside = _NOTHING
+            return len(calls)
+
+        one_by_one = admitted_by(admits)
+        run = run_from(call, used, admitted)
         inside = set(map(id, run.calls)) if run else ()
         for entry in taken:
             if entry[1] not in inside:

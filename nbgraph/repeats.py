@@ -21,11 +21,11 @@ from nbgraph.loops import TOTAL, LoopCall, dissolve
 from nbgraph.node import Node
 from nbgraph.plans import Plan
 from nbgraph.resolve import saved_slots
-from nbgraph.stretch import EACH, Columns, pattern_of, stretch_from
+from nbgraph.stretch import EACH, Columns, admitted_by, pattern_of, stretch_from
 from nbgraph.trace import new_node
 from nbgraph.types import Shape, Size, TensorType, type_of_array
 
-_call, _slot, _seq, _active = (attrgetter(name) for name in ("call", "slot", "seq", "active"))
+_call, _slot, _seq, _active, _origin = (attrgetter(name) for name in ("call", "slot", "seq", "active", "origin"))
 #: Shorter runs are pulled back call by call.
 SHORTEST = 8
 
@@ -203,9 +203,9 @@ class LoopRun(NamedTuple):
         return self._replace(steps=self.steps - k)
 
 
-def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) -> Run | None:
-    """The run that ends with a call; None if it would be too short to pay. `admits` is asked of one older call after
-    another; the run's `beside` is empty yet."""
+def run_from(call: Any, used: set[int], admitted: Callable[[Sequence[FragmentCall]], int]) -> Run | None:
+    """The run that ends with a call; None if it would be too short to pay. `admitted` says how many of the first of
+    older calls may be in it; the run's `beside` is empty yet."""
     if type(call) is not FragmentCall:
         return None
     slots = saved_slots(call.fragment)
@@ -218,7 +218,7 @@ def run_from(call: Any, used: set[int], admits: Callable[[FragmentCall], bool]) 
         pattern,
         _call,
         _makers,
-        (lambda c: _is_whole(c, slots) and admits(c)) if slots else lambda c: c.origin is None and admits(c),
+        lambda calls: admitted(calls[: _whole(calls, slots)]),
         lambda calls, columns: _apart(calls, columns, pattern),
     )
     if not _begins_together(calls[-1], pattern):
@@ -245,6 +245,13 @@ def _is_whole(call: FragmentCall, slots: tuple[int, ...]) -> bool:
     if call.origin is not None:
         return False
     return not slots or (call.nodes is not None if call.saved is None else call.saved[0] == slots)
+
+
+def _whole(calls: Sequence[FragmentCall], slots: tuple[int, ...]) -> int:
+    """How many of the first of some calls are whole."""
+    if not slots and not any(map(_origin, calls)):
+        return len(calls)
+    return admitted_by(lambda call: _is_whole(call, slots))(calls)
 
 
 def _before(call: FragmentCall) -> FragmentCall | None:

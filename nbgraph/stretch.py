@@ -57,15 +57,15 @@ def stretch_from(
     pattern: Sequence[int],
     made_by: Callable[[Node], Any],
     makers: Makers,
-    admits: Callable[[Any], bool],
+    admitted: Callable[[Sequence[FragmentCall]], int],
     apart: Callable[[Sequence[FragmentCall], Columns], int],
 ) -> list[FragmentCall]:
-    """The calls that go on as a pattern says, newest first; each but the newest was admitted, in this order. (Others
-    may have been admitted too.) `apart` says of calls and their columns how many need nothing of their own that
-    depends on older ones."""
+    """The calls that go on as a pattern says, newest first. `admitted` says how many of the first of some calls may;
+    it is asked of all but the newest, in this order. (Others may have been admitted too.) `apart` says of calls and
+    their columns how many need nothing of their own that depends on older ones."""
     calls, limit = [newest], _FIRST
     while True:
-        _link(calls, limit, pattern.index(max(pattern)), made_by, admits)
+        _link(calls, limit, pattern.index(max(pattern)), made_by, admitted)
         columns = columns_of(calls)
         n = fitting(calls, columns, pattern, makers)
         n = apart(calls[:n], columns)
@@ -79,21 +79,25 @@ def _link(
     limit: int,
     operand: int,
     made_by: Callable[[Node], Any],
-    admits: Callable[[Any], bool],
+    admitted: Callable[[Sequence[FragmentCall]], int],
 ) -> None:
     """Appends calls of the same fragment at the same sizes, each of which makes that operand of the one before it
     here."""
     fragment, words, older = calls[0].fragment, calls[0].words, calls[-1]
-    sizes = words_of_sizes(fragment)
+    sizes, more = words_of_sizes(fragment), []
     for _ in range(limit - len(calls)):
         older = made_by(older.inputs[operand])
         if type(older) is not FragmentCall or older.fragment is not fragment:
-            return
-        if older.words != words and any(older.words[k] != words[k] for k in sizes):
-            return
-        if not admits(older):
-            return
-        calls.append(older)
+            break
+        if older.words is not words and older.words != words and any(older.words[k] != words[k] for k in sizes):
+            break
+        more.append(older)
+    calls += more[: admitted(more)]
+
+
+def admitted_by(admits: Callable[[Any], bool]) -> Callable[[Sequence[FragmentCall]], int]:
+    """How many of the first of some calls are admitted, by what says it of one."""
+    return lambda calls: next((k for k, call in enumerate(calls) if not admits(call)), len(calls))
 
 
 def differing(words: Sequence[Shape]) -> list[int]:

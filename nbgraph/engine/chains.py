@@ -29,7 +29,7 @@ from nbgraph.loops import TOTAL, LoopCall
 from nbgraph.node import Node
 from nbgraph.resolve import saved_slots
 from nbgraph.ssa import Bound, program_for
-from nbgraph.stretch import EACH, SAME, Columns, Makers, columns_of, fitting, pattern_of, stretch_from
+from nbgraph.stretch import EACH, SAME, Columns, Makers, admitted_by, columns_of, fitting, pattern_of, stretch_from
 
 Array = np.ndarray[Any, Any]
 _seq = attrgetter("seq")
@@ -166,9 +166,8 @@ def chain_from(
         n, free[:] = _apart(calls, columns, pattern, makers, is_free)
         return n
 
-    calls = stretch_from(
-        call, pattern, maker, makers, lambda c: c.origin is None and c.active == call.active and waits(c), apart
-    )
+    admitted = admitted_by(lambda c: c.origin is None and c.active == call.active and waits(c))
+    calls = stretch_from(call, pattern, maker, makers, admitted, apart)
     return Chain.of_calls(calls[::-1], pattern, free) if len(calls) >= repeats.SHORTEST else None
 
 
