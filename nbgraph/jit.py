@@ -44,8 +44,8 @@ __all__ = ["jit"]
 #: How many traces of one signature are kept: for each state of what the function reads.
 _KEPT = 8
 _SIGNATURES = 4096
-#: Of so many calls it is said that Python recorded them.
-_OFTEN = 4096
+#: Whenever Python has recorded so many more calls of a function it says so.
+_OFTEN = 64
 
 
 def jit(

@@ -60,12 +60,9 @@ def array_constant(value: np.ndarray[Any, Any]) -> Node:
         node = known()
         if node is not None:
             bits = known.bits  # those of a few numbers are compared here: loops read them at every step
-            if (
-                bits is not None
-                and value.tobytes() == bits
-                and value.dtype is node.data.dtype
-                and value.shape == node.data.shape
-            ) or known.holds(value, node.data):
+            if bits is not None and value.tobytes() == bits and (value.dtype, value.shape) == known.form:
+                return node
+            if known.holds(value, node.data):
                 return node
     made = _copied(value)
     entry = _Known(made, _forget)
@@ -80,10 +77,11 @@ def array_constant(value: np.ndarray[Any, Any]) -> Node:
 
 class _Known(weakref.ref[Node]):
     """A leaf made of an array, as long as it is in use; `source` is the array, or the one that it is a view of; `bits`
-    are those of the leaf where they are few and have been asked for."""
+    are those of the leaf where they are few and have been asked for, `form` its dtype and shape then."""
 
-    __slots__ = ("bits", "key", "source")
+    __slots__ = ("bits", "form", "key", "source")
     bits: bytes | None
+    form: Any
     key: Any
     source: Any
 
@@ -92,7 +90,7 @@ class _Known(weakref.ref[Node]):
         if value.nbytes > _FEW:
             return _are_same(value, data)
         if self.bits is None:
-            self.bits = data.tobytes()
+            self.bits, self.form = data.tobytes(), (data.dtype, data.shape)
         return value.tobytes() == self.bits and value.shape == data.shape and value.dtype == data.dtype
 
 

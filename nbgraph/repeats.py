@@ -25,7 +25,8 @@ from nbgraph.stretch import EACH, Columns, admitted_by, pattern_of, stretch_from
 from nbgraph.trace import new_node
 from nbgraph.types import Shape, Size, TensorType, type_of_array
 
-_call, _slot, _seq, _active, _origin = (attrgetter(name) for name in ("call", "slot", "seq", "active", "origin"))
+_call, _slot, _seq, _active = (attrgetter(name) for name in ("call", "slot", "seq", "active"))
+_origin, _saved = attrgetter("origin"), attrgetter("saved")
 #: Shorter runs are pulled back call by call.
 SHORTEST = 8
 
@@ -249,7 +250,8 @@ def _is_whole(call: FragmentCall, slots: tuple[int, ...]) -> bool:
 
 def _whole(calls: Sequence[FragmentCall], slots: tuple[int, ...]) -> int:
     """How many of the first of some calls are whole."""
-    if not slots and not any(map(_origin, calls)):
+    saved = list(map(_saved, calls)) if slots else []
+    if not any(map(_origin, calls)) and None not in saved and [kept for kept, _ in saved] == [slots] * len(saved):
         return len(calls)
     return admitted_by(lambda call: _is_whole(call, slots))(calls)
 

@@ -28,7 +28,7 @@ from nbgraph_kernels.locks import lock
 #: After so many runs of a route by Python it gets a function.
 OFTEN = 8
 #: So many such runs lose what compiling the kernel takes (60 ms; 3 us each). Sooner where that is kept.
-PAYS, PAYS_SOON = 20_000, 4_000
+PAYS, PAYS_SOON = 20_000, 500
 _LIMIT = 256
 
 
@@ -66,7 +66,7 @@ class Evals(dict[Any, Any]):
         if recorder.words() is None:
             return None
         if not objects.load_kernel(name, ""):
-            if self._runs < (PAYS_SOON if objects.folder else PAYS):
+            if self._runs < (PAYS_SOON if objects.is_eager else PAYS):
                 return None
             uninterrupted(lambda: objects.make_kernel(name, ""))
         import nbgraph_kernels as kernels

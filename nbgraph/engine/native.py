@@ -219,7 +219,7 @@ class Native:
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
-        self.objects = Objects(engine.cache_dir)
+        self.objects = Objects(engine.cache_dir, engine.jit == "always")
         self.codes: dict[Program, Code] = {}
         self.log: list[str] = []
         #: How often programs without code were run by another one's (`engine/lent.py`).

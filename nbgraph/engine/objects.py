@@ -28,8 +28,10 @@ _folder = cache(Folder)
 class Objects:
     """The object code in a folder; in none, where the cache is off."""
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, compiles_all: bool = False) -> None:
         self.folder = None if path is None else _folder(path, size_limit())
+        #: Whether what saves time at every step is compiled early: later processes have it, too, or all is compiled.
+        self.is_eager = compiles_all or path is not None
         #: Nests that are functions of their own, by text: compiled or loaded once for an engine.
         self.nests: dict[str, Any] = {}
         self.nest_bytes = 0

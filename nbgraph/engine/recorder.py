@@ -33,9 +33,9 @@ from nbgraph_kernels.locks import lock
 #: Entries of the table; a new one takes the place of another at times, which Python then records.
 ENTRIES = 4096
 #: So many nodes lose what compiling this takes (35 ms; .4 us each). Sooner where it is done for later processes, too.
-PAYS, PAYS_SOON = 100_000, 20_000
+PAYS, PAYS_SOON = 100_000, 10_000
 #: So many calls of a jitted function: the code for these takes 70 ms, and saves 2 us each.
-CALLS_PAY, CALLS_PAY_SOON = 20_000, 4_000
+CALLS_PAY, CALLS_PAY_SOON = 20_000, 1_000
 _LOCK = lock()
 _USED: list[Any] = []
 
@@ -44,16 +44,13 @@ def consider(engine: Any, recorded: int) -> None:
     """Records by machine code from now on if so many nodes have been recorded that it pays."""
     if not _USED and engine.jit != "never" and python_api.AVAILABLE:
         objects = engine.native.objects
-        if recorded > (PAYS_SOON if engine.jit == "always" or objects.folder else PAYS):
+        if recorded > (PAYS_SOON if objects.is_eager else PAYS):
             uninterrupted(lambda: use(objects, may_compile=True))
 
 
 def use(objects: Any, may_compile: bool = False) -> None:
     """Records by machine code from now on, if that is there, or may be compiled."""
-    if not python_api.AVAILABLE:
-        return
-    if _USED:
-        _use_calls(objects)
+    if _USED or not python_api.AVAILABLE:
         return
     if may_compile:
         objects.make_kernel("recorder", "")
@@ -66,21 +63,22 @@ def use(objects: Any, may_compile: bool = False) -> None:
             RECORDING.tell, RECORDING.make, RECORDING.result = made.note, made.function, made.function
             RECORDING.commit = made.function
             RECORDING.consider_calls = partial(_consider_calls, weakref.ref(objects))
-    _use_calls(objects)
 
 
 def _consider_calls(objects: Any, recorded: int) -> None:
-    """Records calls of jitted functions by machine code from now on if there were so many of one that it pays."""
+    """Records calls of jitted functions by machine code from now on if that is there, or there were so many of one that
+    compiling it pays."""
     there = objects()
-    if there is not None and recorded > (CALLS_PAY_SOON if there.folder else CALLS_PAY):
-        uninterrupted(lambda: _use_calls(there, may_compile=True))
+    if there is not None:
+        may_compile = recorded > (CALLS_PAY_SOON if there.is_eager else CALLS_PAY)
+        uninterrupted(lambda: use_calls(there, may_compile)) if may_compile else use_calls(there)
 
 
-def _use_calls(objects: Any, may_compile: bool = False) -> None:
-    """The same for calls of jitted functions."""
-    if RECORDING.caller is None and (may_compile or objects.load_kernel("jitted", "")):
-        if may_compile:
-            objects.make_kernel("jitted", "")
+def use_calls(objects: Any, may_compile: bool = False) -> None:
+    """The same as `use`, after it, for calls of jitted functions."""
+    if may_compile:
+        objects.make_kernel("jitted", "")
+    if RECORDING.caller is None and objects.load_kernel("jitted", ""):
         RECORDING.caller = _USED[0].caller
 
 

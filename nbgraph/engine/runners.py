@@ -113,7 +113,7 @@ class Compiled(Runner):
         """One more run that was no builtin function's; after many, what makes those is compiled."""
         native = self.engine.native
         native.runs += 1
-        if native.runs >= (PAYS_SOON if self.engine.jit == "always" or native.objects.folder else PAYS):
+        if native.runs >= (PAYS_SOON if native.objects.is_eager else PAYS):
             uninterrupted(lambda: _make(native.objects))
             self._become_quick()
 
