@@ -64,7 +64,8 @@ def machine_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
 
 def by_python(f: Any) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RECORDING, "caller", None)  # which only engines that compile set again
+        patch.setattr(RECORDING, "caller", None)
+        patch.setattr(RECORDING, "consider_calls", None)
         return f()
 
 
