@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,14 @@ from nbgraph.errors import user_place
 from nbgraph.fragment import Fragment, FragmentBuilder
 from nbgraph.node import LOCK, Node, number_within
 from nbgraph.op import REGISTRY
-from nbgraph.seal import anonymous, commit, draft
+from nbgraph.seal import anonymous, commit, draft, open_region
 from nbgraph.trace import new_node, record
 from nbgraph.types import Shape
 
 #: Joins of more than this many are calls, wherever they come from.
 MANY = 32
+#: So many operations below the first elements of many may be one fragment.
+FEW = 32
 #: A list that is one longer each time for fewer times than this is none that grows.
 RISES = 3
 
@@ -85,10 +87,19 @@ def seal_all(nodes: Sequence[Node]) -> None:
     if ALIVE:
         HOOKS.settle([node for node in nodes if node.op is not None], partly=True)
     with LOCK:
+        if len(nodes) > MANY and _begins_otherwise(nodes):
+            nodes = [nodes[:2], *nodes[2:]]  # type: ignore[list-item]
         for node in nodes:
-            if node.op is not None:
-                for d in draft([node]):
-                    commit(d, None)
+            targets = [node] if isinstance(node, Node) else node
+            for d in draft([t for t in targets if t.op is not None]):
+                commit(d, None)
+
+
+def _begins_otherwise(nodes: Sequence[Node]) -> bool:
+    """Whether the first two of many nodes are made in ways of their own: then they are one fragment, not two."""
+    sizes = [len(open_region(nodes[:n])) for n in range(4)]
+    added = [b - a for a, b in pairwise(sizes)]
+    return 0 not in added and len(set(added)) == len(added) and sizes[2] <= FEW
 
 
 def run(call: JoinCall, arrays: Sequence[Any]) -> Any:

@@ -124,7 +124,7 @@ def draft(targets: Sequence[Node], aside: Callable[[list[Node]], list[Node]] | N
         if found is not None:
             return [draft_of(found)]
     sum_up(targets)
-    region = _open_region(targets)
+    region = open_region(targets)
     if aside is not None and len(region) > SHORT:
         region = aside(region)
     region = totalled(region)
@@ -139,7 +139,7 @@ def draft(targets: Sequence[Node], aside: Callable[[list[Node]], list[Node]] | N
     return _draft_tiles(signature, tiling)
 
 
-def _open_region(targets: Iterable[Node]) -> list[Node]:
+def open_region(targets: Iterable[Node]) -> list[Node]:
     """The open nodes below `targets` in recording order, which is a topological one."""
     stack = list({id(t): t for t in targets if t.op is not None and not _is_sealed(t)}.values())
     seen = set(map(id, stack))

@@ -108,11 +108,19 @@ def arnoldi(xp: Any, a: Any, start: Any, steps: int, watch: Callable[[Any], Any]
 LOOPS = [lanczos, gram_schmidt, history, arnoldi]
 
 
-def fragments(loop: Any, steps: int, watch: bool) -> int:
+def fragments(loop: Any, steps: int, watch: bool, of: Any = SYMMETRIC) -> int:
     engine = nbg.Engine(jit="never", cache_dir=None)
-    a = T(SYMMETRIC)
-    loop(nbg, a, START, steps, (lambda b: b.eval(engine)) if watch else lambda b: None).grad(a).eval(engine)
+    a, start = T(of), RNG.standard_normal(len(of))
+    loop(nbg, a, start, steps, (lambda b: b.eval(engine)) if watch else lambda b: None).grad(a).eval(engine)
     return engine.stats().fragments
+
+
+@pytest.mark.parametrize("watch", [True, False])
+@pytest.mark.parametrize("loop", [lanczos, gram_schmidt, plain_lanczos, three_terms])
+def test_sixty_steps_are_few_fragments(loop: Any, watch: bool) -> None:
+    """Where the list is long the first two of its elements, which are made in ways of their own, are one fragment."""
+    large = RNG.standard_normal((64, 64))
+    assert fragments(loop, 60, watch, large + large.T) <= 12
 
 
 @pytest.mark.parametrize("watch", [True, False])
