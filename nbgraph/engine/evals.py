@@ -102,10 +102,10 @@ def _of_region(code: Any, route: Route, found: Found) -> Any:
     tables += [uses, np.array([(k, id(slot), p) for k, slot, p in route.commits], np.int64)]
     compared, types, roots, places, uses_at, commits = (t.ctypes.data for t in tables)
     quick = route.runner.quick
-    head = [words.ctypes.data, len(matcher.roots), n, len(found.outside), compared, types, live, uses_at, roots]
-    head += [entry_address("builtin"), id(quick.__self__), id(list), id(route.fragment), id(route.words)]
-    head += [id(route.kind), id(route.saved) if route.saved else 0, len(saved), places, len(route.commits), commits]
-    head += [route.root, id(int)]
+    head = [words.ctypes.data, len(matcher.roots), roots, n, compared, len(found.outside), types, live, uses_at]
+    head += [entry_address("builtin"), id(quick.__self__), id(list), id(int)]
+    head += [id(route.fragment), id(route.words), id(route.kind)]
+    head += [id(route.saved) if route.saved else 0, len(saved), places, len(route.commits), commits, route.root]
     types_kept = [x.type for x in found.outside]
     needed = code, words, matcher, route, quick, found.sizes, types_kept, tables
     return python_api.builtin_function(code.address, np.array(head, np.int64), *needed)

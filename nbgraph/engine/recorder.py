@@ -92,20 +92,19 @@ class _Recorder:
 
     def __init__(self) -> None:
         import nbgraph_kernels as kernels
-        from nbgraph_kernels import jitted
-        from nbgraph_kernels.recorder import CALLED, ENTRY, OF_CALLS, SLOTS, place
+        from nbgraph_kernels import graph_objects as g
+        from nbgraph_kernels.recorder import ENTRY, place
 
         self._place, self._width = place, ENTRY
         self._table = np.zeros(ENTRIES * ENTRY, np.int64)
         self._kept: dict[int, Any] = {}
         self._constants = [handle(), None, True, False, (), 0, numbers_of_nodes()]
-        words = [*map(id, self._constants), *python_api.addresses_of(CALLED)]
-        words += [self._table.ctypes.data, ENTRIES - 1, *_offsets(handle(), Node.__slots__, SLOTS)]
-        words += [id(FragmentCall), *_offsets(FragmentCall, FragmentCall.__slots__, OF_CALLS)]
-        assert len(words) == jitted.FURTHER
-        words += [*python_api.addresses_of(jitted.CALLED), id(LoopCall)]
-        words += [*_offsets(LoopCall, LoopCall.__slots__, jitted.OF_LOOPS), id(PickCall)]
-        words += [*_offsets(PickCall, PickCall.__slots__, ("seq",)), id(holders())]
+        words = list(map(id, (*self._constants, FragmentCall, LoopCall, PickCall, holders())))
+        words += [*python_api.addresses_of(g.FUNCTIONS), self._table.ctypes.data, ENTRIES - 1]
+        words += [*_offsets(handle(), Node.__slots__, g.OF_NODES)]
+        for cls, names in ((FragmentCall, g.OF_CALLS), (LoopCall, g.OF_LOOPS), (PickCall, g.OF_PICKS)):
+            words += _offsets(cls, cls.__slots__, names)
+        assert len(words) == g.COUNT
         self.words = np.array(words, np.int64)
         code = kernels.kernel("recorder")
         self.function = python_api.builtin_function(code.address, self.words, code, self)
@@ -126,28 +125,30 @@ class _Recorder:
         """The function that records calls of a trace as `record` does, which has to be asked where it gives None; None
         where there can be none."""
         import nbgraph_kernels as kernels
-        from nbgraph_kernels.jitted import MOST
+        from nbgraph_kernels.jitted_calls import MOST
 
         step: Step | None = getattr(record, "step", None)
         if step is None or max(len(step.operands), len(step.reads), len(step.results)) > MOST:
             return None
-        kept = [self, step, *(a := _arrays(step))]
+        tables = _tables(step)
+        types, operands, results, order, reads, asked, operations, places = (t.ctypes.data for t in tables)
         of = [step.of, step.fragment, step.words, step.sites, step.fragment.cache, TOPPED]
-        words = [self.words.ctypes.data, len(step.types), *map(id, of), len(step.operands), len(step.results)]
-        words += [step.single, len(step.order), len(step.reads), *(x.ctypes.data for x in a[:5])]
-        words += [len(step.asked), a[5].ctypes.data, len(step.operations), a[6].ctypes.data, a[7].ctypes.data, OFTEN]
+        words = [self.words.ctypes.data, len(step.types), types, *map(id, of), len(step.operands), operands]
+        words += [len(step.results), results, len(step.order), order, len(step.reads), reads, len(step.asked), asked]
+        words += [len(step.operations), operations, step.single, places, OFTEN]
         code = kernels.kernel("jitted")
-        made = python_api.builtin_function(code.address, np.array(words, np.int64), code, kept)
+        made = python_api.builtin_function(code.address, np.array(words, np.int64), code, self, step, tables)
         return made if step.shown is None else _shown(made, step.shown)
 
 
-def _arrays(step: Step) -> list[Any]:
-    """The tables that the template of a trace points to."""
+def _tables(step: Step) -> list[Any]:
+    """What the template of a trace points to (`nbgraph_kernels.jitted`)."""
     operands = [(how, id(what) if how == 2 else what) for how, what in step.operands]
     results = [(id(slot), id(t), reach) for slot, t, reach in step.results]
     operations = [(id(op), id(sizes), id(t), t.inexact, len(refs), *refs) for op, sizes, t, refs in step.operations]
-    tables = [list(map(id, step.types)), operands, results, step.order, list(map(_read, step.reads)), step.asked]
-    return [np.array(t, np.int64) for t in (*tables, list(chain.from_iterable(operations)), step.places)]
+    tables: list[Any] = [list(map(id, step.types)), operands, results, step.order, list(map(_read, step.reads))]
+    tables += [step.asked, list(chain.from_iterable(operations)), step.places]
+    return [np.array(t, np.int64) for t in tables]
 
 
 def _read(read: Read) -> tuple[int, ...]:
