@@ -232,7 +232,10 @@ class Traced:
         self.calls += 1
         caller = RECORDING.caller
         if caller is not None:
-            self.quick = caller(record) or _never
+            made: Any = record
+            if made.quick is None:
+                made.quick = caller(record) or _never
+            self.quick = made.quick
         elif self.calls % _OFTEN == 0 and RECORDING.consider_calls is not None:
             RECORDING.consider_calls(self.calls)
 

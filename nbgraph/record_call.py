@@ -54,7 +54,8 @@ def recorder(
     guards: Guards,
     inner: Inner,
 ) -> Recorder:
-    """See the module. `results` are leaves of `tree`: nodes, or things that are handed out as they are."""
+    """See the module. `results` are leaves of `tree`: nodes, or things that are handed out as they are. The function's
+    attribute `step` says to machine code what it does, `quick` is the same by machine code, once there is any."""
     writer = _Writer(formals, guards)
     writer.check(inner, "")
     if region:
@@ -299,8 +300,9 @@ class _Writer:
         lines += [f"  {line}" for line in [*self.lines, _RETURN]]
         lines = [line.replace(_RETURN, f"return {shown}") for line in lines]
         exec(compile("\n".join(lines), GENERATED, "exec"), self.names)
-        made: Recorder = self.names["record"]
-        return made
+        made: Any = self.names["record"]
+        made.step = made.quick = None  # see `recorder`, and who calls it
+        return made  # type: ignore[no-any-return]
 
 
 def _is_short(plan: Any, region: Sequence[Node], outside: Sequence[Node]) -> bool:

@@ -11,6 +11,7 @@ Holds: CPython 3.11 and later, with the global interpreter lock. A word is the i
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from .language import helper
 from .words import POINTERS, c_function
 
 words = POINTERS["i8"]
+#: A helper of a few instructions.
+inlined = partial(helper, inline=True)
 halves = POINTERS["i4"]
 
 #: Where an array has the address of its data; where any object has its class; what is right behind that: how many items
@@ -98,14 +101,14 @@ COUNT = 63
 # -- references -------------------------------------------------------------------------------------------------------
 
 
-@helper
+@inlined
 def increase(t: Any, x: Any) -> Any:
     """One more reference to an object, which is given."""
     c_function(t[INCREASE], (x,))
     return x
 
 
-@helper
+@inlined
 def decrease(t: Any, x: Any) -> Any:
     """One reference less."""
     c_function(t[DECREASE], (x,))
@@ -120,7 +123,7 @@ def drop(t: Any, x: Any) -> Any:
     return 0
 
 
-@helper
+@inlined
 def kept(t: Any, place: Any, value: Any) -> Any:
     """A slot of a new object, which takes a reference of its own."""
     c_function(t[INCREASE], (value,))
@@ -128,7 +131,7 @@ def kept(t: Any, place: Any, value: Any) -> Any:
     return 0
 
 
-@helper
+@inlined
 def swapped(t: Any, place: Any, value: Any) -> Any:
     """What was in a slot, in the place of which the value is now; the reference to it goes along."""
     old = words(place)[0]
@@ -140,7 +143,7 @@ def swapped(t: Any, place: Any, value: Any) -> Any:
 # -- containers -------------------------------------------------------------------------------------------------------
 
 
-@helper
+@inlined
 def item(a: Any, k: Any) -> Any:
     """An item of a tuple."""
     return words(a + ITEMS)[k]
@@ -182,7 +185,7 @@ def kept_values(t: Any, slots: Any, n: Any, places: Any, values: Any) -> Any:
 # -- nodes ------------------------------------------------------------------------------------------------------------
 
 
-@helper
+@inlined
 def is_sealed(t: Any, a: Any, kind: Any) -> Any:
     """Whether an object is a node of a type that is no longer open: 1 or 0."""
     if words(a + CLASS)[0] != t[NODES]:

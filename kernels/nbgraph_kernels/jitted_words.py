@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import graph_objects as g
-from .graph_objects import decrease, increase, item, words
+from .graph_objects import decrease, increase, inlined, item, words
 from .language import helper
 from .words import c_function
 
@@ -21,7 +21,7 @@ SINGLE, PLACES, OFTEN = range(21, 24)
 BY_ATTRIBUTE, BY_ITEM, BY_SIZE = range(3)
 
 
-@helper
+@inlined
 def operand(u: Any, arguments: Any, reads: Any, p: Any) -> Any:
     """An operand of the call."""
     what = words(u[OPERANDS + 1] + 16 * p)
@@ -32,7 +32,7 @@ def operand(u: Any, arguments: Any, reads: Any, p: Any) -> Any:
     return what[1]
 
 
-@helper
+@inlined
 def result(u: Any, j: Any) -> Any:
     """What is said of a result: ids of slot and type, and which operands reach it."""
     return words(u[RESULTS + 1] + 24 * j)

@@ -34,8 +34,8 @@ from nbgraph_kernels.locks import lock
 ENTRIES = 4096
 #: So many nodes lose what compiling this takes (35 ms; .4 us each). Sooner where it is done for later processes, too.
 PAYS, PAYS_SOON = 100_000, 10_000
-#: So many calls of a jitted function: the code for these takes 70 ms, and saves 2 us each.
-CALLS_PAY, CALLS_PAY_SOON = 20_000, 1_000
+#: So many calls of a jitted function: the code for these takes 110 ms, and saves 2 to 3 us each.
+CALLS_PAY, CALLS_PAY_SOON = 40_000, 1_000
 _LOCK = lock()
 _USED: list[Any] = []
 
@@ -127,7 +127,7 @@ class _Recorder:
         import nbgraph_kernels as kernels
         from nbgraph_kernels.jitted_calls import MOST
 
-        step: Step | None = getattr(record, "step", None)
+        step: Step | None = record.step
         if step is None or max(len(step.operands), len(step.reads), len(step.results)) > MOST:
             return None
         tables = _tables(step)

@@ -25,7 +25,7 @@ from nbgraph.engine.pairs import run_pair, waits_with
 from nbgraph.engine.runners import runner_for
 from nbgraph.engine.tiled import tiled_route
 from nbgraph.engine.topped import base_below, run_topped
-from nbgraph.match import Found, last_found, recognise, recognise_tiled
+from nbgraph.match import Found, last_found, operations_of, recognise, recognise_tiled
 from nbgraph.moving import moving_words
 from nbgraph.node import LOCK, Node
 from nbgraph.resolve import saved_slots
@@ -47,7 +47,13 @@ def run_again(target: Node, engine: Any) -> Array | None:
         if a is not None:
             engine.counters.evals += 1
         return a
-    a = None if ALIVE else _run_last(target, target.op, engine)
+    a, op = None, target.op
+    quick = engine.evals.get(op)
+    if quick is not None:
+        with LOCK:
+            a = quick(target)
+    if a is None and not ALIVE:
+        a = _run_last(target, op, engine)
     if a is None:
         a = _run_open((target,), engine)
     if a is not None:
@@ -58,20 +64,13 @@ def run_again(target: Node, engine: Any) -> Array | None:
 def _run_last(target: Node, op: Any, engine: Any) -> Array | None:
     """The same, if the like was the last of its operation (the hot path: nothing here that `_run_open` would not
     do)."""
-    a: Array | None
-    quick = engine.evals.get(op)
-    if quick is not None:
-        with LOCK:
-            a = quick(target)
-        if a is not None:
-            return a
     found = last_found(target)
     if found is None:
         return None
     if found.arrays is None:
         return _run_region(found, engine, _PENDING)
     route = engine.routes.get(found.key)
-    a = route.run(found) if route else None
+    a: Array | None = route.run(found) if route else None
     if a is not None:
         engine.evals.note(op, route, found)
     return a
@@ -82,7 +81,7 @@ def run_together(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
     the youngest first: what a call was derived from runs with it."""
     unknown = sorted({id(n): n for n in nodes if n.data is None}.values(), key=_seq)
     opened = [n for n in unknown if n.op is not None]
-    if len(opened) == len(unknown) > 1 and not ALIVE:
+    if len(opened) == len(unknown) > 1:
         quick = engine.evals.get(tuple(map(_op, opened)))
         if quick is not None:
             with LOCK:
@@ -127,10 +126,10 @@ def _run_region(found: Found, engine: Any, pending: int) -> Array | None:
     route = engine.routes.get(found.key)
     if route is None:
         route = engine.routes.keep(found.key, (tiled_route if tiles else _region_route)(engine, found))
-    if len(found.key[0].roots) == 1:
-        return route.run(found) if route else None
-    operations = tuple([found.nodes[k].op for k in found.key[0].roots])
-    a = route.run(found) if route else None
+    if not route:
+        return None
+    operations = operations_of([found.nodes[k] for k in found.key[0].roots])  # nodes have none once they are sealed
+    a = route.run(found)
     if a is not None:
         engine.evals.note(operations, route, found)
     return a

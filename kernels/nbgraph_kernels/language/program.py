@@ -40,22 +40,25 @@ def intrinsic(emit: Callable[..., Any], meaning: Callable[..., Any] | None = Non
 class Helper:
     """A function that other functions may call by position, Python's among them."""
 
-    __slots__ = ("apart", "flags", "function", "noalias")
+    __slots__ = ("apart", "flags", "function", "inline", "noalias")
 
-    def __init__(self, function: Any, flags: tuple[str, ...], noalias: bool, apart: bool) -> None:
-        self.function, self.flags, self.noalias, self.apart = function, flags, noalias, apart
+    def __init__(self, function: Any, flags: tuple[str, ...], noalias: bool, apart: bool, inline: bool) -> None:
+        self.function, self.flags, self.noalias, self.apart, self.inline = function, flags, noalias, apart, inline
 
     def __call__(self, *values: Any) -> Any:
         return self.function(*values)
 
 
-def helper(function: Callable[..., Any], fastmath: Any = (), noalias: bool = False, apart: bool = False) -> Any:
+def helper(
+    function: Callable[..., Any], fastmath: Any = (), noalias: bool = False, apart: bool = False, inline: bool = False
+) -> Any:
     """Decorator: a function that compiled functions may call; `fastmath`, LLVM's flags by name, holds inside it.
 
     `noalias` promises that no two of its pointers lead to the same memory, so that it vectorises without checks.
-    `apart`: it stays a function, which compiles once wherever it is called.
+    `apart`: it stays a function, which compiles once wherever it is called. `inline`: it never does, even where nothing
+    else is optimised.
     """
-    return Helper(function, tuple(sorted(fastmath)), noalias, apart)
+    return Helper(function, tuple(sorted(fastmath)), noalias, apart, inline)
 
 
 class Compiled:
@@ -111,6 +114,6 @@ class Program:
             code = code_of(helper.function)
             found = self._helpers[key] = walked(self, code, arguments, helper.flags, helper.noalias)
             found.function.linkage = "internal"
-            if helper.apart:
-                found.function.attributes.add("noinline")
+            if helper.apart or helper.inline:
+                found.function.attributes.add("noinline" if helper.apart else "alwaysinline")
         return found
