@@ -60,13 +60,16 @@ class Evals(dict[Any, Any]):
             self[key] = function
 
     def _code(self, name: str) -> Any:
-        """A kernel, if that is there or pays, and the recorder is there."""
+        """A kernel, if that and the recorder are there, or pay."""
         self._runs += OFTEN
         objects = self._engine.native.objects
+        pays = self._runs >= (PAYS_SOON if objects.is_eager else PAYS)
+        if recorder.words() is None and pays:
+            uninterrupted(lambda: recorder.use(objects, may_compile=True))
         if recorder.words() is None:
             return None
         if not objects.load_kernel(name, ""):
-            if self._runs < (PAYS_SOON if objects.is_eager else PAYS):
+            if not pays:
                 return None
             uninterrupted(lambda: objects.make_kernel(name, ""))
         import nbgraph_kernels as kernels
