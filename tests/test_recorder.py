@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import nbgraph as nbg
+from nbgraph.api import reductions
 from nbgraph.calls import FragmentCall
 from nbgraph.engine import recorder
 from nbgraph.node import Node
@@ -105,6 +106,32 @@ def test_results_of_calls() -> None:
     assert type(y.call) is FragmentCall and y.call is positive.call and y.active and not positive.active
     np.testing.assert_array_equal(y.eval(), [2, 2, 2])
     assert bool(positive)
+
+
+KNOWN: dict[str, Any] = {
+    "sum": nbg.sum,
+    "prod": nbg.prod,
+    "mean": nbg.mean,
+    "max": nbg.max,
+    "min": nbg.min,
+    "transpose": lambda x: x.T,
+    "product": lambda x: x @ x.T,
+    "product with a vector": lambda x: x @ nbg.constant(np.ones(x.shape[1], x.dtype)),
+}
+
+
+@pytest.mark.parametrize("code", ["f8", "f4", "i4", "b1"])
+@pytest.mark.parametrize("name", KNOWN)
+def test_functions_that_types_say_all_about(name: str, code: str) -> None:
+    f, x = KNOWN[name], T(np.ones((2, 3), code))
+    wanted = by_python(f, x)
+    f(x)  # told now, if it is one operation of the operands
+    met = f(x)
+    assert met.type is wanted.type and met.op is wanted.op and met.active == wanted.active and met.sizes == wanted.sizes
+    np.testing.assert_array_equal(met.eval(ENGINE), wanted.eval(ENGINE))
+    for wrong in (2.0, None, [x]):
+        assert RECORDING.make(reductions._WHOLE_SUM, wrong) is None
+    assert RECORDING.make(reductions._WHOLE_SUM, x) is None or name == "sum"  # in a table of this test's own
 
 
 @pytest.mark.parametrize("other", [2.0, np.ones(3), None, object(), [1.0], "x"])

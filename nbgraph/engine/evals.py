@@ -29,15 +29,18 @@ from nbgraph_kernels.locks import lock
 OFTEN = 8
 #: So many such runs lose what compiling the kernel takes (60 ms; 3 us each). Sooner where that is kept.
 PAYS, PAYS_SOON = 20_000, 500
-_LIMIT = 256
+#: So many functions for one kind of targets, so many kinds.
+_FEW, _LIMIT = 4, 256
 
 
-class Evals(dict[Any, Any]):
-    """The functions of an engine, by the operations of their targets (`match.operations_of`)."""
+class Evals(dict[Any, tuple[Any, ...]]):
+    """The functions of an engine, newest first, by the operations of their targets (`match.operations_of`), or by the
+    fragment of a call."""
 
     def __init__(self, engine: Any) -> None:
         super().__init__()
         self._engine, self._lock, self._runs = engine, lock(), 0
+        self._routes: dict[Any, tuple[Any, ...]] = {}
 
     def note(self, operations: Any, route: Any, found: Found) -> None:
         """A route was run for targets of these operations."""
@@ -45,19 +48,22 @@ class Evals(dict[Any, Any]):
             return
         route.runs += 1
         if route.runs % OFTEN == 0 and _is_plain(route, found) and (code := self._code("evals")):
-            self._keep(operations, _of_region(code, route, found))
+            self._keep(operations, route, _of_region(code, route, found))
 
     def note_call(self, route: CallRoute, call: Any, entries: Sequence[Any], inputs: Sequence[Node]) -> None:
         """A call was run that waited for nodes, as its list had them."""
         route.runs += 1
         if route.runs % OFTEN == 0 and _is_plain_call(route, call, entries) and (code := self._code("waiting")):
-            self._keep(call.fragment, _of_call(code, route, call, entries, inputs))
+            self._keep(call.fragment, route, _of_call(code, route, call, entries, inputs))
 
-    def _keep(self, key: Any, function: Any) -> None:
+    def _keep(self, key: Any, route: Any, function: Any) -> None:
         with self._lock:
             if len(self) >= _LIMIT:
                 self.clear()
-            self[key] = function
+                self._routes.clear()
+            known = list(zip(self._routes.get(key, ()), self.get(key, ()), strict=True))
+            known = [(route, function), *((r, f) for r, f in known if r is not route)][:_FEW]
+            self._routes[key], self[key] = zip(*known, strict=True)
 
     def _code(self, name: str) -> Any:
         """A kernel, if that and the recorder are there, or pay."""

@@ -47,11 +47,8 @@ def run_again(target: Node, engine: Any) -> Array | None:
         if a is not None:
             engine.counters.evals += 1
         return a
-    a, op = None, target.op
-    quick = engine.evals.get(op)
-    if quick is not None:
-        with LOCK:
-            a = quick(target)
+    op = target.op
+    a = _by_machine(engine.evals.get(op), (target,))
     if a is None and not ALIVE:
         a = _run_last(target, op, engine)
     if a is None:
@@ -59,6 +56,17 @@ def run_again(target: Node, engine: Any) -> Array | None:
     if a is not None:
         engine.counters.evals += 1
     return a
+
+
+def _by_machine(functions: Any, targets: Sequence[Any]) -> Any:
+    """What the first of an engine's functions says that knows the targets (`engine/evals.py`)."""
+    if functions is not None:
+        with LOCK:
+            for function in functions:
+                found = function(*targets)
+                if found is not None:
+                    return found
+    return None
 
 
 def _run_last(target: Node, op: Any, engine: Any) -> Array | None:
@@ -81,12 +89,8 @@ def run_together(nodes: Sequence[Node], engine: Any) -> list[Array] | None:
     the youngest first: what a call was derived from runs with it."""
     unknown = sorted({id(n): n for n in nodes if n.data is None}.values(), key=_seq)
     opened = [n for n in unknown if n.op is not None]
-    if len(opened) == len(unknown) > 1:
-        quick = engine.evals.get(tuple(map(_op, opened)))
-        if quick is not None:
-            with LOCK:
-                quick(*opened)
-            opened = [n for n in opened if n.op is not None]
+    if len(opened) == len(unknown) > 1 and _by_machine(engine.evals.get(tuple(map(_op, opened))), opened):
+        opened = []
     if len({id(n.call) for n in unknown if n.op is None}) > _PENDING:
         return None
     if opened and _run_open(opened, engine) is None:
@@ -189,12 +193,8 @@ def _run_call(target: Node, engine: Any, pending: int) -> Array | None:
         return _run_pair(target, first, call, engine, pending)
     if not waiting:  # it has run, or another call has taken its place
         return None
-    quick = engine.evals.get(call.fragment)
-    if quick is not None:
-        with LOCK:
-            quick(call)
-        if target.data is not None:
-            return target.data
+    if _by_machine(engine.evals.get(call.fragment), (call,)) and target.data is not None:
+        return target.data
     ran = run_waiting(call, engine, lambda i: _value(i, engine, pending - 1) if pending > 1 else None)
     a: Array | None = target.data if ran else None
     return a
