@@ -89,9 +89,9 @@ def jit(
                 out = latest(args, True)
                 if out is not STALE:
                     if quick is None:
-                        traced.quicken(latest)
+                        traced.quick = traced.quicken(latest)
                     return out
-            record: Recorder | None
+            record: Any
             nodes: Sequence[Any] = args
             try:
                 record = None if traced.mixed else known[tuple([a.type for a in args])]
@@ -101,9 +101,11 @@ def jit(
                 nodes, kinds = _plain(args)
                 record = known.get(kinds)
                 traced.mixed = record is not None  # look there first the next time
-            traced.latest, traced.quick = None if traced.mixed else record, None
+            traced.latest = traced.quick = None
             if record is not None:
-                out = record(nodes)
+                if not traced.mixed:
+                    traced.latest, traced.quick = record, record.quick
+                out = traced.recorded(record, nodes)
                 if out is not STALE:
                     return out
         return traced(args, kwargs)
@@ -227,17 +229,25 @@ class Traced:
             {name: Static(a) if name in self.names else a for name, a in kwargs.items()},
         )
 
-    def quicken(self, record: Recorder) -> None:
-        """One more call that Python recorded; machine code is asked from now on, if there is any."""
+    def recorded(self, record: Any, nodes: Sequence[Any]) -> Any:
+        """The results of a call by a trace, by machine code if there is any; `STALE` where it is to be traced again."""
+        quick = record.quick
+        if quick is not None and (out := quick(*nodes)) is not None:
+            return out
+        out = record(nodes)
+        if quick is None and out is not STALE:
+            self.quicken(record)
+        return out
+
+    def quicken(self, record: Any) -> Any:
+        """One more call that Python recorded. Machine code is asked from now on, if there is any, which is given."""
         self.calls += 1
         caller = RECORDING.caller
         if caller is not None:
-            made: Any = record
-            if made.quick is None:
-                made.quick = caller(record) or _never
-            self.quick = made.quick
+            record.quick = caller(record) or _never
         elif self.calls % _OFTEN == 0 and RECORDING.consider_calls is not None:
             RECORDING.consider_calls(self.calls)
+        return record.quick
 
     # -- signatures ---------------------------------------------------------------------------------------------------
 
@@ -341,6 +351,8 @@ def _inlined(f: Callable[..., Any], leaves: Sequence[Any], tree: TreeDef) -> Rec
         found, out_tree = flatten(f(*args, **kwargs))
         return unflatten(out_tree, [operand(x) if is_traced(x) else x for x in found])
 
+    made: Any = record
+    made.quick = _never
     return record
 
 

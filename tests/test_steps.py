@@ -196,6 +196,29 @@ def test_rows_of_a_leaf_and_of_a_constant(machine_code: Made) -> None:
         np.testing.assert_array_equal(r, w)
 
 
+def test_arrays_and_numbers_are_operands_too(machine_code: Made) -> None:
+    """As leaves, which Python makes; a number is told from a tensor of no dimensions."""
+    step = nbg.jit(lambda a, x, y, rate: x + rate * nbg.tanh(a @ x + y))
+    ys = np.random.default_rng(0).random((60, 2))
+
+    def run(rate: Any) -> Any:
+        a, x = T(A), T(X)
+        for k in range(60):
+            x = step(a, x, ys[k], rate)
+        return a, x
+
+    wanted = by_python(lambda: run(0.5))
+    run(0.5)
+    before = machine_code.quick
+    met = run(0.5)
+    assert machine_code.quick - before > 40 and met[1].call.n == wanted[1].call.n
+    run(T(0.5))
+    for (a, x), (b, y) in ((met, wanted), (run(0.25), run(T(0.25)))):
+        pairs = zip(*(nbg.eval(v, nbg.sum(v).grad(w), engine=ENGINE) for w, v in ((a, x), (b, y))), strict=True)
+        for m, w in pairs:
+            np.testing.assert_allclose(m, w, rtol=1e-12)
+
+
 def test_what_is_read_is_watched(machine_code: Made) -> None:
     model, scale = Model(), [2.0]
     step = nbg.jit(lambda x: model(x) * scale[0])
@@ -236,7 +259,7 @@ def test_gradients_reach_what_is_read(machine_code: Made) -> None:
     np.testing.assert_allclose(nbg.sum(y).grad(w).eval(ENGINE), 0.25 * np.outer(np.ones(2), X))
 
 
-@pytest.mark.parametrize("other", [2.0, np.array(X), T(X) * 1.0, T(np.ones((2, 3))), T(X.astype("f4")), None, "x"])
+@pytest.mark.parametrize("other", [2.0, np.ones((2, 2, 2)), T(X) * 1.0, T(np.ones((2, 3))), T(X.astype("f4")), None, "x"])
 def test_other_arguments_are_left_to_python(other: Any, machine_code: Made) -> None:
     step = nbg.jit(lambda a, x: a @ x if isinstance(x, Node) and x.type.ndim else a)
     a, x = T(A), T(X)

@@ -21,6 +21,7 @@ from .jitted_words import (
     WORDS,
     handed_out,
     operand,
+    placed,
     result,
 )
 from .language import helper
@@ -89,10 +90,7 @@ def _fill(t: Any, u: Any, call: Any, active: Any, results: Any, waiting: Any) ->
     for j in range(u[RESULTS]):
         what = result(u, j)
         node = result_of(t, what[1], t[g.TRUE] if what[2] & active != 0 else t[g.FALSE], call, what[0])
-        if node == 0:
-            return 1
-        c_function(t[g.FILL], (results, j, node))
-        reference = c_function(t[g.NEW_REFERENCE], (node, np.int64(0)))
+        reference = placed(t, results, j, node)
         if reference == 0:
             return 1
         entry = pair(t, what[0], reference)

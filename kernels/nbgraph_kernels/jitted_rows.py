@@ -12,7 +12,7 @@ import numpy as np
 
 from . import graph_objects as g
 from .graph_objects import decrease, drop, increase, item, pair, result_of, swapped, words
-from .jitted_words import OPERANDS, RESULTS, handed_out, operand, result
+from .jitted_words import OPERANDS, RESULTS, handed_out, operand, placed, result
 from .language import helper
 from .words import c_function
 
@@ -107,18 +107,14 @@ def _row_after(t: Any, u: Any, arguments: Any, reads: Any, loop: Any, tip: Any, 
 @helper
 def _fill(t: Any, u: Any, loop: Any, n: Any, results: Any, tips: Any, references: Any) -> Any:
     """Fills three containers with the nodes of row n, their slots, and weak references: 0, or 1 without memory."""
-    flags = words(_kinds_after(t, u, loop))
+    flags = _flags(t, u, loop)
     for j in range(u[RESULTS]):
         what = result(u, j)
         slot = pair(t, what[0], n)
         if slot == 0:
             return 1
         c_function(t[g.FILL], (tips, j, slot))
-        node = result_of(t, what[1], flags[j], loop, slot)
-        if node == 0:
-            return 1
-        c_function(t[g.FILL], (results, j, node))
-        reference = c_function(t[g.NEW_REFERENCE], (node, np.int64(0)))
+        reference = placed(t, results, j, result_of(t, what[1], flags[j], loop, slot))
         if reference == 0:
             return 1
         c_function(t[g.SET], (references, j, reference))
@@ -126,9 +122,9 @@ def _fill(t: Any, u: Any, loop: Any, n: Any, results: Any, tips: Any, references
 
 
 @helper
-def _kinds_after(t: Any, u: Any, loop: Any) -> Any:
-    """The address of the results' activities, which come after the operands' kinds."""
-    return words(words(loop + t[g.LOOP_ROW])[0] + g.DATA)[0] + 16 * u[OPERANDS]
+def _flags(t: Any, u: Any, loop: Any) -> Any:
+    """The ids of the results' activities, which come after the operands' kinds."""
+    return words(words(words(loop + t[g.LOOP_ROW])[0] + g.DATA)[0] + 16 * u[OPERANDS])
 
 
 @helper

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from . import graph_objects as g
 from .graph_objects import decrease, increase, inlined, item, words
 from .language import helper
@@ -36,6 +38,15 @@ def operand(u: Any, arguments: Any, reads: Any, p: Any) -> Any:
 def result(u: Any, j: Any) -> Any:
     """What is said of a result: ids of slot and type, and which operands reach it."""
     return words(u[RESULTS + 1] + 24 * j)
+
+
+@helper
+def placed(t: Any, results: Any, j: Any, node: Any) -> Any:
+    """A weak reference to a new node, which is put into the tuple of results; 0 without memory."""
+    if node == 0:
+        return np.int64(0)
+    c_function(t[g.FILL], (results, j, node))
+    return c_function(t[g.NEW_REFERENCE], (node, np.int64(0)))
 
 
 @helper
