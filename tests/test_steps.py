@@ -259,7 +259,9 @@ def test_gradients_reach_what_is_read(machine_code: Made) -> None:
     np.testing.assert_allclose(nbg.sum(y).grad(w).eval(ENGINE), 0.25 * np.outer(np.ones(2), X))
 
 
-@pytest.mark.parametrize("other", [2.0, np.ones((2, 2, 2)), T(X) * 1.0, T(np.ones((2, 3))), T(X.astype("f4")), None, "x"])
+@pytest.mark.parametrize(
+    "other", [2.0, np.ones((2, 2, 2)), T(X) * 1.0, T(np.ones((2, 3))), T(X.astype("f4")), None, "x"]
+)
 def test_other_arguments_are_left_to_python(other: Any, machine_code: Made) -> None:
     step = nbg.jit(lambda a, x: a @ x if isinstance(x, Node) and x.type.ndim else a)
     a, x = T(A), T(X)
