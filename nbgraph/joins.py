@@ -88,11 +88,15 @@ def seal_all(nodes: Sequence[Node]) -> None:
         HOOKS.settle([node for node in nodes if node.op is not None], partly=True)
     with LOCK:
         if len(nodes) > MANY and _begins_otherwise(nodes):
-            nodes = [nodes[:2], *nodes[2:]]  # type: ignore[list-item]
+            _seal(nodes[:2])
         for node in nodes:
-            targets = [node] if isinstance(node, Node) else node
-            for d in draft([t for t in targets if t.op is not None]):
-                commit(d, None)
+            if node.op is not None:
+                _seal([node])
+
+
+def _seal(targets: Sequence[Node]) -> None:
+    for d in draft(targets):
+        commit(d, None)
 
 
 def _begins_otherwise(nodes: Sequence[Node]) -> bool:

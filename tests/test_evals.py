@@ -384,3 +384,16 @@ def test_random_loops(seed: int, machine: Counted, python: Counted) -> None:
         for g, w in zip(got, want, strict=True):
             np.testing.assert_array_equal(g, w)
     assert machine.answers > 0
+
+
+def test_a_route_gets_one_function(machine: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where Python goes on to run it, as an operand has no value before."""
+    made: list[Any] = []
+    meaning = evals._of_region
+    monkeypatch.setattr(evals, "_of_region", lambda *given: made.append(given[1]) or meaning(*given))
+    e, a, x = machine.engine, T(A), T(X)
+    for _ in range(40):
+        long = jitted(a, jitted(a, x))
+        nbg.sum(nbg.sin(long)).eval(e)
+        x = long
+    assert 0 < len(made) == len(set(map(id, made)))

@@ -46,15 +46,20 @@ class Evals(dict[Any, tuple[Any, ...]]):
         """A route was run for targets of these operations."""
         if type(route) is not Route or not route.is_plain:
             return
-        route.runs += 1
-        if route.runs % OFTEN == 0 and _is_plain(route, found) and (code := self._code("evals")):
+        if self._is_due(operations, route) and _is_plain(route, found) and (code := self._code("evals")):
             self._keep(operations, route, _of_region(code, route, found))
 
     def note_call(self, route: CallRoute, call: Any, entries: Sequence[Any], inputs: Sequence[Node]) -> None:
         """A call was run that waited for nodes, as its list had them."""
-        route.runs += 1
-        if route.runs % OFTEN == 0 and _is_plain_call(route, call, entries) and (code := self._code("waiting")):
+        due = self._is_due(call.fragment, route)
+        if due and _is_plain_call(route, call, entries) and (code := self._code("waiting")):
             self._keep(call.fragment, route, _of_call(code, route, call, entries, inputs))
+
+    def _is_due(self, key: Any, route: Any) -> bool:
+        """Counts a run; whether the route is to get a function now: one that has it may be run by Python all the same,
+        where operands have no values before."""
+        route.runs += 1
+        return route.runs % OFTEN == 0 and route not in self._routes.get(key, ())
 
     def _keep(self, key: Any, route: Any, function: Any) -> None:
         with self._lock:

@@ -34,7 +34,7 @@ from nbgraph_kernels.locks import lock
 ENTRIES = 4096
 #: So many nodes lose what compiling this takes (35 ms; .4 us each). Sooner where it is done for later processes, too.
 PAYS, PAYS_SOON = 100_000, 10_000
-#: So many calls of a jitted function: the code for these takes 110 ms, and saves 2 to 3 us each.
+#: So many calls of a jitted function: the code for these takes 130 ms, and saves 2 to 3 us each.
 CALLS_PAY, CALLS_PAY_SOON = 40_000, 1_000
 _LOCK = lock()
 _USED: list[Any] = []
